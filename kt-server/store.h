@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where a log lives. Readers work on immutable snapshots and never wait for the writer; the one
+// write operation is a synced, atomic commit that succeeds only at the tree size it was made for.
+#ifndef KT_SERVER_STORE_H_
+#define KT_SERVER_STORE_H_
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/bytes.h"
+#include "base/commitment.h"
+#include "base/types.h"
+#include "merkle/log_tree.h"
+#include "merkle/prefix_store.h"
+
+namespace kt::server {
+
+// One version of a label. A row may also describe a version that does not exist yet: its VRF proof
+// is kept because the binary ladder of the greatest version asks for it in every search.
+struct VersionRow {
+  base::Bytes label;
+  base::Version version = 0;
+  base::VrfOutput vrf_output;
+  base::Bytes vrf_proof;
+
+  // Absent for a version that does not exist yet.
+  struct Existing {
+    base::LogPosition position = 0;  // of the log entry that added it
+    base::Hash commitment;
+    base::Opening opening{};
+    base::Hash value_hash;  // SHA-256 of the encoded UpdateValue, its key in the value table
+    bool operator==(const Existing&) const = default;
+  };
+  std::optional<Existing> existing;
+  bool operator==(const VersionRow&) const = default;
+};
+
+// The newest signed tree head and what it covers.
+struct HeadRow {
+  base::TreeSize tree_size = 0;
+  base::Hash root;
+  base::Bytes signature;
+  std::vector<base::Hash> full_subtrees;  // heads of FullSubtrees(tree_size)
+  bool operator==(const HeadRow&) const = default;
+};
+
+// draft-ietf-keytrans-protocol, LogEntry, as stored.
+struct EntryRow {
+  uint64_t timestamp_ms = 0;
+  base::Hash prefix_tree;
+  bool operator==(const EntryRow&) const = default;
+};
+
+// One atomic write.
+struct CommitBatch {
+  std::vector<EntryRow> entries;  // appended at expected_tree_size, expected_tree_size + 1, ...
+  std::vector<std::pair<merkle::LogNodeId, base::Hash>> log_nodes;
+  merkle::PrefixWrites prefix;
+  std::vector<VersionRow> versions;  // replace rows of the same (label, version)
+  std::vector<std::pair<base::Hash, base::Bytes>> values;  // keyed by their SHA-256
+  HeadRow head;  // tree_size == expected_tree_size + entries.size()
+};
+
+// An immutable view of the log at one tree size. Thread-safe.
+class Snapshot : public merkle::PrefixStoreReader, public merkle::LogNodeReader {
+ public:
+  // tree_size 0 for a log without entries.
+  virtual const HeadRow& head() const = 0;
+
+  // Entries in the order of `positions`, in one round. kOutOfRange beyond the tree.
+  virtual absl::StatusOr<std::vector<EntryRow>> ReadEntries(
+      std::span<const base::LogPosition> positions) const = 0;
+
+  // All rows of `label`, ascending by version, in one range scan; empty if there are none.
+  // At most `limit` rows, the greatest versions; 0 for all of them.
+  virtual absl::StatusOr<std::vector<VersionRow>> ReadVersions(base::ByteView label,
+                                                               size_t limit) const = 0;
+
+  // Rows of chosen versions of `label`, in one round; nullopt where there is none.
+  virtual absl::StatusOr<std::vector<std::optional<VersionRow>>> ReadVersionRows(
+      base::ByteView label, std::span<const base::Version> versions) const = 0;
+
+  // kNotFound if it is not there (never stored, or erased).
+  virtual absl::StatusOr<base::Bytes> ReadValue(const base::Hash& value_hash) const = 0;
+};
+
+// Thread-safe.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // The newest committed state. The snapshot must not outlive the store.
+  virtual absl::StatusOr<std::shared_ptr<const Snapshot>> GetSnapshot() const = 0;
+
+  // Writes `batch` and syncs. kAborted, with nothing written, if the log's size is not
+  // `expected_tree_size`. After any other error nothing may be assumed about what reached the disk:
+  // the caller must stop signing until the store is opened again.
+  virtual absl::Status Commit(const CommitBatch& batch, base::TreeSize expected_tree_size) = 0;
+
+  // What was fixed when the log was created, kept as one opaque string; kNotFound in a new store.
+  virtual absl::StatusOr<base::Bytes> ReadProperties() const = 0;
+  // kAlreadyExists if properties were written before.
+  virtual absl::Status WriteProperties(base::ByteView properties) = 0;
+};
+
+struct RocksDbOptions {
+  std::string path;
+  bool create_if_missing = false;
+  size_t block_cache_bytes = 256u << 20;
+};
+
+// kNotFound if there is no database at `path` and it may not be created, kAborted if another
+// process has it open, kDataLoss if it is corrupt.
+absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(const RocksDbOptions& options);
+
+// Keeps everything in memory: for tests and experiments.
+std::unique_ptr<Store> CreateMemoryStore();
+
+}  // namespace kt::server
+#endif  // KT_SERVER_STORE_H_
