@@ -4,8 +4,9 @@
 // draft-ietf-keytrans-protocol, "Tree Construction / Log Tree", "Cryptographic Computations / Log
 // Tree" and "Tree Proofs / Log Tree".
 //
-// Proofs contain heads of balanced subtrees only. Which ones follows from a ProofShape, so prover
-// and verifier call the same RequiredNodes: one to fetch them, the other to know what arrived.
+// Proofs contain heads of balanced subtrees only. Which ones follows from a LogProofShape, so
+// prover and verifier call the same RequiredNodes: one to fetch them, the other to know what
+// arrived.
 #ifndef MERKLE_LOG_TREE_H_
 #define MERKLE_LOG_TREE_H_
 
@@ -43,7 +44,11 @@ struct LogProofShape {
 };
 
 // Nodes in the order of InclusionProof.elements: the fewest heads of balanced subtrees that, with
-// the known leaves and the retained heads, give the root at `size` (and at `other_size`).
+// the known leaves and the retained heads, give the root at `size` (and at `other_size`), such that
+// each known value goes into it: a subtree that holds a known leaf, or in which the retained or the
+// other tree ends, is computed from its halves. So a retained subtree in which the other tree ends
+// is recomputed as a whole: otherwise nothing would tie the other root to this log.
+// O((leaves + 2) * 64) work for any size.
 std::vector<LogNodeId> RequiredNodes(const LogProofShape& shape);
 
 struct LogProofResult {
