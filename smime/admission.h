@@ -26,7 +26,7 @@ class TrustAnchors {
   TrustAnchors() = default;
 
   // From the text of one or several PEM files. kInvalidArgument if it holds no certificates, one
-  // that is not a self-issued certification authority, or anything that ParsePem refuses.
+  // that is not a self-signed certification authority, or anything that ParsePem refuses.
   static absl::StatusOr<TrustAnchors> FromPem(const std::string& pem);
 
   size_t size() const { return size_; }
@@ -57,17 +57,17 @@ struct AdmissionPolicy {
 //
 // Otherwise one line "CHECK: reason; what to do". kInvalidArgument for what is malformed, and
 // kFailedPrecondition for what the policy forbids. The checks, in this order:
+//   size                 within max_certificate_size and kMaxChainCertificates
 //   certificate          is a DER certificate                               (kInvalidArgument)
 //   chain-format         issuers are DER certificates, nearest first        (kInvalidArgument)
 //   smime-capabilities   empty, or DER SMIMECapabilities                    (kInvalidArgument)
-//   size                 within max_certificate_size
 //   address              stands in subjectAltName, compared by normal form
 //   authority            is not a certification authority and has no keyCertSign or cRLSign
 //   extended-key-usage   names emailProtection; anyExtendedKeyUsage is not enough
 //   key                  of an allowed algorithm and size
 //   key-usage            allows the key to sign or to be encrypted to (RFC 8550 §4.4.2)
 //   signature-algorithm  at least 112 bits of security: not MD5, not SHA-1
-//   validity             now_ms is within the certificate's validity
+//   validity             not_before_ms <= now_ms < not_after_ms
 //   chain                leads to a trust anchor, all of it valid for S/MIME at now_ms
 // Revocation is not checked: that needs the network.
 absl::Status CheckAdmission(const CertificateEntry& entry, const Address& address,

@@ -69,8 +69,7 @@ class Certificate {
   const std::string& serial_hex() const { return data_->serial_hex; }
   // SHA-256 of the DER.
   const base::Hash& fingerprint() const { return data_->fingerprint; }
-  // Milliseconds since the Unix epoch, negative before it. The certificate is valid from the first
-  // to the last inclusive.
+  // Milliseconds since the Unix epoch, negative before it.
   int64_t not_before_ms() const { return data_->not_before_ms; }
   int64_t not_after_ms() const { return data_->not_after_ms; }
 
