@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <atomic>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "kt-server/commit_batch.h"
+#include "kt-server/store.h"
+#include "kt-server/store_codec.h"
+
+namespace kt::server {
+namespace {
+
+// Ordinal of a commit; a row is visible to snapshots taken at or after the commit that wrote it.
+using CommitNumber = uint64_t;
+
+// An ordered map that remembers every value that a key has had, and since when.
+template <typename Key, typename Row>
+class VersionedMap {
+ public:
+  using Map = std::map<Key, std::vector<std::pair<CommitNumber, Row>>>;
+
+  void Put(const Key& key, CommitNumber commit, const Row& row) {
+    map_[key].emplace_back(commit, row);
+  }
+  // The row as of `commit`, or null.
+  const Row* Find(const Key& key, CommitNumber commit) const {
+    const auto it = map_.find(key);
+    return it == map_.end() ? nullptr : Newest(it->second, commit);
+  }
+  // Calls `visit(row)` in the order of keys from `begin`, until it returns false.
+  template <typename Visit>
+  void Scan(const Key& begin, CommitNumber commit, Visit visit) const {
+    for (auto it = map_.lower_bound(begin); it != map_.end(); ++it) {
+      const Row* row = Newest(it->second, commit);
+      if (row != nullptr && !visit(*row)) return;
+    }
+  }
+
+ private:
+  static const Row* Newest(const std::vector<std::pair<CommitNumber, Row>>& rows,
+                           CommitNumber commit) {
+    for (auto it = rows.rbegin(); it != rows.rend(); ++it) {
+      if (it->first <= commit) return &it->second;
+    }
+    return nullptr;
+  }
+
+  Map map_;
+};
+
+using LeafOrder = std::pair<base::VrfOutput, base::LogPosition>;
+using BandOrder = std::pair<merkle::SubtreeId, uint64_t>;  // ~position: newest first
+using LabelOrder = std::pair<std::string, base::Version>;
+
+LeafOrder OrderOf(const merkle::LeafRow& row) { return {row.key, row.insert_pos}; }
+BandOrder OrderOf(const merkle::BandRow& row) { return {row.id, ~row.position}; }
+LabelOrder OrderOf(const VersionRow& row) { return {base::ToText(row.label), row.version}; }
+
+bool IsInBucket(const base::VrfOutput& key, const merkle::SubtreeId& bucket) {
+  for (unsigned depth = 0; depth < bucket.depth; ++depth) {
+    if (key.bit(depth) != (((bucket.bits >> (31 - depth)) & 1) != 0)) return false;
+  }
+  return true;
+}
+
+base::VrfOutput FirstKey(const merkle::SubtreeId& bucket) {
+  base::VrfOutput key;
+  for (size_t i = 0; i < 4; ++i) key.bytes[i] = static_cast<uint8_t>(bucket.bits >> (24 - 8 * i));
+  return key;
+}
+
+struct Tables {
+  mutable absl::Mutex mutex;
+  VersionedMap<LeafOrder, merkle::LeafRow> leaves ABSL_GUARDED_BY(mutex);
+  VersionedMap<BandOrder, merkle::BandRow> bands ABSL_GUARDED_BY(mutex);
+  VersionedMap<merkle::LogNodeId, base::Hash> log_nodes ABSL_GUARDED_BY(mutex);
+  VersionedMap<base::LogPosition, EntryRow> entries ABSL_GUARDED_BY(mutex);
+  VersionedMap<LabelOrder, VersionRow> versions ABSL_GUARDED_BY(mutex);
+  VersionedMap<base::Hash, base::Bytes> values ABSL_GUARDED_BY(mutex);
+};
+
+class MemorySnapshot : public Snapshot {
+ public:
+  MemorySnapshot(const Tables& tables, CommitNumber commit, HeadRow head, std::atomic<int>& live)
+      : tables_(tables), commit_(commit), head_(std::move(head)), live_(live) {
+    ++live_;
+  }
+  ~MemorySnapshot() override { --live_; }
+
+  const HeadRow& head() const override { return head_; }
+
+  absl::Status Read(std::span<const merkle::SubtreeId> buckets,
+                    std::span<const merkle::BandQuery> bands,
+                    std::vector<std::vector<merkle::LeafRow>>* leaves,
+                    std::vector<std::vector<merkle::BandRow>>* rows) const override {
+    absl::ReaderMutexLock lock(&tables_.mutex);
+    leaves->assign(buckets.size(), {});
+    for (size_t i = 0; i < buckets.size(); ++i) {
+      tables_.leaves.Scan({FirstKey(buckets[i]), 0}, commit_, [&](const merkle::LeafRow& row) {
+        if (!IsInBucket(row.key, buckets[i])) return false;
+        (*leaves)[i].push_back(row);
+        return true;
+      });
+    }
+    rows->assign(bands.size(), {});
+    for (size_t i = 0; i < bands.size(); ++i) {
+      const BandOrder begin{bands[i].id, ~bands[i].position};
+      tables_.bands.Scan(begin, commit_, [&](const merkle::BandRow& row) {
+        if (row.id != bands[i].id) return false;
+        (*rows)[i].push_back(row);
+        return !row.is_snapshot;
+      });
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ScanLeaves(
+      const std::function<absl::Status(const merkle::LeafRow&)>& visit) const override {
+    // Visitors run without the lock, so that they may use the store.
+    std::vector<merkle::LeafRow> all;
+    {
+      absl::ReaderMutexLock lock(&tables_.mutex);
+      tables_.leaves.Scan({}, commit_, [&](const merkle::LeafRow& row) {
+        all.push_back(row);
+        return true;
+      });
+    }
+    for (const merkle::LeafRow& row : all) {
+      if (absl::Status status = visit(row); !status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ScanNewestBands(
+      uint8_t depth,
+      const std::function<absl::Status(std::span<const merkle::BandRow>)>& visit) const override {
+    std::vector<std::vector<merkle::BandRow>> tiles;
+    {
+      absl::ReaderMutexLock lock(&tables_.mutex);
+      const BandOrder begin{merkle::SubtreeId{.depth = depth, .bits = 0}, 0};
+      tables_.bands.Scan(begin, commit_, [&](const merkle::BandRow& row) {
+        if (row.id.depth != depth) return false;
+        if (tiles.empty() || tiles.back().front().id != row.id) {
+          tiles.push_back({row});
+        } else if (!tiles.back().back().is_snapshot) {
+          tiles.back().push_back(row);
+        }
+        return true;
+      });
+    }
+    for (const std::vector<merkle::BandRow>& tile : tiles) {
+      if (absl::Status status = visit(tile); !status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<base::Hash>> ReadLogNodes(
+      std::span<const merkle::LogNodeId> ids) const override {
+    absl::ReaderMutexLock lock(&tables_.mutex);
+    std::vector<base::Hash> out;
+    for (const merkle::LogNodeId& id : ids) {
+      const base::Hash* hash = tables_.log_nodes.Find(id, commit_);
+      if (hash == nullptr) return absl::DataLossError("table log: a node is missing");
+      out.push_back(*hash);
+    }
+    return out;
+  }
+
+  absl::StatusOr<std::vector<EntryRow>> ReadEntries(
+      std::span<const base::LogPosition> positions) const override {
+    absl::ReaderMutexLock lock(&tables_.mutex);
+    std::vector<EntryRow> out;
+    for (const base::LogPosition position : positions) {
+      if (position >= head_.tree_size) {
+        return absl::OutOfRangeError(absl::StrCat("there is no log entry ", position));
+      }
+      const EntryRow* row = tables_.entries.Find(position, commit_);
+      if (row == nullptr) return absl::DataLossError("table entry: a log entry is missing");
+      out.push_back(*row);
+    }
+    return out;
+  }
+
+  absl::StatusOr<std::vector<VersionRow>> ReadVersions(base::ByteView label,
+                                                       size_t limit) const override {
+    absl::ReaderMutexLock lock(&tables_.mutex);
+    std::vector<VersionRow> out;
+    tables_.versions.Scan({base::ToText(label), 0}, commit_, [&](const VersionRow& row) {
+      if (base::AsText(row.label) != base::AsText(label)) return false;
+      out.push_back(row);
+      return true;
+    });
+    if (limit > 0 && out.size() > limit) {
+      out.erase(out.begin(), out.end() - static_cast<std::ptrdiff_t>(limit));
+    }
+    return out;
+  }
+
+  absl::StatusOr<std::vector<std::optional<VersionRow>>> ReadVersionRows(
+      base::ByteView label, std::span<const base::Version> versions) const override {
+    absl::ReaderMutexLock lock(&tables_.mutex);
+    std::vector<std::optional<VersionRow>> out;
+    for (const base::Version version : versions) {
+      const VersionRow* row = tables_.versions.Find({base::ToText(label), version}, commit_);
+      out.push_back(row == nullptr ? std::nullopt : std::make_optional(*row));
+    }
+    return out;
+  }
+
+  absl::StatusOr<base::Bytes> ReadValue(const base::Hash& value_hash) const override {
+    absl::ReaderMutexLock lock(&tables_.mutex);
+    const base::Bytes* value = tables_.values.Find(value_hash, commit_);
+    if (value == nullptr) return absl::NotFoundError("there is no such value");
+    return *value;
+  }
+
+ private:
+  const Tables& tables_;
+  const CommitNumber commit_;
+  const HeadRow head_;
+  std::atomic<int>& live_;
+};
+
+class MemoryStore : public Store {
+ public:
+  MemoryStore() : current_(std::make_shared<MemorySnapshot>(tables_, 0, HeadRow{}, live_)) {}
+  ~MemoryStore() override {
+    {
+      absl::MutexLock lock(&mutex_);
+      current_.reset();
+    }
+    KT_CHECK(live_ == 0);  // a snapshot outlives its store
+  }
+
+  absl::StatusOr<std::shared_ptr<const Snapshot>> GetSnapshot() const override {
+    absl::MutexLock lock(&mutex_);
+    return current_;
+  }
+
+  absl::Status Commit(const CommitBatch& batch, base::TreeSize expected_tree_size) override {
+    if (absl::Status status = CheckCommitBatch(batch, expected_tree_size); !status.ok()) {
+      return status;
+    }
+    absl::MutexLock commit_lock(&commit_mutex_);
+    std::shared_ptr<const Snapshot> before = *GetSnapshot();
+    if (before->head().tree_size != expected_tree_size) {
+      return absl::AbortedError(absl::StrCat("the log has ", before->head().tree_size,
+                                             " entries, not ", expected_tree_size));
+    }
+    CheckSameHeadIfNoEntries(batch, before->head());
+    ++commits_;
+    Write(batch, expected_tree_size);
+    auto after = std::make_shared<MemorySnapshot>(tables_, commits_, batch.head, live_);
+    absl::MutexLock lock(&mutex_);
+    current_ = std::move(after);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<base::Bytes> ReadProperties() const override {
+    absl::MutexLock lock(&mutex_);
+    if (!properties_.has_value()) return absl::NotFoundError("the log has no properties");
+    return *properties_;
+  }
+
+  absl::Status WriteProperties(base::ByteView properties) override {
+    absl::MutexLock lock(&mutex_);
+    if (properties_.has_value()) return absl::AlreadyExistsError("the log has properties");
+    properties_ = base::ToBytes(properties);
+    return absl::OkStatus();
+  }
+
+ private:
+  void Write(const CommitBatch& batch, base::LogPosition position)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
+    absl::MutexLock lock(&tables_.mutex);
+    for (const EntryRow& row : batch.entries) tables_.entries.Put(position++, commits_, row);
+    for (const auto& [id, hash] : batch.log_nodes) tables_.log_nodes.Put(id, commits_, hash);
+    for (const merkle::LeafRow& row : batch.prefix.leaves) {
+      tables_.leaves.Put(OrderOf(row), commits_, row);
+    }
+    for (const merkle::BandRow& row : batch.prefix.bands) {
+      tables_.bands.Put(OrderOf(row), commits_, row);
+    }
+    for (const VersionRow& row : batch.versions) {
+      tables_.versions.Put(OrderOf(row), commits_, row);
+    }
+    for (const auto& [hash, value] : batch.values) {
+      if (tables_.values.Find(hash, commits_) == nullptr) {
+        tables_.values.Put(hash, commits_, value);
+      }
+    }
+  }
+
+  Tables tables_;
+  mutable std::atomic<int> live_ = 0;
+  absl::Mutex commit_mutex_;
+  CommitNumber commits_ ABSL_GUARDED_BY(commit_mutex_) = 0;
+  mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(commit_mutex_);
+  std::shared_ptr<const Snapshot> current_ ABSL_GUARDED_BY(mutex_);
+  std::optional<base::Bytes> properties_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+std::unique_ptr<Store> CreateMemoryStore() { return std::make_unique<MemoryStore>(); }
+
+}  // namespace kt::server

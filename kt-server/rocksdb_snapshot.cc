@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/rocksdb_snapshot.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "base/status.h"
+
+namespace kt::server {
+namespace {
+
+std::string Context(Table table) { return absl::StrCat("table ", TableName(table)); }
+
+// Sorts after every key of every table: the longest is a label's, of 260 bytes.
+base::ByteView AfterAllKeys() {
+  static const base::Bytes kKey(kMaxLabelSize + 8, 0xff);
+  return kKey;
+}
+
+// Reads ranges of one table, one after another through one iterator, since making one costs about
+// as much as a seek.
+class RangeReader {
+ public:
+  RangeReader(const RocksDatabase& database, Table table, const rocksdb::ReadOptions& options)
+      : table_(table) {
+    rocksdb::ReadOptions bounded = options;
+    bounded.iterate_upper_bound = &end_;  // may change between seeks
+    it_.reset(database.db().NewIterator(bounded, database.table(table)));
+  }
+  RangeReader(const RangeReader&) = delete;
+  RangeReader& operator=(const RangeReader&) = delete;
+
+  // Calls `visit(key, value)`, which returns StatusOr<bool>, in the order of keys, until it returns
+  // false or fails. `range` must live until the next call.
+  template <typename Visit>
+  absl::Status Scan(const KeyRange& range, Visit visit) {
+    SetEnd(range);
+    it_->Seek(AsSlice(range.begin));
+    for (; InRange(range); it_->Next()) {
+      KT_ASSIGN_OR_RETURN(const bool more, visit(AsView(it_->key()), AsView(it_->value())));
+      if (!more) return absl::OkStatus();
+    }
+    return FromRocksDb(it_->status(), Context(table_));
+  }
+
+  // The same from the last key to the first.
+  template <typename Visit>
+  absl::Status ScanBackwards(const KeyRange& range, Visit visit) {
+    SetEnd(range);
+    it_->SeekToLast();
+    for (; InRange(range); it_->Prev()) {
+      KT_ASSIGN_OR_RETURN(const bool more, visit(AsView(it_->key()), AsView(it_->value())));
+      if (!more) return absl::OkStatus();
+    }
+    return FromRocksDb(it_->status(), Context(table_));
+  }
+
+ private:
+  void SetEnd(const KeyRange& range) {
+    end_ = range.end.empty() ? AsSlice(AfterAllKeys()) : AsSlice(range.end);
+  }
+  bool InRange(const KeyRange& range) const {
+    return it_->Valid() && range.Contains(AsView(it_->key()));
+  }
+
+  const Table table_;
+  rocksdb::Slice end_;
+  std::unique_ptr<rocksdb::Iterator> it_;
+};
+
+// For one pass over a whole table, which would push everything else out of the cache.
+rocksdb::ReadOptions ForLongScan(rocksdb::ReadOptions options) {
+  options.fill_cache = false;
+  options.readahead_size = 2 << 20;
+  return options;
+}
+
+}  // namespace
+
+class RocksSnapshot::MultiGet {
+ public:
+  MultiGet(const RocksSnapshot& snapshot, Table table) : snapshot_(snapshot), table_(table) {}
+
+  void Add(base::ByteView key) { keys_.push_back(base::ToBytes(key)); }
+
+  absl::Status Run() {
+    std::vector<rocksdb::Slice> slices;
+    slices.reserve(keys_.size());
+    for (const base::Bytes& key : keys_) slices.push_back(AsSlice(key));
+    values_ = std::vector<rocksdb::PinnableSlice>(keys_.size());
+    statuses_.resize(keys_.size());
+    snapshot_.database_.db().MultiGet(snapshot_.read_options_, snapshot_.database_.table(table_),
+                                      keys_.size(), slices.data(), values_.data(),
+                                      statuses_.data());
+    for (const rocksdb::Status& status : statuses_) {
+      if (!status.ok() && !status.IsNotFound()) return FromRocksDb(status, Context(table_));
+    }
+    return absl::OkStatus();
+  }
+
+  size_t size() const { return keys_.size(); }
+  bool found(size_t i) const { return statuses_[i].ok(); }
+  base::ByteView key(size_t i) const { return keys_[i]; }
+  base::ByteView value(size_t i) const { return AsView(values_[i]); }
+
+ private:
+  const RocksSnapshot& snapshot_;
+  const Table table_;
+  std::vector<base::Bytes> keys_;
+  std::vector<rocksdb::PinnableSlice> values_;
+  std::vector<rocksdb::Status> statuses_;
+};
+
+absl::StatusOr<std::shared_ptr<const RocksSnapshot>> RocksSnapshot::Take(
+    const RocksDatabase& database, std::atomic<int>& live) {
+  std::shared_ptr<RocksSnapshot> out(new RocksSnapshot(database, live));
+  KT_RETURN_IF_ERROR(out->LoadHead());
+  return out;
+}
+
+RocksSnapshot::RocksSnapshot(const RocksDatabase& database, std::atomic<int>& live)
+    : database_(database), live_(live), snapshot_(database.db().GetSnapshot()) {
+  read_options_.snapshot = snapshot_;
+  read_options_.verify_checksums = true;
+  ++live_;
+}
+
+RocksSnapshot::~RocksSnapshot() {
+  database_.db().ReleaseSnapshot(snapshot_);
+  --live_;
+}
+
+absl::Status RocksSnapshot::LoadHead() {
+  std::string value;
+  const rocksdb::Status status =
+      database_.db().Get(read_options_, database_.table(Table::kMeta), kHeadKey, &value);
+  if (status.IsNotFound()) return absl::OkStatus();  // a log without entries
+  if (!status.ok()) return FromRocksDb(status, Context(Table::kMeta));
+  KT_ASSIGN_OR_RETURN(head_, DecodeHead(base::AsBytes(value)));
+  return absl::OkStatus();
+}
+
+absl::Status RocksSnapshot::Read(std::span<const merkle::SubtreeId> buckets,
+                                 std::span<const merkle::BandQuery> bands,
+                                 std::vector<std::vector<merkle::LeafRow>>* leaves,
+                                 std::vector<std::vector<merkle::BandRow>>* rows) const {
+  KT_RETURN_IF_ERROR(ReadBuckets(buckets, leaves));
+  return ReadBands(bands, rows);
+}
+
+absl::Status RocksSnapshot::ReadBuckets(std::span<const merkle::SubtreeId> buckets,
+                                        std::vector<std::vector<merkle::LeafRow>>* leaves) const {
+  leaves->assign(buckets.size(), {});
+  if (buckets.empty()) return absl::OkStatus();
+  RangeReader reader(database_, Table::kLeaf, read_options_);
+  for (size_t i = 0; i < buckets.size(); ++i) {
+    const KeyRange range = LeafRange(buckets[i]);
+    const auto add = [&](base::ByteView key, base::ByteView value) -> absl::StatusOr<bool> {
+      KT_ASSIGN_OR_RETURN(merkle::LeafRow row, DecodeLeaf(key, value));
+      (*leaves)[i].push_back(row);
+      return true;
+    };
+    KT_RETURN_IF_ERROR(reader.Scan(range, add));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RocksSnapshot::ReadBands(std::span<const merkle::BandQuery> bands,
+                                      std::vector<std::vector<merkle::BandRow>>* rows) const {
+  rows->assign(bands.size(), {});
+  if (bands.empty()) return absl::OkStatus();
+  RangeReader reader(database_, Table::kBand, read_options_);
+  for (size_t i = 0; i < bands.size(); ++i) {
+    const KeyRange range = BandRange(bands[i]);
+    const auto add = [&](base::ByteView key, base::ByteView value) -> absl::StatusOr<bool> {
+      KT_ASSIGN_OR_RETURN(merkle::BandRow row, DecodeBand(key, value));
+      (*rows)[i].push_back(std::move(row));
+      return !(*rows)[i].back().is_snapshot;
+    };
+    KT_RETURN_IF_ERROR(reader.Scan(range, add));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RocksSnapshot::ScanLeaves(
+    const std::function<absl::Status(const merkle::LeafRow&)>& visit) const {
+  RangeReader reader(database_, Table::kLeaf, ForLongScan(read_options_));
+  const KeyRange everything = LeafRange(merkle::SubtreeId{});
+  return reader.Scan(everything,
+                     [&](base::ByteView key, base::ByteView value) -> absl::StatusOr<bool> {
+                       KT_ASSIGN_OR_RETURN(const merkle::LeafRow row, DecodeLeaf(key, value));
+                       KT_RETURN_IF_ERROR(visit(row));
+                       return true;
+                     });
+}
+
+absl::Status RocksSnapshot::ScanNewestBands(
+    uint8_t depth,
+    const std::function<absl::Status(std::span<const merkle::BandRow>)>& visit) const {
+  RangeReader reader(database_, Table::kBand, read_options_);
+  KeyRange range = BandDepthRange(depth);
+  while (true) {
+    // Reads a tile up to its first snapshot, then seeks past its older history to the next tile.
+    std::vector<merkle::BandRow> tile;
+    const auto add = [&](base::ByteView key, base::ByteView value) -> absl::StatusOr<bool> {
+      KT_ASSIGN_OR_RETURN(merkle::BandRow row, DecodeBand(key, value));
+      if (!tile.empty() && row.id != tile.front().id) return false;
+      tile.push_back(std::move(row));
+      return !tile.back().is_snapshot;
+    };
+    KT_RETURN_IF_ERROR(reader.Scan(range, add));
+    if (tile.empty()) return absl::OkStatus();
+    KT_RETURN_IF_ERROR(visit(tile));
+    range.begin = BandRange({.id = tile.front().id, .position = 0}).end;
+    if (!range.Contains(range.begin)) return absl::OkStatus();
+  }
+}
+
+absl::StatusOr<std::vector<base::Hash>> RocksSnapshot::ReadLogNodes(
+    std::span<const merkle::LogNodeId> ids) const {
+  MultiGet nodes(*this, Table::kLog);
+  for (const merkle::LogNodeId& id : ids) nodes.Add(LogNodeKey(id));
+  KT_RETURN_IF_ERROR(nodes.Run());
+  std::vector<base::Hash> out(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (!nodes.found(i)) {
+      return absl::DataLossError(absl::StrCat("table log: node ", ids[i].index, " of level ",
+                                              ids[i].level, " is missing"));
+    }
+    KT_ASSIGN_OR_RETURN(out[i], DecodeLogNode(nodes.value(i)));
+  }
+  return out;
+}
+
+absl::StatusOr<std::vector<EntryRow>> RocksSnapshot::ReadEntries(
+    std::span<const base::LogPosition> positions) const {
+  MultiGet entries(*this, Table::kEntry);
+  for (const base::LogPosition position : positions) {
+    if (position >= head_.tree_size) {
+      return absl::OutOfRangeError(absl::StrCat("there is no log entry ", position));
+    }
+    entries.Add(EntryKey(position));
+  }
+  KT_RETURN_IF_ERROR(entries.Run());
+  std::vector<EntryRow> out(positions.size());
+  for (size_t i = 0; i < positions.size(); ++i) {
+    if (!entries.found(i)) {
+      return absl::DataLossError(absl::StrCat("table entry: entry ", positions[i], " is missing"));
+    }
+    KT_ASSIGN_OR_RETURN(out[i], DecodeEntry(entries.value(i)));
+  }
+  return out;
+}
+
+absl::StatusOr<std::vector<VersionRow>> RocksSnapshot::ReadVersions(base::ByteView label,
+                                                                    size_t limit) const {
+  std::vector<VersionRow> out;
+  if (label.size() > kMaxLabelSize) return out;  // none can be stored
+  RangeReader reader(database_, Table::kVersion, read_options_);
+  const KeyRange range = VersionRange(label);
+  const auto add = [&](base::ByteView key, base::ByteView value) -> absl::StatusOr<bool> {
+    KT_ASSIGN_OR_RETURN(VersionRow row, DecodeVersion(key, value));
+    out.push_back(std::move(row));
+    return limit == 0 || out.size() < limit;
+  };
+  if (limit == 0) {
+    KT_RETURN_IF_ERROR(reader.Scan(range, add));
+  } else {
+    KT_RETURN_IF_ERROR(reader.ScanBackwards(range, add));
+    std::reverse(out.begin(), out.end());
+  }
+  return out;
+}
+
+absl::StatusOr<std::vector<std::optional<VersionRow>>> RocksSnapshot::ReadVersionRows(
+    base::ByteView label, std::span<const base::Version> versions) const {
+  std::vector<std::optional<VersionRow>> out(versions.size());
+  if (label.size() > kMaxLabelSize) return out;
+  MultiGet rows(*this, Table::kVersion);
+  for (const base::Version version : versions) rows.Add(VersionKey(label, version));
+  KT_RETURN_IF_ERROR(rows.Run());
+  for (size_t i = 0; i < versions.size(); ++i) {
+    if (!rows.found(i)) continue;
+    KT_ASSIGN_OR_RETURN(out[i], DecodeVersion(rows.key(i), rows.value(i)));
+  }
+  return out;
+}
+
+absl::StatusOr<base::Bytes> RocksSnapshot::ReadValue(const base::Hash& value_hash) const {
+  rocksdb::PinnableSlice value;
+  const rocksdb::Status status = database_.db().Get(read_options_, database_.table(Table::kValue),
+                                                    AsSlice(value_hash.bytes), &value);
+  if (status.IsNotFound()) return absl::NotFoundError("there is no such value");
+  if (!status.ok()) return FromRocksDb(status, Context(Table::kValue));
+  if (base::Sha256(AsView(value)) != value_hash) {
+    return absl::DataLossError("table value: a value does not have the hash that it is kept under");
+  }
+  return base::ToBytes(AsView(value));
+}
+
+}  // namespace kt::server

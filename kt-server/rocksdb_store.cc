@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/check.h"
+#include "base/status.h"
+#include "kt-server/commit_batch.h"
+#include "kt-server/rocksdb_snapshot.h"
+#include "kt-server/rocksdb_tables.h"
+#include "kt-server/store.h"
+#include "kt-server/store_codec.h"
+
+namespace kt::server {
+namespace {
+
+rocksdb::WriteOptions Synced() {
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  return options;
+}
+
+// Collects the rows of one atomic write. Filling a batch fails only when it outgrows the size it
+// was given, and ours is given none.
+class RowWriter {
+ public:
+  explicit RowWriter(const RocksDatabase& database) : database_(database) {}
+
+  void Put(Table table, base::ByteView key, base::ByteView value) {
+    const rocksdb::Status status = batch_.Put(database_.table(table), AsSlice(key), AsSlice(value));
+    KT_CHECK(status.ok());
+  }
+  rocksdb::WriteBatch& batch() { return batch_; }
+
+ private:
+  const RocksDatabase& database_;
+  rocksdb::WriteBatch batch_;
+};
+
+void PutRows(const CommitBatch& batch, base::LogPosition position, RowWriter& out) {
+  for (const EntryRow& row : batch.entries) {
+    out.Put(Table::kEntry, EntryKey(position++), EncodeEntry(row));
+  }
+  for (const auto& [id, hash] : batch.log_nodes) out.Put(Table::kLog, LogNodeKey(id), hash.bytes);
+  for (const merkle::LeafRow& row : batch.prefix.leaves) {
+    out.Put(Table::kLeaf, LeafKey(row.key, row.insert_pos), EncodeLeaf(row));
+  }
+  for (const merkle::BandRow& row : batch.prefix.bands) {
+    out.Put(Table::kBand, BandKey(row.id, row.position), EncodeBand(row));
+  }
+  for (const VersionRow& row : batch.versions) {
+    out.Put(Table::kVersion, VersionKey(row.label, row.version), EncodeVersion(row));
+  }
+  for (const auto& [hash, value] : batch.values) out.Put(Table::kValue, hash.bytes, value);
+  if (batch.head.tree_size > 0) {
+    out.Put(Table::kMeta, base::AsBytes(kHeadKey), EncodeHead(batch.head));
+  }
+}
+
+class RocksStore : public Store {
+ public:
+  explicit RocksStore(std::unique_ptr<RocksDatabase> database)
+      : database_(std::move(database)), commits_(database_->commits_when_opened()) {}
+
+  ~RocksStore() override {
+    {
+      absl::MutexLock lock(&snapshot_mutex_);
+      current_.reset();
+    }
+    KT_CHECK(live_snapshots_ == 0);  // a snapshot outlives its store
+  }
+
+  // Must succeed before anything else is called.
+  absl::Status Init() { return Refresh(); }
+
+  absl::StatusOr<std::shared_ptr<const Snapshot>> GetSnapshot() const override { return Current(); }
+
+  absl::Status Commit(const CommitBatch& batch, base::TreeSize expected_tree_size) override {
+    KT_RETURN_IF_ERROR(CheckCommitBatch(batch, expected_tree_size));
+    RowWriter rows(*database_);
+    PutRows(batch, expected_tree_size, rows);
+
+    absl::MutexLock lock(&commit_mutex_);
+    KT_RETURN_IF_ERROR(CheckUsable());
+    {
+      const std::shared_ptr<const RocksSnapshot> before = Current();
+      if (before->head().tree_size != expected_tree_size) {
+        return absl::AbortedError(absl::StrCat("the log has ", before->head().tree_size,
+                                               " entries, not ", expected_tree_size));
+      }
+      CheckSameHeadIfNoEntries(batch, before->head());
+    }
+    const PositionKeyBytes mark = EncodeUint64(commits_ + 1);
+    for (size_t i = 0; i < kTableCount; ++i) rows.Put(static_cast<Table>(i), kMarkKey, mark);
+    KT_RETURN_IF_ERROR(Write(rows));
+    ++commits_;
+    failure_ = Refresh();
+    return failure_;
+  }
+
+  absl::StatusOr<base::Bytes> ReadProperties() const override {
+    std::string value;
+    const rocksdb::Status status = database_->db().Get(
+        rocksdb::ReadOptions(), database_->table(Table::kMeta), kPropertiesKey, &value);
+    if (status.IsNotFound()) return absl::NotFoundError("the log has no properties");
+    if (!status.ok()) return FromRocksDb(status, "table meta");
+    return base::ToBytes(value);
+  }
+
+  absl::Status WriteProperties(base::ByteView properties) override {
+    absl::MutexLock lock(&commit_mutex_);
+    KT_RETURN_IF_ERROR(CheckUsable());
+    const absl::StatusOr<base::Bytes> written = ReadProperties();
+    if (written.ok()) return absl::AlreadyExistsError("the log has properties");
+    if (!absl::IsNotFound(written.status())) return written.status();
+    RowWriter rows(*database_);
+    rows.Put(Table::kMeta, base::AsBytes(kPropertiesKey), properties);
+    return Write(rows);
+  }
+
+ private:
+  std::shared_ptr<const RocksSnapshot> Current() const {
+    absl::MutexLock lock(&snapshot_mutex_);
+    return current_;
+  }
+
+  absl::Status CheckUsable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
+    if (failure_.ok()) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        absl::StrCat("an earlier write failed, so the store must be opened again before it is "
+                     "written to: ",
+                     std::string(failure_.message())));
+  }
+
+  // After a failure nobody knows what reached the disk, so there is no second write.
+  absl::Status Write(RowWriter& rows) ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
+    failure_ = FromRocksDb(database_->db().Write(Synced(), &rows.batch()), "writing to the log");
+    return failure_;
+  }
+
+  // Makes what is committed the state that readers get.
+  absl::Status Refresh() {
+    absl::StatusOr<std::shared_ptr<const RocksSnapshot>> snapshot =
+        RocksSnapshot::Take(*database_, live_snapshots_);
+    if (!snapshot.ok()) return snapshot.status();
+    std::shared_ptr<const RocksSnapshot> before = *std::move(snapshot);
+    absl::MutexLock lock(&snapshot_mutex_);
+    current_.swap(before);
+    return absl::OkStatus();
+  }
+
+  const std::unique_ptr<RocksDatabase> database_;
+  std::atomic<int> live_snapshots_ = 0;
+
+  absl::Mutex commit_mutex_;
+  uint64_t commits_ ABSL_GUARDED_BY(commit_mutex_);
+  absl::Status failure_ ABSL_GUARDED_BY(commit_mutex_);
+
+  // Held for a pointer's copy only: readers do not wait for the writer.
+  mutable absl::Mutex snapshot_mutex_ ABSL_ACQUIRED_AFTER(commit_mutex_);
+  std::shared_ptr<const RocksSnapshot> current_ ABSL_GUARDED_BY(snapshot_mutex_);
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(const RocksDbOptions& options) {
+  KT_ASSIGN_OR_RETURN(std::unique_ptr<RocksDatabase> database, RocksDatabase::Open(options));
+  auto store = std::make_unique<RocksStore>(std::move(database));
+  KT_RETURN_IF_ERROR(store->Init());
+  return store;
+}
+
+}  // namespace kt::server

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/rocksdb_tables.h"
+
+#include <fcntl.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status.h"
+#include "kt-server/store_codec.h"
+
+namespace kt::server {
+namespace {
+
+constexpr size_t kKiB = 1024;
+constexpr size_t kMiB = 1024 * kKiB;
+
+enum class Compression { kNone, kZstd, kZstdWithDictionary };
+
+struct TableOptions {
+  const char* name;
+  size_t write_buffer_bytes;
+  size_t block_bytes;
+  // A Bloom filter helps reads of one key only, so tables that are scanned have none.
+  bool filter;
+  // Rows that are asked for are there: no filter for the last level, which is most of the data.
+  bool always_found;
+  Compression compression;
+};
+
+// In the order of Table.
+constexpr std::array<TableOptions, kTableCount> kTables = {{
+    {"meta", 1 * kMiB, 4 * kKiB, false, false, Compression::kNone},
+    {"leaf", 32 * kMiB, 16 * kKiB, false, false, Compression::kZstd},
+    {"band", 32 * kMiB, 16 * kKiB, false, false, Compression::kZstd},
+    {"log", 4 * kMiB, 4 * kKiB, true, true, Compression::kNone},
+    {"entry", 4 * kMiB, 4 * kKiB, true, true, Compression::kNone},
+    {"version", 32 * kMiB, 16 * kKiB, true, false, Compression::kZstd},
+    {"value", 32 * kMiB, 16 * kKiB, true, true, Compression::kZstdWithDictionary},
+}};
+
+bool IsSupported(rocksdb::CompressionType type) {
+  const std::vector<rocksdb::CompressionType> supported = rocksdb::GetSupportedCompressions();
+  return std::find(supported.begin(), supported.end(), type) != supported.end();
+}
+
+rocksdb::ColumnFamilyOptions ColumnFamilyOptions(const TableOptions& table,
+                                                 std::shared_ptr<rocksdb::Cache> cache) {
+  rocksdb::BlockBasedTableOptions blocks;
+  blocks.block_cache = std::move(cache);
+  blocks.block_size = table.block_bytes;
+  blocks.cache_index_and_filter_blocks = true;
+  blocks.pin_l0_filter_and_index_blocks_in_cache = true;
+  if (table.filter) blocks.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+
+  rocksdb::ColumnFamilyOptions out;
+  out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(blocks));
+  out.write_buffer_size = table.write_buffer_bytes;
+  out.level_compaction_dynamic_level_bytes = true;
+  out.optimize_filters_for_hits = table.always_found;
+  // Young levels are rewritten soon, so they get the cheap compression or none.
+  out.compression = rocksdb::kNoCompression;
+  if (table.compression == Compression::kNone) return out;
+  if (IsSupported(rocksdb::kLZ4Compression)) out.compression = rocksdb::kLZ4Compression;
+  if (!IsSupported(rocksdb::kZSTD)) return out;
+  out.bottommost_compression = rocksdb::kZSTD;
+  if (table.compression == Compression::kZstdWithDictionary) {
+    // Certificates of one provider repeat names and addresses from one value to the next.
+    out.bottommost_compression_opts.enabled = true;
+    out.bottommost_compression_opts.max_dict_bytes = 16 * kKiB;
+    out.bottommost_compression_opts.zstd_max_train_bytes = 1 * kMiB;
+    out.bottommost_compression_opts.max_dict_buffer_bytes = 4 * kMiB;
+  }
+  return out;
+}
+
+rocksdb::DBOptions DatabaseOptions(bool may_create) {
+  rocksdb::DBOptions out;
+  out.create_if_missing = may_create;
+  out.create_missing_column_families = may_create;
+  out.paranoid_checks = true;
+  // A torn tail is what a power cut leaves; recovery stops before it. Damage further up also ends
+  // the log early, which the head guard notices.
+  out.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  // A table that is rarely flushed would keep the write-ahead log, and with it a restart, long.
+  out.max_total_wal_size = 128 * kMiB;
+  // After a failed write or sync nobody knows what is on the disk; trying again would hide it.
+  out.max_bgerror_resume_count = 0;
+  out.max_background_jobs = 2;
+  out.bytes_per_sync = 1 * kMiB;
+  out.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  out.keep_log_file_num = 4;
+  out.stats_dump_period_sec = 0;
+  return out;
+}
+
+absl::Status ErrnoStatus(const std::string& what, const std::string& path) {
+  return absl::UnavailableError(absl::StrCat("cannot ", what, " ", path, ": ", strerror(errno)));
+}
+
+// Without CURRENT, RocksDB would begin an empty database and delete what lies around.
+absl::Status RefuseRemains(const std::string& path) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(path, error), end; !error && it != end;
+       it.increment(error)) {
+    const std::string extension = it->path().extension().string();
+    if (extension == ".sst" || extension == ".log") {
+      return absl::DataLossError(
+          absl::StrCat(path, " holds files of a database, but its file CURRENT is missing"));
+    }
+  }
+  if (error) {
+    return absl::UnavailableError(absl::StrCat("cannot list ", path, ": ", error.message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SyncDirectory(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus("open", path);
+  const bool synced = fsync(fd) == 0;
+  const absl::Status status = synced ? absl::OkStatus() : ErrnoStatus("sync", path);
+  close(fd);
+  return status;
+}
+
+// Labels are addresses of people, so nobody else may read the directory.
+absl::Status CreateDirectory(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) != 0) {
+    return errno == EEXIST ? RefuseRemains(path) : ErrnoStatus("create", path);
+  }
+  std::filesystem::path parent = std::filesystem::absolute(path).lexically_normal();
+  if (!parent.has_filename()) parent = parent.parent_path();  // of a path that ends in a slash
+  return SyncDirectory(parent.parent_path().string());
+}
+
+absl::StatusOr<bool> HasDatabase(const std::string& path) {
+  struct stat info;
+  if (stat((path + "/CURRENT").c_str(), &info) == 0) return true;
+  if (errno == ENOENT) return false;
+  return ErrnoStatus("open", path);
+}
+
+// What is missing when a database is opened is damage, not an answer to a question.
+absl::Status OpenError(const rocksdb::Status& status, const std::string& path) {
+  const bool damaged = status.IsPathNotFound() || status.IsNotFound() || status.IsInvalidArgument();
+  if (damaged) return absl::DataLossError(absl::StrCat(path, ": ", status.ToString()));
+  return FromRocksDb(status, path);
+}
+
+absl::Status CheckColumnFamilies(const std::string& path, bool may_create) {
+  std::vector<std::string> names;
+  const rocksdb::Status status =
+      rocksdb::DB::ListColumnFamilies(rocksdb::DBOptions(), path, &names);
+  if (!status.ok()) return OpenError(status, path);
+  for (const std::string& name : names) {
+    const bool known = name == rocksdb::kDefaultColumnFamilyName ||
+                       std::any_of(kTables.begin(), kTables.end(),
+                                   [&](const TableOptions& table) { return name == table.name; });
+    if (!known) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path, " has a table that this version does not know (", name,
+                       "): it was written by a later version of this program, or is not a log"));
+    }
+  }
+  for (const TableOptions& table : kTables) {
+    if (!may_create && std::find(names.begin(), names.end(), table.name) == names.end()) {
+      return absl::DataLossError(absl::StrCat(path, ": table ", table.name, " is missing"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+const char* TableName(Table table) { return kTables[static_cast<size_t>(table)].name; }
+
+absl::Status FromRocksDb(const rocksdb::Status& status, const std::string& context) {
+  if (status.ok()) return absl::OkStatus();
+  const std::string message = absl::StrCat(context, ": ", status.ToString());
+  if (status.IsCorruption()) return absl::DataLossError(message);
+  if (status.IsNotFound()) return absl::NotFoundError(message);
+  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message);
+  if (status.IsIOError()) return absl::UnavailableError(message);
+  return absl::InternalError(message);
+}
+
+absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const RocksDbOptions& options) {
+  KT_ASSIGN_OR_RETURN(const bool exists, HasDatabase(options.path));
+  if (!exists) {
+    if (!options.create_if_missing) {
+      return absl::NotFoundError(absl::StrCat("there is no database at ", options.path));
+    }
+    KT_RETURN_IF_ERROR(CreateDirectory(options.path));
+  }
+  // RocksDB has a lock of its own, but reports a taken one like any other I/O error.
+  KT_ASSIGN_OR_RETURN(base::FileLock lock, base::FileLock::Acquire(options.path + "/kt.lock"));
+  if (exists) KT_RETURN_IF_ERROR(CheckColumnFamilies(options.path, options.create_if_missing));
+
+  std::unique_ptr<RocksDatabase> out(new RocksDatabase(std::move(lock)));
+  KT_RETURN_IF_ERROR(out->OpenTables(options, options.create_if_missing));
+  KT_RETURN_IF_ERROR(out->CheckSchema(options.create_if_missing));
+  KT_RETURN_IF_ERROR(out->CheckMarks());
+  return out;
+}
+
+RocksDatabase::~RocksDatabase() {
+  if (db_ == nullptr) return;
+  for (rocksdb::ColumnFamilyHandle* handle : handles_) db_->DestroyColumnFamilyHandle(handle);
+  db_->DestroyColumnFamilyHandle(default_handle_);
+  // Everything committed is synced; what closing could still fail to write is only a convenience.
+  db_->Close().PermitUncheckedError();
+}
+
+absl::Status RocksDatabase::OpenTables(const RocksDbOptions& options, bool may_create) {
+  const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const TableOptions& table : kTables) {
+    families.emplace_back(table.name, ColumnFamilyOptions(table, cache));
+  }
+  families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status =
+      rocksdb::DB::Open(DatabaseOptions(may_create), options.path, families, &handles, &db);
+  if (!status.ok()) return OpenError(status, options.path);
+  db_.reset(db);
+  KT_CHECK(handles.size() == kTableCount + 1);
+  std::copy_n(handles.begin(), kTableCount, handles_.begin());
+  default_handle_ = handles.back();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<std::string>> RocksDatabase::Get(Table table,
+                                                              const rocksdb::Slice& key) const {
+  std::string value;
+  const rocksdb::Status status =
+      db_->Get(rocksdb::ReadOptions(), handles_[static_cast<size_t>(table)], key, &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
+  if (!status.ok()) return FromRocksDb(status, absl::StrCat("table ", TableName(table)));
+  return std::optional<std::string>(std::move(value));
+}
+
+absl::Status RocksDatabase::CheckSchema(bool may_create) {
+  KT_ASSIGN_OR_RETURN(const std::optional<std::string> stored, Get(Table::kMeta, kSchemaKey));
+  if (stored.has_value()) {
+    KT_ASSIGN_OR_RETURN(const uint64_t version, DecodeUint64("meta", base::AsBytes(*stored)));
+    if (version == kSchemaVersion) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the database has schema version ", version, ", but this program knows version ",
+        kSchemaVersion, " only; use the version of the program that wrote it, or a later one"));
+  }
+  // The schema version is the first row of a database: without it the others mean nothing.
+  for (size_t i = 0; i < kTableCount; ++i) {
+    std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(rocksdb::ReadOptions(), handles_[i]));
+    it->SeekToFirst();
+    if (!it->status().ok()) return FromRocksDb(it->status(), kTables[i].name);
+    if (it->Valid()) return absl::DataLossError("table meta: the schema version is missing");
+  }
+  if (!may_create) {
+    return absl::DataLossError("the database is empty: its creation was interrupted");
+  }
+  rocksdb::WriteOptions synced;
+  synced.sync = true;
+  const PositionKeyBytes version = EncodeUint64(kSchemaVersion);
+  return FromRocksDb(db_->Put(synced, table(Table::kMeta), kSchemaKey, AsSlice(version)),
+                     "creating the database");
+}
+
+absl::Status RocksDatabase::CheckMarks() {
+  std::array<uint64_t, kTableCount> marks{};
+  for (size_t i = 0; i < kTableCount; ++i) {
+    KT_ASSIGN_OR_RETURN(const std::optional<std::string> mark,
+                        Get(static_cast<Table>(i), AsSlice(kMarkKey)));
+    if (!mark.has_value()) continue;
+    KT_ASSIGN_OR_RETURN(marks[i], DecodeUint64(kTables[i].name, base::AsBytes(*mark)));
+  }
+  for (size_t i = 0; i < kTableCount; ++i) {
+    if (marks[i] != marks[0]) {
+      return absl::DataLossError(absl::StrCat("table ", kTables[i].name, " is as of commit ",
+                                              marks[i], ", table meta as of commit ", marks[0],
+                                              ": the database has lost data"));
+    }
+  }
+  commits_ = marks[0];
+  return absl::OkStatus();
+}
+
+}  // namespace kt::server

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Keys and rows of the key-value store. Keys sort bytewise into the order that reads want, so that
+// a bucket, a tile's history and a label are each one range scan; rows decode exactly.
+//
+//   table    key                                                   value
+//   leaf     vrf_output (32) || insert_pos (8)                     commitment (32) [|| end_pos (8)]
+//   band     depth (1) || bits (3) || ~position (8): newest first  is_snapshot (1) || data
+//   log      level (1) || index (8)                                hash (32)
+//   entry    position (8)                                          timestamp_ms (8) || root (32)
+//   version  length (1) || label || version (4)                    see EncodeVersion
+//   value    SHA-256 of the value (32)                             the value
+//   meta     names                                                 head, properties, schema
+//
+// Integers are big endian. No key is shorter than two bytes but kMarkKey, which therefore stands
+// before every row of its table.
+//
+// Every Decode* returns kDataLoss, naming the table, unless it is given exactly one row.
+#ifndef KT_SERVER_STORE_CODEC_H_
+#define KT_SERVER_STORE_CODEC_H_
+
+#include <array>
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "base/bytes.h"
+#include "base/types.h"
+#include "kt-server/store.h"
+#include "merkle/log_tree.h"
+#include "merkle/prefix_store.h"
+
+namespace kt::server {
+
+inline constexpr size_t kMaxLabelSize = 255;     // opaque label<0..2^8-1>
+inline constexpr size_t kMaxVrfProofSize = 255;  // 80 and 81 bytes in the two cipher suites
+inline constexpr size_t kMaxHeadSignatureSize = 65'535;
+inline constexpr unsigned kMaxSubtreeDepth = 24;
+
+inline constexpr std::array<uint8_t, 1> kMarkKey = {0};
+
+// The keys k with begin <= k < end; no upper end if `end` is empty.
+struct KeyRange {
+  base::Bytes begin;
+  base::Bytes end;
+  bool Contains(base::ByteView key) const;
+};
+
+using LeafKeyBytes = std::array<uint8_t, base::kVrfOutputSize + 8>;
+LeafKeyBytes LeafKey(const base::VrfOutput& key, base::LogPosition insert_pos);
+KeyRange LeafRange(const merkle::SubtreeId& bucket);
+base::Bytes EncodeLeaf(const merkle::LeafRow& row);
+absl::StatusOr<merkle::LeafRow> DecodeLeaf(base::ByteView key, base::ByteView value);
+
+using BandKeyBytes = std::array<uint8_t, 12>;
+BandKeyBytes BandKey(const merkle::SubtreeId& id, base::LogPosition position);
+// The rows of a tile at or before query.position, newest first.
+KeyRange BandRange(const merkle::BandQuery& query);
+// The rows of all tiles of `depth`.
+KeyRange BandDepthRange(uint8_t depth);
+base::Bytes EncodeBand(const merkle::BandRow& row);
+absl::StatusOr<merkle::BandRow> DecodeBand(base::ByteView key, base::ByteView value);
+
+using LogNodeKeyBytes = std::array<uint8_t, 9>;
+LogNodeKeyBytes LogNodeKey(const merkle::LogNodeId& id);
+absl::StatusOr<base::Hash> DecodeLogNode(base::ByteView value);
+
+using PositionKeyBytes = std::array<uint8_t, 8>;
+PositionKeyBytes EntryKey(base::LogPosition position);
+base::Bytes EncodeEntry(const EntryRow& row);
+absl::StatusOr<EntryRow> DecodeEntry(base::ByteView value);
+
+// A label of at most kMaxLabelSize bytes, here and below.
+base::Bytes VersionKey(base::ByteView label, base::Version version);
+KeyRange VersionRange(base::ByteView label);
+// vrf_output (32) || proof length (1) || proof || exists (1)
+// [|| position (8) || commitment (32) || opening (16) || value_hash (32)]
+base::Bytes EncodeVersion(const VersionRow& row);
+absl::StatusOr<VersionRow> DecodeVersion(base::ByteView key, base::ByteView value);
+
+// tree_size (8) || root (32) || signature length (2) || signature || count (1) || hashes
+base::Bytes EncodeHead(const HeadRow& row);
+absl::StatusOr<HeadRow> DecodeHead(base::ByteView value);
+
+// Eight bytes, big endian. `table` is named if decoding fails.
+PositionKeyBytes EncodeUint64(uint64_t value);
+absl::StatusOr<uint64_t> DecodeUint64(const char* table, base::ByteView value);
+
+}  // namespace kt::server
+#endif  // KT_SERVER_STORE_CODEC_H_
