@@ -26,8 +26,8 @@ struct PrefixTreeLayout {
 
 // The changes that one log entry makes.
 struct PrefixChanges {
-  std::vector<PrefixLeaf> added;           // any order; keys distinct
-  std::vector<base::VrfOutput> removed;    // keys present before; may also be in `added`
+  std::vector<PrefixLeaf> added;         // any order; keys distinct
+  std::vector<base::VrfOutput> removed;  // keys present before; may also be in `added`
 };
 
 // One PrefixProof to be made: `keys` looked up in the tree as of `position`.

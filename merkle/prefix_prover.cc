@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "merkle/prefix_prover.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status.h"
+
+namespace kt::merkle {
+namespace {
+
+using base::LogPosition;
+
+const Tile& EmptyTile() {
+  static const Tile* const tile = new Tile();
+  return *tile;
+}
+
+absl::Status Mismatch(const SubtreeId& id, LogPosition position) {
+  return absl::DataLossError(absl::StrCat("prefix tree at position ", position, ", depth ",
+                                          unsigned{id.depth}, ", prefix ", id.bits,
+                                          ": what is stored below does not give the value above"));
+}
+
+}  // namespace
+
+// What the tile was at `position`, if that needs no read; null otherwise. Beyond this version's
+// size, memory says nothing: the reader's snapshot may already hold a change of the tile.
+const Tile* Prover::KnownTile(const SubtreeId& id, LogPosition position, const Tile* current) {
+  if (position >= version_.size) return nullptr;
+  if (current == nullptr) return &EmptyTile();
+  if (current->last_change() <= position) return current;
+  if (id.depth > TileCache::kMaxDepth) return nullptr;
+  std::shared_ptr<const Tile> cached = cache_->Get(id, position);
+  if (cached == nullptr) return nullptr;
+  held_.push_back(std::move(cached));
+  return held_.back().get();
+}
+
+int32_t Prover::PlanTile(const SubtreeId& id, LogPosition position, const Tile* current,
+                         ProofWriter::Range range, const ProofWriter& writer) {
+  const size_t index = steps_.size();
+  steps_.emplace_back();
+  const Tile* const known = KnownTile(id, position, current);
+  steps_[index].id = id;
+  steps_[index].tile = known;
+  steps_[index].below.fill(-1);
+  if (known == nullptr) {
+    steps_[index].query = queries_.size();
+    queries_.push_back({id, position});
+  }
+  const unsigned child_depth = id.depth + kTileLevels;
+  while (!range.empty()) {
+    const unsigned child = ChildIndex(LeadingBits(writer.key(range.begin), child_depth), id.depth);
+    const SubtreeId child_id = ChildId(id, child);
+    ProofWriter::Range entering{range.begin, range.begin + 1};
+    while (entering.end < range.end && Contains(child_id, writer.key(entering.end))) ++entering.end;
+    range.begin = entering.end;
+    if (known != nullptr && known->kind(Tile::kFirstChild + child) != NodeKind::kParent) continue;
+    // Evaluated first: planning further steps moves those that are there.
+    const int32_t below = child_depth == layout_.bucket_depth
+                              ? PlanBucket(child_id)
+                              : PlanTile(child_id, position,
+                                         current == nullptr ? nullptr : current->below(child).get(),
+                                         entering, writer);
+    steps_[index].below[child] = below;
+  }
+  return static_cast<int32_t>(index);
+}
+
+int32_t Prover::PlanBucket(const SubtreeId& id) {
+  const auto [entry, is_new] =
+      bucket_of_bits_.try_emplace(id.bits, static_cast<int32_t>(bucket_ids_.size()));
+  if (is_new) bucket_ids_.push_back(id);
+  return entry->second;
+}
+
+absl::Status Prover::ReadAll(const PrefixStoreReader& reader) {
+  buckets_.resize(bucket_ids_.size());
+  if (bucket_ids_.empty() && queries_.empty()) return absl::OkStatus();
+  KT_RETURN_IF_ERROR(reader.Read(bucket_ids_, queries_, &leaves_, &rows_));
+  if (leaves_.size() != bucket_ids_.size() || rows_.size() != queries_.size()) {
+    return absl::InternalError("prefix tree: the store did not answer every query");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Prover::Decode(LogPosition position, Step* step) {
+  const std::vector<BandRow>& rows = rows_[step->query];
+  if (!rows.empty() && rows.front().position > position) return Mismatch(step->id, position);
+  KT_ASSIGN_OR_RETURN(std::shared_ptr<const Tile> tile, DecodeTile(step->id, rows));
+  step->tile = tile.get();
+  held_.push_back(tile);
+  // A position that this version does not cover could still be decided otherwise.
+  if (step->id.depth <= TileCache::kMaxDepth && position < version_.size) {
+    cache_->Put(step->id, position, std::move(tile));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Prover::SearchTile(Step* step, unsigned node, LogPosition position,
+                                ProofWriter::Range range, ProofWriter* writer) {
+  const Tile& tile = *step->tile;
+  if (range.empty()) {
+    writer->AddElement(tile.hash(node));
+    return absl::OkStatus();
+  }
+  const unsigned depth = step->id.depth + static_cast<unsigned>(std::bit_width(node)) - 1;
+  switch (tile.kind(node)) {
+    case NodeKind::kEmpty:
+      return writer->EndAtMissing(range, depth);
+    case NodeKind::kLeaf:
+      return writer->EndAtLeaf(range, depth, tile.leaf(node));
+    case NodeKind::kParent:
+      break;
+  }
+  if (node >= Tile::kFirstChild) return SearchChild(step, node, position, range, writer);
+  const auto [left, right] = writer->Split(range, depth);
+  KT_RETURN_IF_ERROR(SearchTile(step, 2 * node, position, left, writer));
+  return SearchTile(step, 2 * node + 1, position, right, writer);
+}
+
+absl::Status Prover::SearchChild(Step* step, unsigned node, LogPosition position,
+                                 ProofWriter::Range range, ProofWriter* writer) {
+  const unsigned child = node - Tile::kFirstChild;
+  const int32_t below = step->below[child];
+  KT_CHECK(below >= 0);
+  const SubtreeId child_id = ChildId(step->id, child);
+  if (child_id.depth == layout_.bucket_depth) {
+    std::optional<Bucket>& bucket = buckets_[static_cast<size_t>(below)];
+    if (!bucket.has_value()) {
+      std::vector<LeafRow>& rows = leaves_[static_cast<size_t>(below)];
+      KT_RETURN_IF_ERROR(CheckLeafRows(child_id, rows));
+      bucket.emplace(child_id, std::move(rows));
+    }
+    if (bucket->RootAt(position) != step->tile->value(node)) return Mismatch(child_id, position);
+    return bucket->Search(position, range, writer);
+  }
+  Step& next = steps_[static_cast<size_t>(below)];
+  if (next.tile == nullptr) KT_RETURN_IF_ERROR(Decode(position, &next));
+  if (next.tile->value(Tile::kRoot) != step->tile->value(node)) return Mismatch(child_id, position);
+  return SearchTile(&next, Tile::kRoot, position, range, writer);
+}
+
+absl::StatusOr<std::vector<PrefixProof>> Prover::Run(const PrefixStoreReader& reader,
+                                                     std::span<const PrefixProofRequest> requests) {
+  std::vector<ProofWriter> writers;
+  std::vector<int32_t> roots;
+  writers.reserve(requests.size());
+  for (const PrefixProofRequest& request : requests) {
+    writers.emplace_back(request.keys);
+    roots.push_back(
+        PlanTile({}, request.position, version_.root.get(), writers.back().all(), writers.back()));
+  }
+  KT_RETURN_IF_ERROR(ReadAll(reader));
+
+  // From the newest position to the oldest, since a bucket keeps what has not changed in between.
+  std::vector<size_t> order(requests.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return requests[a].position > requests[b].position; });
+  for (const size_t i : order) {
+    Step& root = steps_[static_cast<size_t>(roots[i])];
+    const LogPosition position = requests[i].position;
+    if (root.tile == nullptr) KT_RETURN_IF_ERROR(Decode(position, &root));
+    KT_RETURN_IF_ERROR(SearchTile(&root, Tile::kRoot, position, writers[i].all(), &writers[i]));
+  }
+  std::vector<PrefixProof> proofs;
+  proofs.reserve(requests.size());
+  for (ProofWriter& writer : writers) proofs.push_back(std::move(writer).Finish());
+  return proofs;
+}
+
+}  // namespace kt::merkle

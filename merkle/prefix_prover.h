@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Makes prefix proofs at any positions with one round of reads. Internal to merkle/.
+#ifndef MERKLE_PREFIX_PROVER_H_
+#define MERKLE_PREFIX_PROVER_H_
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "merkle/prefix_bucket.h"
+#include "merkle/prefix_proof_writer.h"
+#include "merkle/prefix_tile.h"
+#include "merkle/prefix_tile_cache.h"
+#include "merkle/prefix_tree.h"
+
+namespace kt::merkle {
+
+// One version of the tree: never changed once it is published. Versions share the tiles that are
+// the same in both.
+struct TreeVersion {
+  std::shared_ptr<const Tile> root;  // null if there never was a leaf
+  base::TreeSize size = 0;           // in log entries
+};
+
+// Serves one call. Plans what each request needs, top down: a tile that has not changed since the
+// position is taken from memory, one that was lately decoded from the cache; the others and the
+// buckets are read in one round. Nothing found in a row can lead to another read, since a row holds
+// the key and commitment of a child that is a lone leaf.
+class Prover {
+ public:
+  // `version` and `cache` outlive the prover.
+  Prover(const PrefixTreeLayout& layout, const TreeVersion& version, TileCache* cache)
+      : layout_(layout), version_(version), cache_(cache) {}
+
+  absl::StatusOr<std::vector<PrefixProof>> Run(const PrefixStoreReader& reader,
+                                               std::span<const PrefixProofRequest> requests);
+
+ private:
+  // A tile that a request's searches may pass.
+  struct Step {
+    SubtreeId id;
+    const Tile* tile = nullptr;                // null until its rows are decoded
+    size_t query = 0;                          // of its rows, if `tile` is null
+    std::array<int32_t, kTileChildren> below;  // a step, or a bucket; -1 if not needed
+  };
+
+  int32_t PlanTile(const SubtreeId& id, base::LogPosition position, const Tile* current,
+                   ProofWriter::Range range, const ProofWriter& writer);
+  int32_t PlanBucket(const SubtreeId& id);
+  const Tile* KnownTile(const SubtreeId& id, base::LogPosition position, const Tile* current);
+  absl::Status ReadAll(const PrefixStoreReader& reader);
+  absl::Status Decode(base::LogPosition position, Step* step);
+
+  absl::Status SearchTile(Step* step, unsigned node, base::LogPosition position,
+                          ProofWriter::Range range, ProofWriter* writer);
+  absl::Status SearchChild(Step* step, unsigned node, base::LogPosition position,
+                           ProofWriter::Range range, ProofWriter* writer);
+
+  const PrefixTreeLayout layout_;
+  const TreeVersion& version_;
+  TileCache* const cache_;
+
+  std::vector<Step> steps_;
+  std::vector<std::shared_ptr<const Tile>> held_;  // what steps_ borrow, beside version_
+  std::vector<BandQuery> queries_;
+  std::vector<std::vector<BandRow>> rows_;
+  std::vector<SubtreeId> bucket_ids_;
+  absl::flat_hash_map<uint32_t, int32_t> bucket_of_bits_;
+  std::vector<std::vector<LeafRow>> leaves_;
+  std::vector<std::optional<Bucket>> buckets_;
+};
+
+}  // namespace kt::merkle
+#endif  // MERKLE_PREFIX_PROVER_H_

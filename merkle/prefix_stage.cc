@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "merkle/prefix_stage.h"
+
+#include <algorithm>
+#include <string>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status.h"
+#include "merkle/prefix_bucket.h"
+
+namespace kt::merkle {
+namespace {
+
+using base::LogPosition;
+
+constexpr size_t kBucketsPerRead = 512;
+
+absl::Status NotAsInMemory(const SubtreeId& id) {
+  return absl::DataLossError(absl::StrCat("prefix tree leaves at depth ", unsigned{id.depth},
+                                          ", prefix ", id.bits,
+                                          ": they do not give the current tree's value"));
+}
+
+}  // namespace
+
+absl::Status Stager::Run(const PrefixStoreReader& reader, std::span<const PrefixChanges> entries) {
+  by_entry_.resize(entries.size());
+  version_ = {base_.root, base_.size + entries.size()};
+  SortChanges(entries);
+  KT_RETURN_IF_ERROR(ReplayBuckets(reader));
+  for (size_t i = 0; i < by_entry_.size(); ++i) {
+    ReplayEntry(base_.size + i, std::move(by_entry_[i]));
+  }
+  LinkTiles();
+  return absl::OkStatus();
+}
+
+void Stager::SortChanges(std::span<const PrefixChanges> entries) {
+  LogPosition position = base_.size;
+  for (const PrefixChanges& entry : entries) {
+    for (const base::VrfOutput& key : entry.removed) changes_.push_back({&key, nullptr, position});
+    for (const PrefixLeaf& leaf : entry.added) {
+      changes_.push_back({&leaf.vrf_output, &leaf.commitment, position});
+    }
+    ++position;
+  }
+  std::sort(changes_.begin(), changes_.end(), [](const Change& a, const Change& b) {
+    const uint32_t a_bits = LeadingBits(*a.key, 32), b_bits = LeadingBits(*b.key, 32);
+    if (a_bits != b_bits) return a_bits < b_bits;
+    return std::tuple(*a.key, a.position, a.commitment != nullptr) <
+           std::tuple(*b.key, b.position, b.commitment != nullptr);
+  });
+}
+
+std::vector<Stager::BucketChanges> Stager::GroupByBucket() const {
+  std::vector<BucketChanges> buckets;
+  const unsigned depth = layout_.bucket_depth;
+  for (auto begin = changes_.begin(); begin != changes_.end();) {
+    BucketChanges bucket;
+    bucket.id = {layout_.bucket_depth, LeadingBits(*begin->key, depth)};
+    auto end = begin + 1;
+    bool removes = begin->commitment == nullptr;
+    for (; end != changes_.end() && Contains(bucket.id, *end->key); ++end) {
+      removes |= end->commitment == nullptr;
+    }
+    bucket.changes = {begin, end};
+    begin = end;
+
+    const unsigned tile_depth = depth - kTileLevels;
+    const SubtreeId tile_id{static_cast<uint8_t>(tile_depth),
+                            LeadingBits(*bucket.changes[0].key, tile_depth)};
+    if (const Tile* const tile = FindTile(tile_id); tile != nullptr) {
+      const unsigned node = Tile::kFirstChild + ChildIndex(bucket.id.bits, tile_depth);
+      bucket.before = tile->value(node);
+      if (bucket.before.kind == NodeKind::kLeaf) bucket.lone_leaf = tile->leaf(node);
+    }
+    // Memory knows an empty bucket, and one of a single leaf but for its position of insertion,
+    // which only a removal has to know.
+    bucket.read = bucket.before.kind == NodeKind::kParent ||
+                  (bucket.before.kind == NodeKind::kLeaf && removes);
+    buckets.push_back(bucket);
+  }
+  return buckets;
+}
+
+absl::Status Stager::ReplayBuckets(const PrefixStoreReader& reader) {
+  const std::vector<BucketChanges> buckets = GroupByBucket();
+  std::vector<SubtreeId> wanted;
+  std::vector<std::vector<LeafRow>> read;
+  std::vector<std::vector<BandRow>> no_rows;
+  size_t next_wanted = 0, next_read = 0;  // of `buckets`, of `read`
+  for (const BucketChanges& bucket : buckets) {
+    if (bucket.read && next_read == read.size()) {
+      wanted.clear();
+      for (; next_wanted < buckets.size() && wanted.size() < kBucketsPerRead; ++next_wanted) {
+        if (buckets[next_wanted].read) wanted.push_back(buckets[next_wanted].id);
+      }
+      KT_RETURN_IF_ERROR(reader.Read(wanted, {}, &read, &no_rows));
+      if (read.size() != wanted.size()) {
+        return absl::InternalError("prefix tree: the store did not answer every query");
+      }
+      next_read = 0;
+    }
+    std::vector<LeafRow> rows;
+    if (bucket.read) {
+      rows = std::move(read[next_read++]);
+    } else if (bucket.before.kind == NodeKind::kLeaf) {
+      rows.push_back({.key = bucket.lone_leaf.vrf_output,
+                      .insert_pos = 0,
+                      .commitment = bucket.lone_leaf.commitment});
+    }
+    KT_RETURN_IF_ERROR(ReplayBucket(bucket, std::move(rows)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Stager::ReplayBucket(const BucketChanges& bucket, std::vector<LeafRow> rows) {
+  KT_RETURN_IF_ERROR(CheckLeafRows(bucket.id, rows));
+  for (const LeafRow& row : rows) {
+    if (row.insert_pos >= base_.size ||
+        (row.end_pos >= base_.size && row.end_pos != kNeverRemoved)) {
+      return absl::DataLossError("prefix tree leaves are newer than the current tree");
+    }
+  }
+  std::erase_if(rows, [](const LeafRow& row) { return row.end_pos != kNeverRemoved; });
+  KT_ASSIGN_OR_RETURN(std::vector<LeafRow> merged, MergeLeaves(bucket, rows));
+  Bucket trie(bucket.id, std::move(merged));
+  if (!rows.empty() || bucket.before.kind != NodeKind::kEmpty) {
+    if (trie.RootAt(base_.size - 1) != bucket.before) return NotAsInMemory(bucket.id);
+  }
+  std::vector<LogPosition> positions;
+  for (const Change& change : bucket.changes) positions.push_back(change.position);
+  std::sort(positions.begin(), positions.end());
+  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+  for (const LogPosition position : positions) {
+    NodeChange change{.bits = bucket.id.bits, .value = trie.RootAt(position), .leaf = {}};
+    if (change.value.kind == NodeKind::kLeaf) change.leaf = trie.LoneLeafAt(position);
+    by_entry_[position - base_.size].push_back(change);
+  }
+  if (trie.too_deep()) {
+    return absl::InvalidArgumentError("two prefix tree keys differ in their last bit only");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<LeafRow>> Stager::MergeLeaves(const BucketChanges& bucket,
+                                                         const std::vector<LeafRow>& current) {
+  std::vector<LeafRow> merged;
+  merged.reserve(current.size() + bucket.changes.size());
+  auto next = current.begin();
+  for (auto change = bucket.changes.begin(); change != bucket.changes.end();) {
+    const base::VrfOutput& key = *change->key;
+    while (next != current.end() && next->key < key) merged.push_back(*next++);
+    std::optional<LeafRow> alive;
+    if (next != current.end() && next->key == key) alive = *next++;
+    for (; change != bucket.changes.end() && *change->key == key; ++change) {
+      if (change->commitment != nullptr) {
+        if (alive.has_value()) {
+          return absl::AlreadyExistsError(absl::StrCat("prefix tree: log entry ", change->position,
+                                                       " adds a key that is there"));
+        }
+        alive =
+            LeafRow{.key = key, .insert_pos = change->position, .commitment = *change->commitment};
+        continue;
+      }
+      if (!alive.has_value()) {
+        return absl::NotFoundError(absl::StrCat("prefix tree: log entry ", change->position,
+                                                " removes a key that is not there"));
+      }
+      alive->end_pos = change->position;
+      merged.push_back(*alive);
+      writes_.leaves.push_back(*alive);
+      alive.reset();
+    }
+    if (alive.has_value()) {
+      merged.push_back(*alive);
+      if (alive->insert_pos >= base_.size) writes_.leaves.push_back(*alive);
+    }
+  }
+  merged.insert(merged.end(), next, current.end());
+  return merged;
+}
+
+void Stager::ReplayEntry(LogPosition position, std::vector<NodeChange> changes) {
+  for (unsigned depth = layout_.bucket_depth; depth > 0 && !changes.empty();) {
+    depth -= kTileLevels;
+    changes = ReplayTiles(depth, position, changes);
+  }
+  const Tile* const root = NewestTile({});
+  roots_.push_back(root == nullptr ? base::Hash{} : root->hash(Tile::kRoot));
+}
+
+// Applies changes of nodes at depth + 4 to the tiles at `depth`; returns the changes of their
+// roots.
+std::vector<Stager::NodeChange> Stager::ReplayTiles(unsigned depth, LogPosition position,
+                                                    std::span<const NodeChange> changes) {
+  std::vector<NodeChange> above;
+  for (size_t i = 0; i < changes.size();) {
+    const uint32_t mask = depth == 0 ? 0 : ~uint32_t{0} << (32 - depth);
+    const SubtreeId id{static_cast<uint8_t>(depth), changes[i].bits & mask};
+    const Tile* const before = NewestTile(id);
+    Tile* tile = nullptr;  // copied once something does change
+    uint32_t changed = 0;
+    for (; i < changes.size() && (changes[i].bits & mask) == id.bits; ++i) {
+      const unsigned child = ChildIndex(changes[i].bits, depth);
+      const NodeValue old_value =
+          before == nullptr ? NodeValue{} : before->value(Tile::kFirstChild + child);
+      if (changes[i].value == old_value) continue;
+      if (tile == nullptr) tile = MutableTile(id);
+      tile->SetChild(child, changes[i].value, changes[i].leaf);
+      changed |= 1u << child;
+    }
+    if (tile == nullptr) continue;
+    tile->Rehash(changed);
+    writes_.bands.push_back(AddRow(id, position, changed, layout_.rows_per_snapshot, tile));
+    NodeChange root{.bits = id.bits, .value = tile->value(Tile::kRoot), .leaf = {}};
+    if (root.value.kind == NodeKind::kLeaf) root.leaf = tile->leaf(Tile::kRoot);
+    above.push_back(root);
+  }
+  return above;
+}
+
+const Tile* Stager::FindTile(const SubtreeId& id) const {
+  const Tile* tile = base_.root.get();
+  for (unsigned depth = 0; tile != nullptr && depth < id.depth; depth += kTileLevels) {
+    tile = tile->below(ChildIndex(id.bits, depth)).get();
+  }
+  return tile;
+}
+
+const Tile* Stager::NewestTile(const SubtreeId& id) const {
+  const StagedTiles& staged = staged_[id.depth / kTileLevels];
+  const auto found = staged.find(id.bits);
+  return found != staged.end() ? found->second.get() : FindTile(id);
+}
+
+Tile* Stager::MutableTile(const SubtreeId& id) {
+  std::shared_ptr<Tile>& tile = StagedAt(id.depth)[id.bits];
+  if (tile == nullptr) {
+    const Tile* const current = FindTile(id);
+    tile = current == nullptr ? std::make_shared<Tile>() : std::make_shared<Tile>(*current);
+  }
+  return tile.get();
+}
+
+// Hangs the copies below their parents, which changed too; everything else stays shared with base_.
+void Stager::LinkTiles() {
+  for (unsigned depth = layout_.bucket_depth - kTileLevels; depth > 0; depth -= kTileLevels) {
+    const unsigned parent_depth = depth - kTileLevels;
+    for (const auto& [bits, tile] : StagedAt(depth)) {
+      const uint32_t mask = parent_depth == 0 ? 0 : ~uint32_t{0} << (32 - parent_depth);
+      Tile* const parent = MutableTile({static_cast<uint8_t>(parent_depth), bits & mask});
+      parent->SetBelow(ChildIndex(bits, parent_depth), tile);
+    }
+  }
+  if (const auto root = StagedAt(0).find(0); root != StagedAt(0).end()) {
+    version_.root = root->second;
+  }
+}
+
+}  // namespace kt::merkle

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Computes the trees that follow from a batch of log entries. Internal to merkle/.
+#ifndef MERKLE_PREFIX_STAGE_H_
+#define MERKLE_PREFIX_STAGE_H_
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "merkle/prefix_prover.h"
+#include "merkle/prefix_tree.h"
+
+namespace kt::merkle {
+
+// Serves one call of Stage. First bucket by bucket, in one pass over the store: each is hashed once
+// for every position at which it changes. Then entry by entry, from the buckets up to the root, in
+// copies of the tiles that change.
+class Stager {
+ public:
+  // `base` outlives the stager. The first entry's position is base.size.
+  Stager(const PrefixTreeLayout& layout, const TreeVersion& base)
+      : layout_(layout), base_(base), staged_(layout.bucket_depth / kTileLevels) {}
+
+  absl::Status Run(const PrefixStoreReader& reader, std::span<const PrefixChanges> entries);
+
+  // The results, once Run has succeeded.
+  TreeVersion version() const { return version_; }
+  std::vector<base::Hash>& roots() { return roots_; }
+  PrefixWrites& writes() { return writes_; }
+
+ private:
+  // A leaf added (`commitment` is not null) or removed. In one entry and for one key, the removal
+  // comes first.
+  struct Change {
+    const base::VrfOutput* key = nullptr;
+    const base::Hash* commitment = nullptr;
+    base::LogPosition position = 0;
+  };
+  // A node at a tile boundary that an entry changes.
+  struct NodeChange {
+    uint32_t bits = 0;
+    NodeValue value;
+    PrefixLeaf leaf;  // if value.kind is kLeaf
+  };
+  // The changes of one bucket.
+  struct BucketChanges {
+    SubtreeId id;
+    std::span<const Change> changes;
+    bool read = false;  // whether its rows are needed
+    NodeValue before;
+    PrefixLeaf lone_leaf;  // if before.kind is kLeaf
+  };
+  using StagedTiles = absl::flat_hash_map<uint32_t, std::shared_ptr<Tile>>;
+
+  void SortChanges(std::span<const PrefixChanges> entries);
+  std::vector<BucketChanges> GroupByBucket() const;
+  absl::Status ReplayBuckets(const PrefixStoreReader& reader);
+  absl::Status ReplayBucket(const BucketChanges& bucket, std::vector<LeafRow> rows);
+  // The rows of the bucket's leaves after its changes, ascending; new and changed ones also go to
+  // writes_.
+  absl::StatusOr<std::vector<LeafRow>> MergeLeaves(const BucketChanges& bucket,
+                                                   const std::vector<LeafRow>& current);
+  void ReplayEntry(base::LogPosition position, std::vector<NodeChange> changes);
+  std::vector<NodeChange> ReplayTiles(unsigned depth, base::LogPosition position,
+                                      std::span<const NodeChange> changes);
+  void LinkTiles();
+
+  const Tile* FindTile(const SubtreeId& id) const;  // in base_; null if it is not there
+  const Tile* NewestTile(const SubtreeId& id) const;
+  Tile* MutableTile(const SubtreeId& id);
+  StagedTiles& StagedAt(unsigned depth) { return staged_[depth / kTileLevels]; }
+
+  const PrefixTreeLayout layout_;
+  const TreeVersion& base_;
+  std::vector<Change> changes_;                    // ascending by (key, position)
+  std::vector<std::vector<NodeChange>> by_entry_;  // bucket roots, ascending by bits
+  std::vector<StagedTiles> staged_;                // by depth / 4; by the tile's bits
+  TreeVersion version_;
+  std::vector<base::Hash> roots_;
+  PrefixWrites writes_;
+};
+
+}  // namespace kt::merkle
+#endif  // MERKLE_PREFIX_STAGE_H_

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tiles of earlier trees, decoded and hashed. Internal to merkle/.
+#ifndef MERKLE_PREFIX_TILE_CACHE_H_
+#define MERKLE_PREFIX_TILE_CACHE_H_
+
+#include <array>
+#include <list>
+#include <memory>
+#include <tuple>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "merkle/prefix_tile.h"
+
+namespace kt::merkle {
+
+// Keeps the tiles near the root as of the positions that searches come back to (the frontier and
+// distinguished entries), least recently used first out. What a tile was at a position that the
+// tree has passed never changes, so nothing is ever invalidated. Thread-safe; its locks are held
+// for a look-up only.
+class TileCache {
+ public:
+  // Tiles deeper than this are too many for one to be asked for twice.
+  static constexpr unsigned kMaxDepth = 8;
+  static constexpr size_t kCapacity = 8192;  // tiles; about 9 MB
+
+  std::shared_ptr<const Tile> Get(const SubtreeId& id, base::LogPosition position);
+  void Put(const SubtreeId& id, base::LogPosition position, std::shared_ptr<const Tile> tile);
+
+ private:
+  static constexpr size_t kShards = 16;
+  using Key = std::tuple<uint8_t, uint32_t, base::LogPosition>;
+  using Entry = std::pair<Key, std::shared_ptr<const Tile>>;
+  struct Shard {
+    absl::Mutex mutex;
+    std::list<Entry> by_use ABSL_GUARDED_BY(mutex);  // most recently used first
+    absl::flat_hash_map<Key, std::list<Entry>::iterator> index ABSL_GUARDED_BY(mutex);
+  };
+
+  Shard& ShardOf(const Key& key);
+
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace kt::merkle
+#endif  // MERKLE_PREFIX_TILE_CACHE_H_

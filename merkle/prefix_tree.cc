@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "merkle/prefix_tree.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/check.h"
+#include "base/status.h"
+#include "merkle/prefix_prover.h"
+#include "merkle/prefix_stage.h"
+#include "merkle/prefix_tile.h"
+#include "merkle/prefix_tile_cache.h"
+
+namespace kt::merkle {
+namespace {
+
+using base::LogPosition;
+
+constexpr unsigned kMaxBucketDepth = 24;
+
+class StagedVersion : public StagedPrefixTree {
+ public:
+  StagedVersion(TreeVersion base, TreeVersion version, std::vector<base::Hash> roots,
+                PrefixWrites writes)
+      : base_(std::move(base)),
+        version_(std::move(version)),
+        roots_(std::move(roots)),
+        writes_(std::move(writes)) {}
+
+  const std::vector<base::Hash>& roots() const override { return roots_; }
+  const PrefixWrites& writes() const override { return writes_; }
+  const TreeVersion& base() const { return base_; }
+  const TreeVersion& version() const { return version_; }
+
+ private:
+  const TreeVersion base_;
+  const TreeVersion version_;
+  const std::vector<base::Hash> roots_;
+  const PrefixWrites writes_;
+};
+
+class VersionedPrefixTree : public PrefixTree {
+ public:
+  VersionedPrefixTree(const PrefixTreeLayout& layout, TreeVersion version)
+      : layout_(layout), current_(std::move(version)) {}
+
+  absl::StatusOr<std::unique_ptr<StagedPrefixTree>> Stage(
+      const PrefixStoreReader& reader, LogPosition first,
+      std::span<const PrefixChanges> entries) const override {
+    const TreeVersion base = Current();
+    if (first != base.size) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "prefix tree of ", base.size, " log entries cannot continue at position ", first));
+    }
+    Stager stager(layout_, base);
+    KT_RETURN_IF_ERROR(stager.Run(reader, entries));
+    return std::make_unique<StagedVersion>(base, stager.version(), std::move(stager.roots()),
+                                           std::move(stager.writes()));
+  }
+
+  void Apply(std::unique_ptr<StagedPrefixTree> staged) override {
+    const auto* const next = dynamic_cast<const StagedVersion*>(staged.get());
+    KT_CHECK(next != nullptr);
+    TreeVersion replaced;  // freed after the lock
+    absl::MutexLock lock(&mutex_);
+    KT_CHECK(next->base().size == current_.size && next->base().root == current_.root);
+    replaced = std::exchange(current_, next->version());
+  }
+
+  absl::StatusOr<std::vector<PrefixProof>> Prove(
+      const PrefixStoreReader& reader,
+      std::span<const PrefixProofRequest> requests) const override {
+    for (const PrefixProofRequest& request : requests) {
+      if (request.keys.size() > kMaxPrefixLookups) {
+        return absl::InvalidArgumentError("a prefix proof answers at most 255 lookups");
+      }
+    }
+    const TreeVersion version = Current();
+    return Prover(layout_, version, &cache_).Run(reader, requests);
+  }
+
+  absl::StatusOr<base::Hash> RootAt(const PrefixStoreReader& reader,
+                                    LogPosition position) const override {
+    const PrefixProofRequest request{.position = position, .keys = {}};
+    KT_ASSIGN_OR_RETURN(const std::vector<PrefixProof> proofs, Prove(reader, {&request, 1}));
+    return proofs[0].elements[0];
+  }
+
+ private:
+  TreeVersion Current() const {
+    absl::MutexLock lock(&mutex_);
+    return current_;
+  }
+
+  const PrefixTreeLayout layout_;
+  // Held to copy or replace the version, never while reading or hashing.
+  mutable absl::Mutex mutex_;
+  TreeVersion current_ ABSL_GUARDED_BY(mutex_);
+  mutable TileCache cache_;
+};
+
+// The tiles of one depth, ascending by bits.
+using TileRow = std::vector<std::pair<uint32_t, std::shared_ptr<Tile>>>;
+
+absl::Status Corrupt(const SubtreeId& id, const std::string& what) {
+  return absl::DataLossError(absl::StrCat("prefix tree tile at depth ", unsigned{id.depth},
+                                          ", prefix ", id.bits, ": ", what));
+}
+
+// Hangs the tiles below `tile` that are its own, beginning at `*next`, and compares their roots
+// with its children.
+absl::Status AttachBelow(const SubtreeId& id, const TileRow& below, size_t* next, Tile* tile) {
+  for (unsigned child = 0; child < kTileChildren; ++child) {
+    const SubtreeId child_id = ChildId(id, child);
+    NodeValue root;
+    if (*next < below.size() && below[*next].first == child_id.bits) {
+      root = below[*next].second->value(Tile::kRoot);
+      tile->SetBelow(child, below[*next].second);
+      ++*next;
+    }
+    if (root != tile->value(Tile::kFirstChild + child)) {
+      return Corrupt(child_id, "its newest rows do not give the value that is stored above");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Loads the tiles of one depth after another, from the buckets upwards.
+class Loader {
+ public:
+  Loader(const PrefixTreeLayout& layout, base::TreeSize entries)
+      : layout_(layout), entries_(entries) {}
+
+  absl::StatusOr<TreeVersion> Run(const PrefixStoreReader& reader) {
+    for (depth_ = layout_.bucket_depth; depth_ > 0;) {
+      depth_ -= kTileLevels;
+      below_ = std::exchange(row_, {});
+      next_below_ = 0;
+      KT_RETURN_IF_ERROR(
+          reader.ScanNewestBands(static_cast<uint8_t>(depth_),
+                                 [this](std::span<const BandRow> rows) { return Add(rows); }));
+      if (next_below_ != below_.size()) {
+        return Corrupt({static_cast<uint8_t>(depth_ + kTileLevels), below_[next_below_].first},
+                       "no tile above it");
+      }
+    }
+    return TreeVersion{.root = row_.empty() ? nullptr : row_.front().second, .size = entries_};
+  }
+
+ private:
+  absl::Status Add(std::span<const BandRow> rows) {
+    if (rows.empty()) return absl::InternalError("prefix tree: a tile without rows");
+    const SubtreeId id = rows[0].id;
+    const uint32_t mask = depth_ == 0 ? 0 : ~uint32_t{0} << (32 - depth_);
+    if (id.depth != depth_ || (id.bits & ~mask) != 0) return Corrupt(id, "out of place");
+    if (!row_.empty() && id.bits <= row_.back().first) return Corrupt(id, "out of order");
+    if (rows[0].position >= entries_) return Corrupt(id, "newer than the log");
+    KT_ASSIGN_OR_RETURN(std::shared_ptr<Tile> tile, DecodeTile(id, rows));
+    if (depth_ + kTileLevels < layout_.bucket_depth) {
+      KT_RETURN_IF_ERROR(AttachBelow(id, below_, &next_below_, tile.get()));
+    }
+    row_.emplace_back(id.bits, std::move(tile));
+    return absl::OkStatus();
+  }
+
+  const PrefixTreeLayout layout_;
+  const base::TreeSize entries_;
+  unsigned depth_ = 0;
+  TileRow row_;            // of depth_
+  TileRow below_;          // of depth_ + 4
+  size_t next_below_ = 0;  // of below_, not yet attached
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PrefixTree>> PrefixTree::Load(const PrefixTreeLayout& layout,
+                                                             const PrefixStoreReader& reader,
+                                                             base::TreeSize entries) {
+  if (layout.bucket_depth == 0 || layout.bucket_depth > kMaxBucketDepth ||
+      layout.bucket_depth % kTileLevels != 0 || layout.rows_per_snapshot == 0) {
+    return absl::InvalidArgumentError("prefix tree layout is not supported");
+  }
+  KT_ASSIGN_OR_RETURN(TreeVersion version, Loader(layout, entries).Run(reader));
+  return std::make_unique<VersionedPrefixTree>(layout, std::move(version));
+}
+
+}  // namespace kt::merkle
