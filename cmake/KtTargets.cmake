@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-# kt_library(NAME SOURCES a.cc ... DEPS target ...)
+# kt_library(NAME SOURCES a.cc ... DEPS target ... PRIVATE_DEPS target ...)
 # One library a folder; headers are included from the top of the tree, as "folder/file.h".
 function(kt_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
@@ -9,12 +9,28 @@ function(kt_library name)
   target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
 endfunction()
 
-# kt_test(NAME SOURCES a_test.cc ... DEPS target ...)
+# Debian's abseil hides its locks from the thread sanitizer; see the file.
+if(KT_SANITIZE STREQUAL "thread")
+  add_library(kt_tsan_absl_mutex OBJECT ${PROJECT_SOURCE_DIR}/tests/support/tsan_absl_mutex.cc)
+  target_link_libraries(kt_tsan_absl_mutex PUBLIC absl::synchronization ${CMAKE_DL_LIBS})
+endif()
+
+# kt_executable(NAME SOURCES a.cc ... DEPS target ...)
+# Every program, test and benchmark is declared with this, never with add_executable().
+function(kt_executable name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+  if(TARGET kt_tsan_absl_mutex)
+    target_link_libraries(${name} PRIVATE kt_tsan_absl_mutex)
+  endif()
+endfunction()
+
+# kt_test(NAME SOURCES a_test.cc ... DEPS target ... [TIMEOUT seconds])
 # One test binary a folder; ctest runs it as a whole, since starting a process a case costs more than the case.
 function(kt_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
-  add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
+  kt_executable(${name} SOURCES ${ARG_SOURCES} DEPS ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE KT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
