@@ -5,9 +5,13 @@
 //   kEdwards25519Sha512Tai ECVRF-EDWARDS25519-SHA512-TAI, over libsodium; the 64-byte output is
 //                          cut to 32 (draft-ietf-keytrans-protocol, "KT Cipher Suites")
 //
-// Timing. Operations on the secret scalar and the nonce neither branch nor index on them. What
-// cannot be constant time is try-and-increment (RFC 9381 §5.4.1.1): the number of attempts depends
-// on alpha, so the time of Evaluate, Prove and Verify tells something of the label, never of the key.
+// Timing. Operations on the secret scalar and the nonce neither branch nor index on them, as far as
+// the libraries allow; vrf/p256.h and vrf/ed25519.h say what remains. What cannot be constant time
+// is try-and-increment (RFC 9381 §5.4.1.1): the number of attempts depends on alpha, so the time of
+// Evaluate, Prove and Verify tells something of the label, never of the key.
+//
+// Strictness. An Ed25519 public key or Gamma outside of the prime-order group is refused, where
+// RFC 9381 refuses only keys of small order. No honest key or proof is concerned (vrf/ed25519.h).
 //
 // Everything takes batches, because several evaluations at once cost less than one after the
 // other where vector instructions allow; callers that have several inputs pass them together.
@@ -68,7 +72,7 @@ class Verifier {
 
   // The outputs, if every proof is valid. A verification failure ("vrf-proof") if one is not:
   // wrong length, a point off the curve or not canonically encoded, a scalar out of range, or an
-  // equation that does not hold.
+  // equation that does not hold. The message does not tell which of the claims it is.
   virtual absl::StatusOr<std::vector<base::VrfOutput>> Verify(
       std::span<const Claim> claims) const = 0;
 };
@@ -77,8 +81,9 @@ class Verifier {
 // kInvalidArgument if it is neither.
 absl::StatusOr<std::unique_ptr<Prover>> CreateProver(Suite suite, const base::SecretBytes& secret);
 
-// kInvalidArgument if `public_key` has the wrong length, is not canonical, is off the curve or of
-// small order (RFC 9381 §5.4.5, validate_key = TRUE).
+// kInvalidArgument if `public_key` has the wrong length, is not canonical, is off the curve, of
+// small order (RFC 9381 §5.4.5, validate_key = TRUE) or, for Ed25519, outside of the prime-order
+// group.
 absl::StatusOr<std::unique_ptr<Verifier>> CreateVerifier(Suite suite, base::ByteView public_key);
 
 // A fresh secret for CreateProver.

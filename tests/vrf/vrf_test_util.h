@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TESTS_VRF_VRF_TEST_UTIL_H_
+#define TESTS_VRF_VRF_TEST_UTIL_H_
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/secret.h"
+#include "tests/support/fakes.h"
+#include "tests/support/status_matchers.h"
+#include "vrf/vrf.h"
+
+namespace kt::vrf {
+
+inline base::Bytes Hex(std::string_view text) {
+  std::optional<base::Bytes> bytes = base::FromHex(text);
+  KT_CHECK(bytes.has_value());
+  return *std::move(bytes);
+}
+
+inline base::SecretBytes SecretFromHex(std::string_view text) {
+  return base::SecretBytes(base::ByteView(Hex(text)));
+}
+
+inline base::Bytes RandomBytes(testing::SeededRandom& random, size_t size) {
+  base::Bytes bytes(size);
+  random.Fill(bytes);
+  return bytes;
+}
+
+inline base::Bytes WithBitFlipped(base::Bytes bytes, size_t bit) {
+  bytes[bit / 8] ^= static_cast<uint8_t>(1u << (bit % 8));
+  return bytes;
+}
+
+// A copy of `bytes` in which `part` stands from `offset` on.
+inline base::Bytes WithPart(base::Bytes bytes, size_t offset, base::ByteView part) {
+  KT_CHECK(offset + part.size() <= bytes.size());
+  std::copy(part.begin(), part.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
+  return bytes;
+}
+
+inline absl::StatusOr<base::VrfOutput> VerifyOne(const Verifier& verifier, base::ByteView alpha,
+                                                 base::ByteView proof) {
+  const Claim claim{alpha, proof};
+  auto outputs = verifier.Verify({&claim, 1});
+  if (!outputs.ok()) return outputs.status();
+  KT_CHECK(outputs->size() == 1);
+  return outputs->front();
+}
+
+inline ProvenOutput ProveOne(const Prover& prover, const base::Bytes& alpha) {
+  std::vector<ProvenOutput> proven = prover.Prove({&alpha, 1});
+  KT_CHECK(proven.size() == 1);
+  return std::move(proven.front());
+}
+
+// EXPECT_THAT(VerifyOne(...), FailsWith("s is out of range"));
+MATCHER_P(FailsWith, reason, "is a refused proof for the reason") {
+  return ::testing::ExplainMatchResult(testing::FailsCheck("vrf-proof"), arg, result_listener) &&
+         ::testing::ExplainMatchResult(::testing::HasSubstr(reason),
+                                       std::string(arg.status().message()), result_listener);
+}
+
+}  // namespace kt::vrf
+#endif  // TESTS_VRF_VRF_TEST_UTIL_H_
