@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KT_CLIENT_FAILURE_H_
+#define KT_CLIENT_FAILURE_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace kt::client {
+
+// Why a domain's service was not found or not reached. Every error of dns.h, discovery.h and
+// channel.h that a peer or the network caused carries one of these as a payload; its status code
+// follows from it:
+//
+//   kNotFound         the domain itself says that it offers no service
+//   kUnavailable      nobody could be asked, or nobody who could be believed answered
+//   kInvalidArgument  what the domain publishes is not in the form that it must have
+//
+// kInvalidArgument without a payload is the caller's own mistake: a domain, an address or an
+// option that cannot be read.
+enum class Failure {
+  // kNotFound.
+  kNoSuchName,  // NXDOMAIN
+  kNoRecords,   // NODATA: the name exists and has no record of the type
+  kRootTarget,  // the SRV target is ".": the service is decidedly not available (RFC 2782)
+
+  // kUnavailable.
+  kServerFailure,  // SERVFAIL, which is also how a resolver reports a forged DNSSEC answer
+  kRefused,        // REFUSED, or a server that does not answer for other people's names
+  kTimeout,        // no DNS server answered in time
+  kNoDnsServer,    // no DNS server could be contacted
+  kNoAddress,      // servers are named, but no name has an address
+  kNoServer,       // no server answered
+  kTlsFailed,      // servers answered, but TLS failed: mostly a certificate for another name
+
+  // kInvalidArgument.
+  kMalformedAnswer,  // a DNS answer that cannot be read, or has too many records
+  kNoUsableTarget,   // SRV records, none of which names a host and a port
+  kMalformedPin,     // a TXT record that starts as ours and goes on otherwise
+  kConflictingPins,  // TXT records that contradict each other
+};
+
+// A status with the code that belongs to `failure`, and the payload.
+absl::Status FailedBecause(Failure failure, const std::string& message);
+
+// The payload, or nullopt if `status` has none.
+std::optional<Failure> FailureOf(const absl::Status& status);
+
+}  // namespace kt::client
+#endif  // KT_CLIENT_FAILURE_H_
