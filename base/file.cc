@@ -62,6 +62,11 @@ absl::Status ReadAll(const Fd& fd, const std::string& path, size_t max_bytes, By
   return absl::OkStatus();
 }
 
+// Opens for reading. Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
+int OpenToRead(const std::string& path) {
+  return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
 absl::Status WriteAll(const Fd& fd, ByteView bytes, const std::string& path) {
   size_t done = 0;
   while (done < bytes.size()) {
@@ -83,7 +88,7 @@ std::string DirectoryOf(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<Bytes> ReadFile(const std::string& path, size_t max_bytes) {
-  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Fd fd(OpenToRead(path));
   if (!fd.ok()) return ErrnoStatus("open", path);
   Bytes out;
   KT_RETURN_IF_ERROR(ReadAll(fd, path, max_bytes, &out));
@@ -94,14 +99,15 @@ absl::Status WriteFileAtomically(const std::string& path, ByteView bytes, mode_t
   const std::string temporary = absl::StrCat(path, ".new");
   // A crash may have left the temporary file behind, possibly with another mode.
   if (unlink(temporary.c_str()) != 0 && errno != ENOENT) return ErrnoStatus("remove", temporary);
+  auto remove = absl::MakeCleanup([&] { unlink(temporary.c_str()); });
   {
-    const Fd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+    const Fd fd(
+        open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
     if (!fd.ok()) return ErrnoStatus("create", temporary);
-    auto remove = absl::MakeCleanup([&] { unlink(temporary.c_str()); });
     KT_RETURN_IF_ERROR(WriteAll(fd, bytes, temporary));
-    std::move(remove).Cancel();
   }
   if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus("replace", path);
+  std::move(remove).Cancel();
   const std::string directory = DirectoryOf(path);
   const Fd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.ok()) return ErrnoStatus("open", directory);
@@ -110,13 +116,14 @@ absl::Status WriteFileAtomically(const std::string& path, ByteView bytes, mode_t
 }
 
 absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path, size_t max_bytes) {
-  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Fd fd(OpenToRead(path));
   if (!fd.ok()) return ErrnoStatus("open", path);
   struct stat info;
   if (fstat(fd.get(), &info) != 0) return ErrnoStatus("read", path);
   if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return absl::PermissionDeniedError(absl::StrCat(
-        path, " holds a secret and may be read or written by its owner only; run: chmod 600 ", path));
+        path, " holds a secret and may be read or written by its owner only; run: chmod 600 ",
+        path));
   }
   Bytes bytes;
   const absl::Status status = ReadAll(fd, path, max_bytes, &bytes);

@@ -5,6 +5,7 @@
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 
@@ -41,14 +42,24 @@ using ParamBuild = Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free>;
 using Params = Owned<OSSL_PARAM, OSSL_PARAM_free>;
 using EcdsaSignature = Owned<ECDSA_SIG, ECDSA_SIG_free>;
 
+// Drops the errors that OpenSSL queues in this scope. The queue belongs to the thread, and a TLS
+// connection on the same thread would take them for its own.
+class ErrorQueueScope {
+ public:
+  ErrorQueueScope() { ERR_set_mark(); }
+  ErrorQueueScope(const ErrorQueueScope&) = delete;
+  ErrorQueueScope& operator=(const ErrorQueueScope&) = delete;
+  ~ErrorQueueScope() { ERR_pop_to_mark(); }
+};
+
 // `secret` is null for a public key. Null if OpenSSL refuses the key.
 Key MakeKey(ByteView public_key, const BIGNUM* secret) {
   const ParamBuild build(OSSL_PARAM_BLD_new());
   KT_CHECK(build != nullptr);
   KT_CHECK(OSSL_PARAM_BLD_push_utf8_string(build.get(), OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1",
                                            0) == 1);
-  KT_CHECK(OSSL_PARAM_BLD_push_octet_string(build.get(), OSSL_PKEY_PARAM_PUB_KEY,
-                                            public_key.data(), public_key.size()) == 1);
+  KT_CHECK(OSSL_PARAM_BLD_push_octet_string(build.get(), OSSL_PKEY_PARAM_PUB_KEY, public_key.data(),
+                                            public_key.size()) == 1);
   if (secret != nullptr) {
     KT_CHECK(OSSL_PARAM_BLD_push_BN(build.get(), OSSL_PKEY_PARAM_PRIV_KEY, secret) == 1);
   }
@@ -64,7 +75,8 @@ Key MakeKey(ByteView public_key, const BIGNUM* secret) {
 
 class P256Signer : public Signer {
  public:
-  P256Signer(Key key, Bytes public_key) : key_(std::move(key)), public_key_(std::move(public_key)) {}
+  P256Signer(Key key, Bytes public_key)
+      : key_(std::move(key)), public_key_(std::move(public_key)) {}
 
   absl::StatusOr<Bytes> Sign(ByteView message) const override {
     const DigestContext context(EVP_MD_CTX_new());
@@ -81,8 +93,8 @@ class P256Signer : public Signer {
     Bytes out(2 * kScalarSize);
     KT_CHECK(signature != nullptr);
     KT_CHECK(BN_bn2binpad(ECDSA_SIG_get0_r(signature.get()), out.data(), kScalarSize) > 0);
-    KT_CHECK(BN_bn2binpad(ECDSA_SIG_get0_s(signature.get()), out.data() + kScalarSize,
-                          kScalarSize) > 0);
+    KT_CHECK(
+        BN_bn2binpad(ECDSA_SIG_get0_s(signature.get()), out.data() + kScalarSize, kScalarSize) > 0);
     return out;
   }
   const Bytes& public_key() const override { return public_key_; }
@@ -98,6 +110,7 @@ class P256Verifier : public Verifier {
 
   absl::Status Verify(ByteView message, ByteView signature) const override {
     if (signature.size() != 2 * kScalarSize) return BadSignature();
+    const ErrorQueueScope errors;
     BigNum r(BN_bin2bn(signature.data(), kScalarSize, nullptr));
     BigNum s(BN_bin2bn(signature.data() + kScalarSize, kScalarSize, nullptr));
     const EcdsaSignature raw(ECDSA_SIG_new());
@@ -108,9 +121,8 @@ class P256Verifier : public Verifier {
     const int der_size = i2d_ECDSA_SIG(raw.get(), &end);
     KT_CHECK(der_size > 0 && static_cast<size_t>(der_size) <= sizeof(der));
     const DigestContext context(EVP_MD_CTX_new());
-    if (context == nullptr ||
-        EVP_DigestVerifyInit_ex(context.get(), nullptr, "SHA256", nullptr, nullptr, key_.get(),
-                                nullptr) != 1) {
+    if (context == nullptr || EVP_DigestVerifyInit_ex(context.get(), nullptr, "SHA256", nullptr,
+                                                      nullptr, key_.get(), nullptr) != 1) {
       return absl::InternalError("OpenSSL could not verify");
     }
     if (EVP_DigestVerify(context.get(), der, static_cast<size_t>(der_size), message.data(),
@@ -149,6 +161,7 @@ absl::StatusOr<std::unique_ptr<Signer>> CreateP256Signer(const SecretBytes& secr
 }
 
 absl::StatusOr<std::unique_ptr<Verifier>> CreateP256Verifier(ByteView public_key) {
+  const ErrorQueueScope errors;
   if (public_key.size() == kUncompressedPointSize && public_key[0] == 4) {
     Key key = MakeKey(public_key, nullptr);
     if (key != nullptr) return std::make_unique<P256Verifier>(std::move(key));
