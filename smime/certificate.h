@@ -22,7 +22,7 @@ namespace kt::smime {
 
 inline constexpr size_t kMaxCertificateSize = 65535;  // bytes of DER
 inline constexpr size_t kMaxPemSize = 4u << 20;
-inline constexpr size_t kMaxPemCertificates = 1024;
+inline constexpr size_t kMaxPemCertificates = 512;
 
 enum class KeyAlgorithm {
   kRsa,     // rsaEncryption
