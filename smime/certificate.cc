@@ -251,7 +251,8 @@ absl::StatusOr<Certificate> Certificate::Parse(base::ByteView der) {
   KT_ASSIGN_OR_RETURN(data->addresses, Addresses(x509));
   KT_ASSIGN_OR_RETURN(data->extended_key_usage, ExtendedKeyUsage(x509));
   data->key_usage = KeyUsageBits(x509);
-  data->is_ca = X509_check_ca(x509) != 0;
+  // X509_check_ca forgives CA:TRUE if keyUsage lacks keyCertSign.
+  data->is_ca = X509_check_ca(x509) != 0 || (X509_get_extension_flags(x509) & EXFLAG_CA) != 0;
   data->signature_security_bits = SignatureSecurityBits(x509);
   // Null for a key that OpenSSL does not know: the certificate can still be shown and refused.
   if (const EVP_PKEY* key = X509_get0_pubkey(x509); key != nullptr) {
