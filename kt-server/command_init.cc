@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "base/status.h"
+#include "kt-server/commands.h"
+#include "kt-server/log_files.h"
+#include "smime/address.h"
+
+namespace kt::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kMinuteMs = 60 * 1000;
+constexpr uint64_t kHourMs = 60 * kMinuteMs;
+
+struct InitOptions {
+  std::string data;
+  std::vector<std::string> domains;
+  std::string suite = "p256";
+  std::string listen = ServerConfig().listen.address;
+  std::string tls_certificate;
+  std::string tls_key;
+  std::string trust_anchors;
+  int64_t epoch_ms = ServerConfig().epoch.interval_ms;
+  uint64_t max_ahead_ms = 5 * kMinuteMs;
+  uint64_t max_behind_ms = 2 * kHourMs;
+  uint64_t reasonable_monitoring_window_ms = 24 * kHourMs;
+};
+
+std::string AbsoluteOr(const std::string& path, const char* otherwise) {
+  return path.empty() ? otherwise : fs::absolute(path).string();
+}
+
+absl::StatusOr<ServerConfig> MakeConfig(const InitOptions& options) {
+  ServerConfig config;
+  for (const std::string& domain : options.domains) {
+    const absl::StatusOr<smime::Address> address = smime::ParseAddress("postmaster@" + domain);
+    if (!address.ok()) return base::Annotate(address.status(), absl::StrCat("--domain ", domain));
+    config.log.domains.push_back(address->domain);
+  }
+  config.listen.address = options.listen;
+  config.listen.tls_certificate = AbsoluteOr(options.tls_certificate, "tls/server.pem");
+  config.listen.tls_key = AbsoluteOr(options.tls_key, "tls/server.key");
+  config.admission.trust_anchors = AbsoluteOr(options.trust_anchors, "trust-anchors.pem");
+  config.epoch.interval_ms = options.epoch_ms;
+  return config;
+}
+
+absl::Status Init(const InitOptions& options) {
+  KT_ASSIGN_OR_RETURN(const ServerConfig config, MakeConfig(options));
+  const std::string text = FormatServerConfig(config);
+  // What is written must be what `run` will accept.
+  KT_ASSIGN_OR_RETURN(const ServerConfig resolved,
+                      ParseServerConfig(text, fs::absolute(options.data).string()));
+  const std::string path = (fs::absolute(options.data) / "kt-server.toml").string();
+  std::error_code error;
+  if (fs::exists(path, error)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(path, " exists; choose an empty directory for --data"));
+  }
+  fs::create_directories(options.data, error);
+  if (!error) fs::permissions(options.data, fs::perms::owner_all, error);
+  if (error) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot create ", options.data, ": ", error.message()));
+  }
+  core::Configuration log;
+  log.ciphersuite =
+      options.suite == "p256" ? core::CipherSuite::kP256 : core::CipherSuite::kEd25519;
+  log.max_ahead = options.max_ahead_ms;
+  log.max_behind = options.max_behind_ms;
+  log.reasonable_monitoring_window = options.reasonable_monitoring_window_ms;
+  // Serves up to about 130 million label-versions; docs/decisions/ has the trade-off.
+  const merkle::PrefixTreeLayout layout{.bucket_depth = 20, .rows_per_snapshot = 16};
+  KT_RETURN_IF_ERROR(CreateLogFiles(resolved, log, layout, base::SystemRandom()));
+  KT_RETURN_IF_ERROR(base::WriteFileAtomically(path, base::AsBytes(text), 0644));
+  KT_ASSIGN_OR_RETURN(log, ReadPublicConfiguration(resolved));
+  std::cout << "created " << path << "\n"
+            << "cipher suite " << core::NameOf(log.ciphersuite)
+            << ", fingerprint sha256:" << base::ToHex(core::ConfigurationFingerprint(log).bytes)
+            << "\n";
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddInitCommand(CLI::App& app, int* exit_code) {
+  const auto options = std::make_shared<InitOptions>();
+  CLI::App* const command =
+      app.add_subcommand("init", "Create a log: keys, public parameters, configuration, database");
+  command->add_option("--data", options->data, "Directory to create it in")->required();
+  command->add_option("--domain", options->domains, "Domain to host; may be repeated")->required();
+  command->add_option("--suite", options->suite, "Cipher suite")
+      ->check(CLI::IsMember({"p256", "ed25519"}))
+      ->capture_default_str();
+  command->add_option("--listen", options->listen, "HOST:PORT to serve on")->capture_default_str();
+  command->add_option("--tls-cert", options->tls_certificate,
+                      "TLS certificate (PEM) [DIR/tls/server.pem]");
+  command->add_option("--tls-key", options->tls_key,
+                      "Its key (PEM, mode 0600) [DIR/tls/server.key]");
+  command->add_option("--trust-anchors", options->trust_anchors,
+                      "CAs of published certificates (PEM) [DIR/trust-anchors.pem]");
+  command->add_option("--epoch-ms", options->epoch_ms, "How long publications are gathered")
+      ->check(CLI::Range(10, 86'400'000))
+      ->capture_default_str();
+  command
+      ->add_option("--max-ahead-ms", options->max_ahead_ms,
+                   "How far ahead of a client's clock a tree head may be")
+      ->capture_default_str();
+  command
+      ->add_option("--max-behind-ms", options->max_behind_ms,
+                   "How far behind a client's clock a tree head may be")
+      ->check(CLI::Range(1000.0, 1e15))
+      ->capture_default_str();
+  command
+      ->add_option("--rmw-ms", options->reasonable_monitoring_window_ms,
+                   "Reasonable Monitoring Window")
+      ->capture_default_str();
+  command->callback([=] { *exit_code = ExitCodeOf(Init(*options)); });
+}
+
+}  // namespace kt::server

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KT_SERVER_COMMANDS_H_
+#define KT_SERVER_COMMANDS_H_
+
+#include <CLI/CLI.hpp>
+
+#include "absl/status/status.h"
+
+namespace kt::server {
+
+inline constexpr int kExitFailure = 1;
+inline constexpr int kExitUsage = 2;
+
+// Each adds a subcommand that, when it is chosen, runs while the command line is parsed and sets
+// `exit_code`, which outlives the parsing.
+void AddInitCommand(CLI::App& app, int* exit_code);
+void AddRunCommand(CLI::App& app, int* exit_code);
+void AddConfigCommand(CLI::App& app, int* exit_code);
+void AddTokenCommand(CLI::App& app, int* exit_code);
+
+// Reports `status` in one line on standard error and gives the exit code that belongs to it.
+int ExitCodeOf(const absl::Status& status);
+
+}  // namespace kt::server
+#endif  // KT_SERVER_COMMANDS_H_

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/log_files.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/signature.h"
+#include "base/status.h"
+#include "vrf/vrf.h"
+
+namespace kt::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxKeyFileBytes = 4096;
+constexpr size_t kMaxConfigurationBytes = 64 << 10;
+constexpr mode_t kSecretMode = 0600;
+constexpr mode_t kPublicMode = 0644;
+
+absl::Status MakeParentDirectory(const std::string& path) {
+  const fs::path parent = fs::path(path).parent_path();
+  std::error_code error;
+  if (!parent.empty() && fs::create_directories(parent, error)) {
+    fs::permissions(parent, fs::perms::owner_all, error);
+  }
+  if (error)
+    return absl::UnavailableError(
+        absl::StrCat("cannot create ", parent.string(), ": ", error.message()));
+  return absl::OkStatus();
+}
+
+absl::Status RefuseExisting(const std::string& path) {
+  std::error_code error;
+  if (!fs::exists(fs::symlink_status(path, error))) return absl::OkStatus();
+  return absl::AlreadyExistsError(absl::StrCat(path, " exists; a log is created only once"));
+}
+
+// A secret is kept as one line of hexadecimal digits.
+absl::Status WriteKey(const std::string& path, const base::SecretBytes& secret) {
+  std::string line = base::ToHex(secret.Expose()) + "\n";
+  const absl::Status status = base::WriteFileAtomically(path, base::AsBytes(line), kSecretMode);
+  base::SecureZero({reinterpret_cast<uint8_t*>(line.data()), line.size()});
+  return status;
+}
+
+absl::StatusOr<base::SecretBytes> ReadKey(const std::string& path) {
+  KT_ASSIGN_OR_RETURN(const base::SecretBytes file, base::ReadSecretFile(path, kMaxKeyFileBytes));
+  std::string_view line = base::AsText(file.Expose());
+  if (!line.empty() && line.back() == '\n') line.remove_suffix(1);
+  std::optional<base::Bytes> bytes = base::FromHex(line);
+  if (!bytes.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " is not a key file: one line of hexadecimal digits is expected"));
+  }
+  base::SecretBytes secret(*bytes);
+  base::SecureZero(*bytes);
+  return secret;
+}
+
+absl::Status CreateDatabase(const ServerConfig& config, const core::Configuration& public_config,
+                            const merkle::PrefixTreeLayout& layout) {
+  KT_RETURN_IF_ERROR(MakeParentDirectory(config.log.database));
+  KT_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
+                      OpenRocksDbStore({.path = config.log.database, .create_if_missing = true}));
+  LogProperties properties;
+  properties.configuration = base::codec::Encode(public_config);
+  properties.bucket_depth = layout.bucket_depth;
+  properties.rows_per_snapshot = layout.rows_per_snapshot;
+  KT_RETURN_IF_ERROR(store->WriteProperties(base::codec::Encode(properties)));
+  KT_RETURN_IF_ERROR(MakeParentDirectory(config.log.head_guard));
+  return HeadGuard::Open(config.log.head_guard, core::ConfigurationFingerprint(public_config),
+                         HeadGuard::IfMissing::kCreate)
+      .status();
+}
+
+absl::StatusOr<LogProperties> ReadProperties(const Store& store) {
+  KT_ASSIGN_OR_RETURN(const base::Bytes bytes, store.ReadProperties());
+  absl::StatusOr<LogProperties> properties = base::codec::Decode<LogProperties>(bytes);
+  if (!properties.ok()) return absl::DataLossError("the database's properties are malformed");
+  if (properties->format != LogProperties::kFormat) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the database has format ", properties->format,
+                     ", which this version of kt-server does not know"));
+  }
+  return properties;
+}
+
+}  // namespace
+
+absl::Status CreateLogFiles(const ServerConfig& config, core::Configuration public_config,
+                            const merkle::PrefixTreeLayout& layout, base::Random& random) {
+  for (const std::string* path :
+       {&config.log.configuration, &config.log.signature_key, &config.log.vrf_key,
+        &config.log.database, &config.log.head_guard}) {
+    KT_RETURN_IF_ERROR(RefuseExisting(*path));
+    KT_RETURN_IF_ERROR(MakeParentDirectory(*path));
+  }
+  const auto algorithm = core::SignatureAlgorithmOf(public_config.ciphersuite);
+  const vrf::Suite suite = core::VrfSuiteOf(public_config.ciphersuite);
+  const base::SecretBytes signature_secret = base::GenerateSignatureSecret(algorithm, random);
+  const base::SecretBytes vrf_secret = vrf::GenerateSecret(suite, random);
+  KT_ASSIGN_OR_RETURN(const auto signer, base::CreateSigner(algorithm, signature_secret));
+  KT_ASSIGN_OR_RETURN(const auto prover, vrf::CreateProver(suite, vrf_secret));
+  public_config.signature_public_key = signer->public_key();
+  public_config.vrf_public_key = prover->public_key();
+  KT_RETURN_IF_ERROR(core::ValidateConfiguration(public_config));
+
+  KT_RETURN_IF_ERROR(WriteKey(config.log.signature_key, signature_secret));
+  KT_RETURN_IF_ERROR(WriteKey(config.log.vrf_key, vrf_secret));
+  KT_RETURN_IF_ERROR(base::WriteFileAtomically(config.log.configuration,
+                                               base::codec::Encode(public_config), kPublicMode));
+  return CreateDatabase(config, public_config, layout);
+}
+
+absl::StatusOr<core::Configuration> ReadPublicConfiguration(const ServerConfig& config) {
+  KT_ASSIGN_OR_RETURN(const base::Bytes bytes,
+                      base::ReadFile(config.log.configuration, kMaxConfigurationBytes));
+  absl::StatusOr<core::Configuration> decoded = core::DecodeConfiguration(bytes);
+  if (!decoded.ok()) return base::Annotate(decoded.status(), config.log.configuration);
+  return decoded;
+}
+
+absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& random) {
+  LogKeys keys;
+  KT_ASSIGN_OR_RETURN(keys.config, ReadPublicConfiguration(config));
+  KT_ASSIGN_OR_RETURN(const base::SecretBytes signature_secret, ReadKey(config.log.signature_key));
+  KT_ASSIGN_OR_RETURN(const base::SecretBytes vrf_secret, ReadKey(config.log.vrf_key));
+  KT_ASSIGN_OR_RETURN(
+      keys.signer,
+      base::CreateSigner(core::SignatureAlgorithmOf(keys.config.ciphersuite), signature_secret));
+  KT_ASSIGN_OR_RETURN(keys.vrf,
+                      vrf::CreateProver(core::VrfSuiteOf(keys.config.ciphersuite), vrf_secret));
+  OpenedLog opened;
+  // The guard first: its lock keeps a second instance away from the database.
+  KT_ASSIGN_OR_RETURN(opened.guard, HeadGuard::Open(config.log.head_guard,
+                                                    core::ConfigurationFingerprint(keys.config),
+                                                    HeadGuard::IfMissing::kRefuse));
+  KT_ASSIGN_OR_RETURN(opened.store, OpenRocksDbStore({.path = config.log.database}));
+  KT_ASSIGN_OR_RETURN(const LogProperties properties, ReadProperties(*opened.store));
+  if (properties.configuration != base::codec::Encode(keys.config)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(config.log.database, " belongs to a log with another configuration than ",
+                     config.log.configuration));
+  }
+  const merkle::PrefixTreeLayout layout{properties.bucket_depth, properties.rows_per_snapshot};
+  KT_ASSIGN_OR_RETURN(opened.log, TransparencyLog::Open(std::move(keys), layout, *opened.store,
+                                                        *opened.guard, random));
+  return opened;
+}
+
+}  // namespace kt::server

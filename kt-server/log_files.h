@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The files that make a log: keys, public configuration, database, head guard.
+#ifndef KT_SERVER_LOG_FILES_H_
+#define KT_SERVER_LOG_FILES_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/codec.h"
+#include "base/random.h"
+#include "kt-core/configuration.h"
+#include "kt-server/head_guard.h"
+#include "kt-server/server_config.h"
+#include "kt-server/store.h"
+#include "kt-server/transparency_log.h"
+#include "merkle/prefix_tree.h"
+
+namespace kt::server {
+
+// What is fixed when a log is created, as the database keeps it.
+struct LogProperties {
+  static constexpr uint16_t kFormat = 1;
+
+  uint16_t format = kFormat;
+  base::Bytes configuration;  // encoded
+  uint8_t bucket_depth = 0;
+  uint8_t rows_per_snapshot = 0;
+
+  static constexpr auto Fields() {
+    return base::codec::List(&LogProperties::format,
+                             base::codec::Opaque<uint16_t>(&LogProperties::configuration),
+                             &LogProperties::bucket_depth, &LogProperties::rows_per_snapshot);
+  }
+};
+
+// Makes a new log where `config` says: fresh keys (mode 0600), the public configuration (its keys
+// are filled in), an empty database and a head guard. kAlreadyExists if any of the files is there.
+absl::Status CreateLogFiles(const ServerConfig& config, core::Configuration public_config,
+                            const merkle::PrefixTreeLayout& layout, base::Random& random);
+
+// The public configuration of a log.
+absl::StatusOr<core::Configuration> ReadPublicConfiguration(const ServerConfig& config);
+
+// A log that was created before, opened for serving.
+struct OpenedLog {
+  std::unique_ptr<Store> store;
+  std::unique_ptr<HeadGuard> guard;
+  std::unique_ptr<TransparencyLog> log;  // borrows the other two
+};
+
+// kPermissionDenied for a secret file with a looser mode than 0600, kFailedPrecondition if
+// database, guard and configuration are not of one log, and what the parts report.
+absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& random);
+
+}  // namespace kt::server
+#endif  // KT_SERVER_LOG_FILES_H_

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KT_SERVER_LOG_STATE_H_
+#define KT_SERVER_LOG_STATE_H_
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "kt-core/prover.h"
+#include "kt-server/store.h"
+#include "kt-server/timestamp_table.h"
+#include "merkle/prefix_tree.h"
+
+namespace kt::server {
+
+// The log at one published tree head: everything that answering a request needs, immutable and
+// thread-safe. Holding it keeps its snapshot alive, so hold it for one request only.
+class LogState : public core::LogView {
+ public:
+  LogState(std::shared_ptr<const Snapshot> snapshot, std::shared_ptr<const merkle::PrefixTree> tree,
+           std::shared_ptr<const TimestampTable> timestamps, core::SignedHead head)
+      : snapshot_(std::move(snapshot)),
+        tree_(std::move(tree)),
+        timestamps_(std::move(timestamps)),
+        head_(std::move(head)) {}
+
+  const core::SignedHead& head() const { return head_; }
+  const Snapshot& snapshot() const { return *snapshot_; }
+
+  core::TreeSize size() const override { return head_.tree_head.tree_size; }
+  absl::StatusOr<uint64_t> Timestamp(core::LogPosition position) const override;
+  absl::StatusOr<std::vector<core::Hash>> PrefixRoots(
+      std::span<const core::LogPosition> positions) const override;
+  absl::StatusOr<std::vector<core::PrefixProof>> ProvePrefix(
+      std::span<const merkle::PrefixProofRequest> requests) const override;
+  absl::StatusOr<std::vector<core::Hash>> ReadLogNodes(
+      std::span<const merkle::LogNodeId> ids) const override;
+
+ private:
+  const std::shared_ptr<const Snapshot> snapshot_;
+  const std::shared_ptr<const merkle::PrefixTree> tree_;
+  const std::shared_ptr<const TimestampTable> timestamps_;
+  const core::SignedHead head_;
+};
+
+}  // namespace kt::server
+#endif  // KT_SERVER_LOG_STATE_H_

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/publish_service.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace kt::server {
+namespace {
+
+absl::Status CheckExpectation(const Publication& publication, const CurrentValue* current) {
+  if (publication.expect_absent && current != nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the address already has version ", current->version));
+  }
+  if (!publication.expected_greatest_version.has_value()) return absl::OkStatus();
+  if (current == nullptr) return absl::FailedPreconditionError("the address has no version yet");
+  if (current->version != *publication.expected_greatest_version) {
+    return absl::FailedPreconditionError(absl::StrCat("the greatest version is ", current->version,
+                                                      ", not ",
+                                                      *publication.expected_greatest_version));
+  }
+  return absl::OkStatus();
+}
+
+// The address's next CertificateSet, encoded.
+absl::StatusOr<base::Bytes> NextValue(const Publication& publication, const CurrentValue* current) {
+  KT_RETURN_IF_ERROR(CheckExpectation(publication, current));
+  smime::CertificateSet set;
+  if (current != nullptr) {
+    KT_ASSIGN_OR_RETURN(set, smime::CertificateSet::Decode(current->value));
+  }
+  if (publication.operation == Publication::Operation::kReplace) {
+    KT_RETURN_IF_ERROR(set.Replace(publication.certificates));
+  }
+  for (const smime::CertificateEntry& entry : publication.certificates) {
+    if (publication.operation == Publication::Operation::kAdd) {
+      KT_RETURN_IF_ERROR(set.Add(entry));
+    }
+    if (publication.operation == Publication::Operation::kRemove) {
+      const absl::Status removed = set.Remove(entry.der);
+      if (!removed.ok()) return absl::FailedPreconditionError(std::string(removed.message()));
+    }
+  }
+  return set.Encode();
+}
+
+}  // namespace
+
+PublishService::PublishService(Options options, Tokens tokens, Sequencer& sequencer,
+                               const base::Clock& clock)
+    : options_(std::move(options)),
+      domains_(options_.domains.begin(), options_.domains.end()),
+      sequencer_(sequencer),
+      clock_(clock),
+      limiter_(options_.publishes_per_second, clock),
+      tokens_(std::move(tokens)) {}
+
+void PublishService::SetTokens(Tokens tokens) {
+  absl::MutexLock lock(&mutex_);
+  tokens_ = std::move(tokens);
+}
+
+absl::StatusOr<smime::Address> PublishService::Authorize(const std::string& secret,
+                                                         const Publication& publication) {
+  Token token;
+  {
+    absl::MutexLock lock(&mutex_);
+    const Token* const found = tokens_.Find(secret);
+    if (found == nullptr) return absl::UnauthenticatedError("unknown publishing token");
+    token = *found;
+  }
+  if (!limiter_.Allow(token.id)) {
+    return absl::ResourceExhaustedError("this token publishes too fast; try again later");
+  }
+  KT_ASSIGN_OR_RETURN(smime::Address address, smime::ParseAddress(publication.address));
+  if (!token.Allows(address)) {
+    return absl::PermissionDeniedError("this token may not publish for the address");
+  }
+  if (!domains_.contains(address.domain)) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("this log does not host the domain ", address.domain));
+  }
+  return address;
+}
+
+absl::Status PublishService::CheckCertificates(const smime::Address& address,
+                                               const Publication& publication) const {
+  if (publication.certificates.empty() &&
+      publication.operation != Publication::Operation::kReplace) {
+    return absl::InvalidArgumentError("no certificates were given");
+  }
+  if (publication.certificates.size() > smime::kMaxSetCertificates) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("at most ", smime::kMaxSetCertificates, " certificates are taken at once"));
+  }
+  if (publication.operation == Publication::Operation::kRemove) return absl::OkStatus();
+  for (const smime::CertificateEntry& entry : publication.certificates) {
+    KT_RETURN_IF_ERROR(smime::CheckAdmission(entry, address, options_.admission, clock_.NowMs()));
+  }
+  return absl::OkStatus();
+}
+
+void PublishService::Publish(const std::string& token, Publication publication,
+                             Sequencer::Done done) {
+  const absl::StatusOr<smime::Address> address = Authorize(token, publication);
+  if (!address.ok()) return done(address.status());
+  if (absl::Status status = CheckCertificates(*address, publication); !status.ok()) {
+    return done(status);
+  }
+  const auto mutation = [publication = std::move(publication)](const CurrentValue* current) {
+    return NextValue(publication, current);
+  };
+  const absl::Status submitted = sequencer_.Submit(address->label(), mutation, done);
+  if (!submitted.ok()) done(submitted);
+}
+
+}  // namespace kt::server

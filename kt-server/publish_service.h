@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KT_SERVER_PUBLISH_SERVICE_H_
+#define KT_SERVER_PUBLISH_SERVICE_H_
+
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "base/clock.h"
+#include "kt-server/rate_limiter.h"
+#include "kt-server/sequencer.h"
+#include "kt-server/tokens.h"
+#include "smime/admission.h"
+#include "smime/certificate_set.h"
+
+namespace kt::server {
+
+// A wish to change the certificates of one address.
+struct Publication {
+  enum class Operation { kReplace, kAdd, kRemove };
+  std::string address;
+  Operation operation = Operation::kReplace;
+  std::vector<smime::CertificateEntry> certificates;
+  // Publish only if this is the address's greatest version.
+  std::optional<base::Version> expected_greatest_version;
+  // Publish only if the address has no version.
+  bool expect_absent = false;
+};
+
+// Decides who may publish what, and hands it to the sequencer. Thread-safe.
+class PublishService {
+ public:
+  struct Options {
+    std::vector<std::string> domains;
+    smime::AdmissionPolicy admission;
+    double publishes_per_second = 1000;
+  };
+
+  // Borrows `sequencer` and `clock`.
+  PublishService(Options options, Tokens tokens, Sequencer& sequencer, const base::Clock& clock);
+
+  // Replaces the tokens, for requests from now on.
+  void SetTokens(Tokens tokens);
+
+  // `token` is what the client sent as bearer token. Calls `done` exactly once, maybe before it
+  // returns. Errors: kUnauthenticated for an unknown token; kPermissionDenied if the token or this
+  // log does not cover the address; kInvalidArgument for malformed input; kFailedPrecondition for
+  // what admission or the expected version forbid, and for removing what is not there;
+  // kResourceExhausted beyond the rate.
+  void Publish(const std::string& token, Publication publication, Sequencer::Done done);
+
+ private:
+  absl::StatusOr<smime::Address> Authorize(const std::string& token,
+                                           const Publication& publication);
+  absl::Status CheckCertificates(const smime::Address& address,
+                                 const Publication& publication) const;
+
+  const Options options_;
+  const std::set<std::string> domains_;
+  Sequencer& sequencer_;
+  const base::Clock& clock_;
+  RateLimiter limiter_;
+
+  absl::Mutex mutex_;
+  Tokens tokens_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace kt::server
+#endif  // KT_SERVER_PUBLISH_SERVICE_H_

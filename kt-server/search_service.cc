@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/search_service.h"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "kt-core/binary_ladder.h"
+#include "kt-core/prover.h"
+#include "kt-server/version_rows.h"
+
+namespace kt::server {
+namespace {
+
+absl::StatusOr<SearchAnswer> AnswerAbsent(const TransparencyLog& log, const LogState& state,
+                                          const core::SearchRequest& request, LabelRows rows) {
+  const base::Version version[] = {request.version.value_or(0)};
+  KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log.vrf(), request.label, version, &rows));
+  KT_ASSIGN_OR_RETURN(const core::AbsenceResponse response,
+                      core::ProveAbsence(state, state.head(), request, RecordOf(rows)));
+  SearchAnswer answer;
+  KT_ASSIGN_OR_RETURN(answer.response,
+                      core::codec::TryEncode(response, core::WireContext::For(log.config())));
+  return answer;
+}
+
+absl::StatusOr<SearchAnswer> AnswerFound(const TransparencyLog& log, const LogState& state,
+                                         const core::SearchRequest& request, base::Version target,
+                                         const LabelRows& rows) {
+  const core::WireContext context =
+      core::WireContext::For(log.config(), request.version.has_value());
+  const VersionRow::Existing& existing = *rows.rows.at(target).existing;
+  KT_ASSIGN_OR_RETURN(const base::Bytes value, state.snapshot().ReadValue(existing.value_hash));
+  KT_ASSIGN_OR_RETURN(const core::UpdateValue update,
+                      core::codec::Decode<core::UpdateValue>(value, context));
+  KT_ASSIGN_OR_RETURN(const core::SearchResponse response,
+                      core::ProveSearch(log.config(), state, state.head(), request, target,
+                                        RecordOf(rows), existing.opening, update));
+  SearchAnswer answer;
+  answer.found = true;
+  KT_ASSIGN_OR_RETURN(answer.response, core::codec::TryEncode(response, context));
+  return answer;
+}
+
+}  // namespace
+
+absl::StatusOr<SearchAnswer> SearchService::Search(base::ByteView request_bytes) const {
+  absl::StatusOr<core::SearchRequest> request =
+      core::codec::Decode<core::SearchRequest>(request_bytes);
+  if (!request.ok()) return base::Annotate(request.status(), "SearchRequest");
+  const std::shared_ptr<const LogState> state = log_.current();
+  if (state == nullptr) return absl::UnavailableError("the log has no entries yet");
+
+  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadLabel(state->snapshot(), request->label));
+  if (!rows.greatest.has_value()) return AnswerAbsent(log_, *state, *request, std::move(rows));
+  const base::Version target = request->version.value_or(*rows.greatest);
+  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request->label,
+                                  core::BaseBinaryLadder(target), &rows));
+  if (!rows.rows.at(target).existing.has_value()) {
+    return AnswerAbsent(log_, *state, *request, std::move(rows));
+  }
+  return AnswerFound(log_, *state, *request, target, rows);
+}
+
+}  // namespace kt::server

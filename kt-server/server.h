@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KT_SERVER_SERVER_H_
+#define KT_SERVER_SERVER_H_
+
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "kt-server/event_log.h"
+#include "kt-server/grpc_service.h"
+#include "kt-server/log_files.h"
+#include "kt-server/publish_service.h"
+#include "kt-server/search_service.h"
+#include "kt-server/sequencer.h"
+#include "kt-server/server_config.h"
+
+namespace kt::server {
+
+// A running server: the log, its sequencer, and gRPC over TLS.
+class Server {
+ public:
+  // Opens the log and begins to serve. Borrows `events`, `clock` and `random`.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config, EventLog& events,
+                                                       const base::Clock& clock,
+                                                       base::Random& random);
+  // As Stop.
+  ~Server();
+
+  // The address that it listens on, with the real port.
+  const std::string& address() const { return address_; }
+
+  // Reads the tokens file again; on failure the old tokens stay.
+  absl::Status ReloadTokens();
+
+  // Answers what is waiting, then ends all connections.
+  void Stop();
+
+ private:
+  Server(const ServerConfig& config, EventLog& events, const base::Clock& clock);
+
+  absl::Status StartLog(base::Random& random);
+  absl::Status StartServices();
+  absl::Status StartGrpc();
+  void Report(const Sequencer::CommitReport& report);
+
+  const ServerConfig config_;
+  EventLog& events_;
+  const base::Clock& clock_;
+  OpenedLog opened_;
+  std::unique_ptr<Sequencer> sequencer_;
+  std::unique_ptr<SearchService> search_;
+  std::unique_ptr<PublishService> publish_;
+  RateLimiter search_limiter_;
+  ConcurrencyLimit concurrency_;
+  std::unique_ptr<KeyTransparencyGrpc> key_transparency_grpc_;
+  std::unique_ptr<PublisherGrpc> publisher_grpc_;
+  std::unique_ptr<grpc::Server> grpc_;
+  std::string address_;
+};
+
+}  // namespace kt::server
+#endif  // KT_SERVER_SERVER_H_

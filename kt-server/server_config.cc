@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/server_config.h"
+
+#include <toml++/toml.h>
+
+#include <filesystem>
+#include <limits>
+#include <set>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/status.h"
+#include "smime/address.h"
+
+namespace kt::server {
+namespace {
+
+constexpr size_t kMaxConfigBytes = 1 << 20;
+
+// Reads the keys of one table and remembers which were asked for, so that Finish can refuse
+// unknown ones: a misspelt limit must not be a limit that silently does not hold.
+class Section {
+ public:
+  Section(const toml::table& file, const char* name) : name_(name) {
+    const toml::node* node = file.get(name);
+    if (node == nullptr) return;
+    table_ = node->as_table();
+    if (table_ == nullptr) Fail(name, "must be a table", *node);
+  }
+
+  void Text(const char* key, std::string* out) {
+    if (const toml::node* node = Find(key)) {
+      const auto value = node->value_exact<std::string>();
+      if (!value.has_value()) return Fail(key, "must be a string", *node);
+      *out = *value;
+    }
+  }
+
+  void Texts(const char* key, std::vector<std::string>* out) {
+    const toml::node* node = Find(key);
+    if (node == nullptr) return;
+    const toml::array* array = node->as_array();
+    if (array == nullptr) return Fail(key, "must be an array of strings", *node);
+    out->clear();
+    for (const toml::node& element : *array) {
+      const auto value = element.value_exact<std::string>();
+      if (!value.has_value()) return Fail(key, "must be an array of strings", element);
+      out->push_back(*value);
+    }
+  }
+
+  void Integer(const char* key, int64_t min, int64_t max, int64_t* out) {
+    if (const toml::node* node = Find(key)) {
+      const auto value = node->value_exact<int64_t>();
+      if (!value.has_value() || *value < min || *value > max) {
+        return Fail(key, absl::StrCat("must be an integer from ", min, " to ", max), *node);
+      }
+      *out = *value;
+    }
+  }
+
+  void Number(const char* key, double min, double* out) {
+    if (const toml::node* node = Find(key)) {
+      const auto value = node->value<double>();
+      if (!value.has_value() || !(*value >= min)) {
+        return Fail(key, absl::StrCat("must be a number of at least ", min), *node);
+      }
+      *out = *value;
+    }
+  }
+
+  absl::Status Finish() {
+    if (status_.ok() && table_ != nullptr) {
+      for (const auto& [key, node] : *table_) {
+        if (!known_.contains(std::string(key.str()))) {
+          Fail(std::string(key.str()), "is not a known key", node);
+          break;
+        }
+      }
+    }
+    return status_;
+  }
+
+ private:
+  const toml::node* Find(const char* key) {
+    known_.insert(key);
+    return table_ == nullptr ? nullptr : table_->get(key);
+  }
+
+  void Fail(const std::string& key, const std::string& what, const toml::node& node) {
+    if (!status_.ok()) return;
+    status_ = absl::InvalidArgumentError(
+        absl::StrCat("line ", node.source().begin.line, ": [", name_, "] ", key, " ", what));
+  }
+
+  const std::string name_;
+  const toml::table* table_ = nullptr;
+  std::set<std::string> known_;
+  absl::Status status_;
+};
+
+std::string Resolve(const std::string& path, const std::string& directory) {
+  if (path.empty() || path.front() == '/') return path;
+  return (std::filesystem::path(directory) / path).string();
+}
+
+absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
+  constexpr int64_t kDayMs = 24 * 60 * 60 * 1000;
+  static const std::set<std::string> kSections = {"log",        "listen", "epoch",  "admission",
+                                                  "publishers", "limits", "logging"};
+  for (const auto& [key, node] : file) {
+    if (!kSections.contains(std::string(key.str()))) {
+      return absl::InvalidArgumentError(absl::StrCat("line ", node.source().begin.line, ": ",
+                                                     std::string(key.str()),
+                                                     " is not a known section"));
+    }
+  }
+  Section log(file, "log");
+  log.Texts("domains", &config->log.domains);
+  log.Text("configuration", &config->log.configuration);
+  log.Text("signature_key", &config->log.signature_key);
+  log.Text("vrf_key", &config->log.vrf_key);
+  log.Text("database", &config->log.database);
+  log.Text("head_guard", &config->log.head_guard);
+  KT_RETURN_IF_ERROR(log.Finish());
+
+  Section listen(file, "listen");
+  listen.Text("address", &config->listen.address);
+  listen.Text("tls_certificate", &config->listen.tls_certificate);
+  listen.Text("tls_key", &config->listen.tls_key);
+  KT_RETURN_IF_ERROR(listen.Finish());
+
+  Section epoch(file, "epoch");
+  epoch.Integer("interval_ms", 10, kDayMs, &config->epoch.interval_ms);
+  epoch.Integer("max_idle_ms", 0, 365 * kDayMs, &config->epoch.max_idle_ms);
+  KT_RETURN_IF_ERROR(epoch.Finish());
+
+  Section admission(file, "admission");
+  admission.Text("trust_anchors", &config->admission.trust_anchors);
+  admission.Integer("min_rsa_bits", 2048, 16384, &config->admission.min_rsa_bits);
+  KT_RETURN_IF_ERROR(admission.Finish());
+
+  Section publishers(file, "publishers");
+  publishers.Text("tokens", &config->publishers.tokens);
+  KT_RETURN_IF_ERROR(publishers.Finish());
+
+  Section limits(file, "limits");
+  limits.Integer("max_request_bytes", 1024, 16 << 20, &config->limits.max_request_bytes);
+  limits.Integer("max_concurrent_requests", 1, 100'000, &config->limits.max_concurrent_requests);
+  limits.Integer("max_pending_publishes", 1, 10'000'000, &config->limits.max_pending_publishes);
+  limits.Number("searches_per_second", 0.001, &config->limits.searches_per_second);
+  limits.Number("publishes_per_second", 0.001, &config->limits.publishes_per_second);
+  KT_RETURN_IF_ERROR(limits.Finish());
+
+  Section logging(file, "logging");
+  logging.Text("level", &config->logging.level);
+  return logging.Finish();
+}
+
+absl::Status CheckValues(const ServerConfig& config) {
+  if (config.log.domains.empty()) {
+    return absl::InvalidArgumentError("[log] domains must name at least one domain");
+  }
+  for (const std::string& domain : config.log.domains) {
+    const auto address = smime::ParseAddress("postmaster@" + domain);
+    if (!address.ok() || address->domain != domain) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("[log] domains: \"", domain, "\" is not a lower-case A-label domain"));
+    }
+  }
+  static const std::set<std::string> kLevels = {"debug", "info", "warn", "error"};
+  if (!kLevels.contains(config.logging.level)) {
+    return absl::InvalidArgumentError("[logging] level must be debug, info, warn or error");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<ServerConfig> ParseServerConfig(const std::string& text,
+                                               const std::string& directory) {
+  toml::table file;
+  try {
+    file = toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("line ", error.source().begin.line, ": ", std::string(error.description())));
+  }
+  ServerConfig config;
+  KT_RETURN_IF_ERROR(ReadSections(file, &config));
+  KT_RETURN_IF_ERROR(CheckValues(config));
+  for (std::string* path :
+       {&config.log.configuration, &config.log.signature_key, &config.log.vrf_key,
+        &config.log.database, &config.log.head_guard, &config.listen.tls_certificate,
+        &config.listen.tls_key, &config.admission.trust_anchors, &config.publishers.tokens}) {
+    *path = Resolve(*path, directory);
+  }
+  return config;
+}
+
+absl::StatusOr<ServerConfig> LoadServerConfig(const std::string& path) {
+  KT_ASSIGN_OR_RETURN(const base::Bytes text, base::ReadFile(path, kMaxConfigBytes));
+  const std::string directory = std::filesystem::absolute(path).parent_path().string();
+  absl::StatusOr<ServerConfig> config = ParseServerConfig(base::ToText(text), directory);
+  if (!config.ok()) return base::Annotate(config.status(), path);
+  return config;
+}
+
+std::string FormatServerConfig(const ServerConfig& config) {
+  const auto quoted = [](const std::string& text) {
+    std::ostringstream out;
+    out << toml::value<std::string>(text);
+    return out.str();
+  };
+  std::string domains;
+  for (const std::string& domain : config.log.domains) {
+    absl::StrAppend(&domains, domains.empty() ? "" : ", ", quoted(domain));
+  }
+  std::ostringstream out;
+  out << "# kt-server configuration. Relative paths start at this file's directory.\n"
+      << "# Files that hold secrets must not be accessible to group and others (mode 0600).\n\n"
+      << "[log]\n"
+      << "# Whose addresses may be published, as lower-case A-labels.\n"
+      << "domains = [" << domains << "]\n"
+      << "# The log's public parameters and keys. They are part of every signature: never change\n"
+      << "# this file; clients pin it.\n"
+      << "configuration = " << quoted(config.log.configuration) << "\n"
+      << "signature_key = " << quoted(config.log.signature_key) << "  # secret\n"
+      << "vrf_key = " << quoted(config.log.vrf_key) << "  # secret\n"
+      << "database = " << quoted(config.log.database) << "\n"
+      << "# Remembers the newest tree head that was ever released. Best kept on another disk than\n"
+      << "# the database, and never restored from a backup.\n"
+      << "head_guard = " << quoted(config.log.head_guard) << "\n\n"
+      << "[listen]\n"
+      << "address = " << quoted(config.listen.address) << "\n"
+      << "# The certificate must be valid for each of the domains above, because DNS without "
+         "DNSSEC\n"
+      << "# does not prove that they chose this host.\n"
+      << "tls_certificate = " << quoted(config.listen.tls_certificate) << "\n"
+      << "tls_key = " << quoted(config.listen.tls_key) << "  # secret\n\n"
+      << "[epoch]\n"
+      << "# How long publications are gathered before they are signed together.\n"
+      << "interval_ms = " << config.epoch.interval_ms << "\n"
+      << "# Without publications a log entry is added only this often; 0: half of max_behind.\n"
+      << "max_idle_ms = " << config.epoch.max_idle_ms << "\n\n"
+      << "[admission]\n"
+      << "# Certification authorities at which the chain of a published certificate may end "
+         "(PEM).\n"
+      << "trust_anchors = " << quoted(config.admission.trust_anchors) << "\n"
+      << "min_rsa_bits = " << config.admission.min_rsa_bits << "\n\n"
+      << "[publishers]\n"
+      << "# Hashes of the tokens that allow publishing; see kt-server token --help.\n"
+      << "tokens = " << quoted(config.publishers.tokens) << "\n\n"
+      << "[limits]\n"
+      << "max_request_bytes = " << config.limits.max_request_bytes << "\n"
+      << "max_concurrent_requests = " << config.limits.max_concurrent_requests << "\n"
+      << "max_pending_publishes = " << config.limits.max_pending_publishes << "\n"
+      << "searches_per_second = " << config.limits.searches_per_second
+      << "  # for one client address\n"
+      << "publishes_per_second = " << config.limits.publishes_per_second << "  # for one token\n\n"
+      << "[logging]\n"
+      << "level = " << quoted(config.logging.level) << "  # debug, info, warn, error\n";
+  return out.str();
+}
+
+}  // namespace kt::server

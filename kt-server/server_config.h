@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KT_SERVER_SERVER_CONFIG_H_
+#define KT_SERVER_SERVER_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace kt::server {
+
+// The operator's configuration file (TOML). Paths are absolute or relative to the file's directory;
+// after loading they are usable as they are. docs/operations.md explains each key.
+struct ServerConfig {
+  struct Log {
+    std::vector<std::string> domains;                 // lower-case A-labels; at least one
+    std::string configuration = "configuration.tls";  // the draft's Configuration, TLS-encoded
+    std::string signature_key = "keys/signature.key";
+    std::string vrf_key = "keys/vrf.key";
+    std::string database = "db";
+    std::string head_guard = "guard/head";
+  } log;
+  struct Listen {
+    std::string address = "127.0.0.1:8443";  // HOST:PORT; port 0 takes a free one
+    std::string tls_certificate;             // PEM, the server's certificate first
+    std::string tls_key;                     // PEM, a secret file
+  } listen;
+  struct Epoch {
+    int64_t interval_ms = 10'000;
+    int64_t max_idle_ms = 0;  // 0: half of the public configuration's max_behind
+  } epoch;
+  struct Admission {
+    std::string trust_anchors;  // PEM
+    int64_t min_rsa_bits = 2048;
+  } admission;
+  struct Publishers {
+    std::string tokens = "tokens.toml";
+  } publishers;
+  struct Limits {
+    int64_t max_request_bytes = 1 << 20;
+    int64_t max_concurrent_requests = 256;
+    int64_t max_pending_publishes = 100'000;
+    double searches_per_second = 100;    // for one client address
+    double publishes_per_second = 1000;  // for one token
+  } limits;
+  struct Logging {
+    std::string level = "info";  // debug, info, warn, error
+  } logging;
+};
+
+// Parses a configuration file's text; `directory` resolves relative paths. kInvalidArgument, naming
+// the key and line, for TOML errors, unknown keys, wrong types and values out of range.
+absl::StatusOr<ServerConfig> ParseServerConfig(const std::string& text,
+                                               const std::string& directory);
+
+// Reads and parses the file at `path`.
+absl::StatusOr<ServerConfig> LoadServerConfig(const std::string& path);
+
+// The text of a fresh configuration file, every key with a comment.
+std::string FormatServerConfig(const ServerConfig& config);
+
+}  // namespace kt::server
+#endif  // KT_SERVER_SERVER_CONFIG_H_

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KT_SERVER_TOKENS_H_
+#define KT_SERVER_TOKENS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/random.h"
+#include "base/types.h"
+#include "smime/address.h"
+
+namespace kt::server {
+
+// Who may publish for what. A token is 32 random bytes in hexadecimal; only its SHA-256 is kept,
+// which suffices since a token cannot be guessed.
+struct Token {
+  std::string id;  // public name, for listing, revoking and logs
+  base::Hash sha256;
+  std::vector<std::string> scopes;  // domains ("smime.example") and addresses in normal form
+
+  bool Allows(const smime::Address& address) const;
+};
+
+// The tokens of one file. Immutable once loaded.
+class Tokens {
+ public:
+  Tokens() = default;
+  // An absent file has no tokens. kPermissionDenied if group or others have access to it,
+  // kInvalidArgument if it is malformed.
+  static absl::StatusOr<Tokens> Load(const std::string& path);
+  absl::Status Save(const std::string& path) const;
+
+  const std::vector<Token>& all() const { return tokens_; }
+
+  // Adds a fresh token with `scopes` and returns its secret text, which is kept nowhere.
+  // kInvalidArgument if a scope is neither a domain nor an address.
+  absl::StatusOr<std::string> Create(const std::vector<std::string>& scopes, base::Random& random);
+  // kNotFound if there is no token with this id.
+  absl::Status Revoke(const std::string& id);
+
+  // The token whose secret text is `secret`, or null. Takes the same time for every secret.
+  const Token* Find(const std::string& secret) const;
+
+ private:
+  std::vector<Token> tokens_;
+};
+
+}  // namespace kt::server
+#endif  // KT_SERVER_TOKENS_H_

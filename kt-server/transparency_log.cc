@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/transparency_log.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/status.h"
+#include "kt-core/binary_ladder.h"
+#include "kt-core/commitment_value.h"
+#include "kt-core/tree_head.h"
+#include "kt-server/version_rows.h"
+
+namespace kt::server {
+namespace {
+
+using RowKey = LabelVersion;
+
+// The rows that a commit writes, collected over all of its entries.
+struct RowPlan {
+  std::map<RowKey, VersionRow> rows;
+  std::vector<RowKey> unproven;  // rows whose VRF proof has to be made
+};
+
+// Plans the row of a version that becomes existing, and those of its binary ladder, so that a
+// search for it later finds every VRF proof made.
+absl::Status PlanVersion(const Snapshot& snapshot, const NewVersion& version, RowPlan* plan) {
+  std::vector<base::Version> needed = core::BaseBinaryLadder(version.version);
+  std::erase_if(needed, [&](base::Version v) {
+    return v < version.version || plan->rows.contains({version.label, v});
+  });
+  if (needed.empty()) return absl::OkStatus();
+  std::vector<std::optional<VersionRow>> stored(needed.size());
+  // Before version 0 a label has no rows.
+  if (version.version > 0) {
+    KT_ASSIGN_OR_RETURN(stored, snapshot.ReadVersionRows(version.label, needed));
+  }
+  for (size_t i = 0; i < needed.size(); ++i) {
+    const RowKey key{version.label, needed[i]};
+    if (stored[i].has_value()) {
+      plan->rows.emplace(key, *std::move(stored[i]));
+    } else {
+      plan->rows.emplace(key, VersionRow{key.label, key.version, {}, {}, std::nullopt});
+      plan->unproven.push_back(key);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+TransparencyLog::TransparencyLog(LogKeys keys, Store& store, HeadGuard& guard, base::Random& random)
+    : keys_(std::move(keys)), store_(store), guard_(guard), random_(random) {}
+
+absl::StatusOr<std::unique_ptr<TransparencyLog>> TransparencyLog::Open(
+    LogKeys keys, const merkle::PrefixTreeLayout& layout, Store& store, HeadGuard& guard,
+    base::Random& random) {
+  KT_RETURN_IF_ERROR(core::ValidateConfiguration(keys.config));
+  if (keys.signer->public_key() != keys.config.signature_public_key ||
+      keys.vrf->public_key() != keys.config.vrf_public_key) {
+    return absl::InvalidArgumentError("the secret keys are not those of the log's configuration");
+  }
+  std::unique_ptr<TransparencyLog> log(new TransparencyLog(std::move(keys), store, guard, random));
+  KT_RETURN_IF_ERROR(log->Load(layout));
+  return log;
+}
+
+absl::Status TransparencyLog::Load(const merkle::PrefixTreeLayout& layout) {
+  KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
+  const HeadRow& head = snapshot->head();
+  KT_RETURN_IF_ERROR(guard_.CheckAgainst(
+      head.tree_size, [&](base::TreeSize size) { return LogRootAt(*snapshot, size); }));
+  KT_ASSIGN_OR_RETURN(tree_, merkle::PrefixTree::Load(layout, *snapshot, head.tree_size));
+  constexpr base::TreeSize kEntriesPerRead = 4096;
+  base::Hash newest_root;
+  for (base::TreeSize begin = 0; begin < head.tree_size; begin += kEntriesPerRead) {
+    std::vector<base::LogPosition> positions;
+    for (base::TreeSize i = begin; i < std::min(begin + kEntriesPerRead, head.tree_size); ++i) {
+      positions.push_back(i);
+    }
+    KT_ASSIGN_OR_RETURN(const std::vector<EntryRow> entries, snapshot->ReadEntries(positions));
+    for (const EntryRow& entry : entries) timestamps_->Append(entry.timestamp_ms);
+    newest_root = entries.back().prefix_tree;
+  }
+  if (head.tree_size == 0) return absl::OkStatus();
+  KT_ASSIGN_OR_RETURN(const base::Hash tree_root, tree_->RootAt(*snapshot, head.tree_size - 1));
+  if (tree_root != newest_root) {
+    return absl::DataLossError(
+        "the prefix tree in the database is not that of the newest log entry");
+  }
+  KT_RETURN_IF_ERROR(guard_.Advance(head.tree_size, head.root));
+  return Publish({}, head);
+}
+
+std::shared_ptr<const LogState> TransparencyLog::current() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return state_;
+}
+
+absl::Status TransparencyLog::writable() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return failure_;
+}
+
+void TransparencyLog::Fail(const absl::Status& status) {
+  absl::MutexLock lock(&mutex_);
+  failure_ = absl::FailedPreconditionError(absl::StrCat(
+      "the log takes no more entries until it is started again, because a write failed: ",
+      std::string(status.message())));
+}
+
+absl::Status TransparencyLog::Append(std::span<const NewEntry> entries) {
+  KT_RETURN_IF_ERROR(writable());
+  KT_CHECK(!entries.empty());
+  KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
+  const HeadRow& old_head = snapshot->head();
+  CommitBatch batch;
+  std::vector<merkle::PrefixChanges> changes;
+  KT_RETURN_IF_ERROR(Stage(*snapshot, entries, &batch, &changes));
+  KT_ASSIGN_OR_RETURN(std::unique_ptr<merkle::StagedPrefixTree> staged,
+                      tree_->Stage(*snapshot, old_head.tree_size, changes));
+  batch.prefix = staged->writes();
+
+  merkle::LogTreeBuilder builder(old_head.tree_size, old_head.full_subtrees);
+  KT_RETURN_IF_ERROR(AppendLogEntries(entries, staged->roots(), &builder, &batch));
+  KT_ASSIGN_OR_RETURN(core::TreeHead head, core::SignTreeHead(keys_.config, *keys_.signer,
+                                                              builder.size(), builder.Root()));
+  batch.head = {builder.size(), builder.Root(), std::move(head.signature), builder.heads()};
+
+  // Persist, then publish. From here on a failure leaves it open what is on the disk.
+  absl::Status status = store_.Commit(batch, old_head.tree_size);
+  if (status.ok()) status = guard_.Advance(batch.head.tree_size, batch.head.root);
+  if (status.ok()) {
+    tree_->Apply(std::move(staged));
+    status = Publish(entries, batch.head);
+  }
+  if (!status.ok()) Fail(status);
+  return status;
+}
+
+// Rows, values and prefix tree leaves of all new versions.
+absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const NewEntry> entries,
+                                    CommitBatch* batch,
+                                    std::vector<merkle::PrefixChanges>* changes) {
+  RowPlan plan;
+  for (const NewEntry& entry : entries) {
+    for (const NewVersion& version : entry.versions) {
+      KT_RETURN_IF_ERROR(PlanVersion(snapshot, version, &plan));
+    }
+  }
+  KT_ASSIGN_OR_RETURN(std::vector<vrf::ProvenOutput> proven, ProveVrf(*keys_.vrf, plan.unproven));
+  for (size_t i = 0; i < proven.size(); ++i) {
+    VersionRow& row = plan.rows.at(plan.unproven[i]);
+    row.vrf_output = proven[i].output;
+    row.vrf_proof = std::move(proven[i].proof);
+  }
+  const core::WireContext context = core::WireContext::For(keys_.config);
+  base::LogPosition position = snapshot.head().tree_size;
+  for (const NewEntry& entry : entries) {
+    merkle::PrefixChanges& change = changes->emplace_back();
+    for (const NewVersion& version : entry.versions) {
+      VersionRow& row = plan.rows.at({version.label, version.version});
+      if (row.existing.has_value()) {
+        return absl::AlreadyExistsError("a version to add is already in the log");
+      }
+      VersionRow::Existing& existing = row.existing.emplace();
+      existing.position = position;
+      random_.Fill(existing.opening);
+      KT_ASSIGN_OR_RETURN(existing.commitment,
+                          core::CommitTo(keys_.config, existing.opening, version.label,
+                                         version.version, version.value));
+      KT_ASSIGN_OR_RETURN(base::Bytes value, core::codec::TryEncode(version.value, context));
+      existing.value_hash = base::Sha256(value);
+      batch->values.emplace_back(existing.value_hash, std::move(value));
+      change.added.push_back({row.vrf_output, existing.commitment});
+    }
+    ++position;
+  }
+  for (auto& [key, row] : plan.rows) batch->versions.push_back(std::move(row));
+  return absl::OkStatus();
+}
+
+absl::Status TransparencyLog::AppendLogEntries(std::span<const NewEntry> entries,
+                                               std::span<const base::Hash> prefix_roots,
+                                               merkle::LogTreeBuilder* builder,
+                                               CommitBatch* batch) const {
+  uint64_t last_ms = timestamps_->size() == 0 ? 0 : timestamps_->At(timestamps_->size() - 1);
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].timestamp_ms < last_ms) {
+      return absl::InvalidArgumentError("the timestamp of a new log entry goes backwards");
+    }
+    last_ms = entries[i].timestamp_ms;
+    batch->entries.push_back({last_ms, prefix_roots[i]});
+    const core::LogEntry entry{last_ms, prefix_roots[i]};
+    builder->Append(base::Sha256(core::codec::Encode(entry)), &batch->log_nodes);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TransparencyLog::Publish(std::span<const NewEntry> entries, const HeadRow& head) {
+  for (const NewEntry& entry : entries) timestamps_->Append(entry.timestamp_ms);
+  KT_ASSIGN_OR_RETURN(std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
+  KT_CHECK(snapshot->head().tree_size == head.tree_size);
+  auto state = std::make_shared<const LogState>(
+      std::move(snapshot), tree_, timestamps_,
+      core::SignedHead{{head.tree_size, head.signature}, std::nullopt});
+  absl::MutexLock lock(&mutex_);
+  state_ = std::move(state);
+  return absl::OkStatus();
+}
+
+}  // namespace kt::server

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/version_rows.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/status.h"
+#include "kt-core/commitment_value.h"
+
+namespace kt::server {
+namespace {
+
+// Beyond the greatest version there are at most 33 rows of versions that do not exist yet (the ones
+// of its binary ladder), so this many rows always contain it, and mostly its whole ladder too.
+constexpr size_t kRowsPerScan = 64;
+
+}  // namespace
+
+absl::StatusOr<LabelRows> ReadLabel(const Snapshot& snapshot, base::ByteView label) {
+  KT_ASSIGN_OR_RETURN(std::vector<VersionRow> found, snapshot.ReadVersions(label, kRowsPerScan));
+  LabelRows label_rows;
+  for (VersionRow& row : found) {
+    if (row.existing.has_value()) label_rows.greatest = row.version;
+    const base::Version version = row.version;
+    label_rows.rows.emplace(version, std::move(row));
+  }
+  return label_rows;
+}
+
+absl::Status CompleteRows(const Snapshot& snapshot, const vrf::Prover& vrf, base::ByteView label,
+                          std::span<const base::Version> versions, LabelRows* rows) {
+  std::vector<base::Version> missing;
+  for (const base::Version version : versions) {
+    if (!rows->rows.contains(version)) missing.push_back(version);
+  }
+  if (missing.empty()) return absl::OkStatus();
+  // A label without any rows has none to read.
+  std::vector<LabelVersion> unknown;
+  if (rows->greatest.has_value()) {
+    KT_ASSIGN_OR_RETURN(auto found, snapshot.ReadVersionRows(label, missing));
+    for (size_t i = 0; i < missing.size(); ++i) {
+      if (found[i].has_value()) {
+        rows->rows.emplace(missing[i], *std::move(found[i]));
+      } else {
+        unknown.push_back({base::ToBytes(label), missing[i]});
+      }
+    }
+  } else {
+    for (const base::Version version : missing) unknown.push_back({base::ToBytes(label), version});
+  }
+  std::vector<base::Bytes> alphas;
+  for (const LabelVersion& input : unknown) {
+    KT_ASSIGN_OR_RETURN(base::Bytes alpha, core::EncodeVrfInput(input.label, input.version));
+    alphas.push_back(std::move(alpha));
+  }
+  std::vector<vrf::ProvenOutput> proven = vrf.Prove(alphas);
+  for (size_t i = 0; i < unknown.size(); ++i) {
+    VersionRow row{std::move(unknown[i].label), unknown[i].version, proven[i].output,
+                   std::move(proven[i].proof), std::nullopt};
+    rows->rows.emplace(row.version, std::move(row));
+  }
+  return absl::OkStatus();
+}
+
+core::LabelRecord RecordOf(const LabelRows& rows) {
+  core::LabelRecord record;
+  for (const auto& [version, row] : rows.rows) {
+    core::VersionRecord& out = record[version];
+    out.output = row.vrf_output;
+    out.vrf_proof = row.vrf_proof;
+    if (row.existing.has_value()) {
+      out.existing = {row.existing->position, row.existing->commitment};
+    }
+  }
+  return record;
+}
+
+absl::StatusOr<std::vector<vrf::ProvenOutput>> ProveVrf(const vrf::Prover& vrf,
+                                                        std::span<const LabelVersion> inputs) {
+  std::vector<base::Bytes> alphas;
+  alphas.reserve(inputs.size());
+  for (const LabelVersion& input : inputs) {
+    KT_ASSIGN_OR_RETURN(base::Bytes alpha, core::EncodeVrfInput(input.label, input.version));
+    alphas.push_back(std::move(alpha));
+  }
+  // A thread is worth its start from a few milliseconds of work on.
+  constexpr size_t kMinPerThread = 32;
+  const size_t processors = std::max(1u, std::thread::hardware_concurrency());
+  const size_t workers = std::clamp<size_t>(alphas.size() / kMinPerThread, 1, processors);
+  const size_t share = (alphas.size() + workers - 1) / workers;
+  std::vector<std::vector<vrf::ProvenOutput>> parts(workers);
+  const std::span<const base::Bytes> all(alphas);
+  const auto prove = [&](size_t worker) {
+    const size_t begin = std::min(worker * share, all.size());
+    parts[worker] = vrf.Prove(all.subspan(begin, std::min(share, all.size() - begin)));
+  };
+  std::vector<std::thread> threads;
+  for (size_t worker = 1; worker < workers; ++worker) threads.emplace_back(prove, worker);
+  prove(0);
+  for (std::thread& thread : threads) thread.join();
+  std::vector<vrf::ProvenOutput> results;
+  results.reserve(alphas.size());
+  for (auto& part : parts) {
+    std::move(part.begin(), part.end(), std::back_inserter(results));
+  }
+  return results;
+}
+
+}  // namespace kt::server

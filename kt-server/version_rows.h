@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KT_SERVER_VERSION_ROWS_H_
+#define KT_SERVER_VERSION_ROWS_H_
+
+#include <map>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/types.h"
+#include "kt-core/prover.h"
+#include "kt-server/store.h"
+#include "vrf/vrf.h"
+
+namespace kt::server {
+
+// What the store knows of a label's greatest versions, read in one range scan.
+struct LabelRows {
+  std::map<base::Version, VersionRow> rows;
+  std::optional<base::Version> greatest;  // the greatest version that exists
+};
+absl::StatusOr<LabelRows> ReadLabel(const Snapshot& snapshot, base::ByteView label);
+
+// Adds the rows of `versions` that `rows` lacks: from the store, and where that has none by
+// evaluating the VRF. Versions that the store does not know do not exist.
+absl::Status CompleteRows(const Snapshot& snapshot, const vrf::Prover& vrf, base::ByteView label,
+                          std::span<const base::Version> versions, LabelRows* rows);
+
+// The rows as the prover wants them.
+core::LabelRecord RecordOf(const LabelRows& rows);
+
+// A label-version whose VRF proof is needed.
+struct LabelVersion {
+  base::Bytes label;
+  base::Version version = 0;
+  auto operator<=>(const LabelVersion&) const = default;
+};
+
+// Proofs for all of `inputs`, in their order, on as many threads as the machine has processors.
+// kInvalidArgument if a label is too long.
+absl::StatusOr<std::vector<vrf::ProvenOutput>> ProveVrf(const vrf::Prover& vrf,
+                                                        std::span<const LabelVersion> inputs);
+
+}  // namespace kt::server
+#endif  // KT_SERVER_VERSION_ROWS_H_
