@@ -109,7 +109,7 @@ absl::StatusOr<DnsAnswer> ReadAnswer(int status, base::ByteView message, bool tr
           Failure::kMalformedAnswer,
           absl::StrCat("the DNS server's answer cannot be used (", ares_strerror(status), ")"));
   }
-  KT_RETURN_IF_ERROR(CheckAnswerHeader(message));
+  KT_RETURN_IF_ERROR(CheckAnswer(message));
   return DnsAnswer{base::ToBytes(message), trusted && HasAuthenticatedDataBit(message)};
 }
 
@@ -236,11 +236,11 @@ class Resolver::Exchange {
   void Step(Deadline deadline) {
     const int left_ms = RemainingMs(deadline);
     timeval longest{left_ms / 1000, (left_ms % 1000) * 1000};
-    timeval wait;
-    ares_timeout(channel_.get(), &longest, &wait);
+    timeval buffer;
+    const timeval* wait = ares_timeout(channel_.get(), &longest, &buffer);
     std::vector<pollfd> polled;
     for (const auto& [fd, events] : sockets_) polled.push_back({fd, events, 0});
-    const auto wait_ms = wait.tv_sec * 1000 + (wait.tv_usec + 999) / 1000;
+    const auto wait_ms = wait->tv_sec * 1000 + (wait->tv_usec + 999) / 1000;
     if (poll(polled.data(), polled.size(), static_cast<int>(wait_ms)) <= 0) {
       ares_process_fd(channel_.get(), ARES_SOCKET_BAD, ARES_SOCKET_BAD);
       return;

@@ -40,7 +40,7 @@ struct DnsQuestion {
 };
 
 struct DnsAnswer {
-  base::Bytes message;         // has passed CheckAnswerHeader; for the parsers of dns_message.h
+  base::Bytes message;         // has passed CheckAnswer; for the parsers of dns_message.h
   bool authenticated = false;  // the AD bit of a trusted server
 };
 

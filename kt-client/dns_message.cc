@@ -32,7 +32,8 @@ constexpr int kServFail = 2;
 constexpr int kNxDomain = 3;
 constexpr int kRefusedRcode = 5;
 
-size_t AnswerCount(ByteView message) { return message[6] * 256u + message[7]; }
+size_t Int16At(ByteView message, size_t at) { return message[at] * 256u + message[at + 1]; }
+size_t AnswerCount(ByteView message) { return Int16At(message, 6); }
 bool IsRecursive(ByteView message) { return (message[3] & kRecursionAvailableBit) != 0; }
 bool IsAuthoritative(ByteView message) { return (message[2] & kAuthoritativeBit) != 0; }
 
@@ -57,6 +58,41 @@ absl::Status ParserFailure(int status, ByteView message) {
 
 absl::Status TooMany(const std::string& type, size_t limit) {
   return Malformed(absl::StrCat("more than ", limit, " ", type, " records"));
+}
+
+// Moves `*at` past a domain name (RFC 1035 §4.1.4). A pointer ends it; where pointers lead to is
+// for the reader of the name to follow.
+bool SkipName(ByteView message, size_t* at) {
+  while (*at < message.size()) {
+    const uint8_t length = message[*at];
+    if (length >= 0xc0) {
+      *at += 2;
+      return *at <= message.size();
+    }
+    if (length >= 0x40) return false;
+    *at += 1u + length;
+    if (length == 0) return true;
+  }
+  return false;
+}
+
+// Whether one question and as many records as the header counts fill the message exactly. c-ares
+// reads no further than the records it wants.
+bool IsWellFormed(ByteView message) {
+  if (Int16At(message, 4) != 1) return false;
+  size_t at = kHeaderSize;
+  if (!SkipName(message, &at) || message.size() - at < 4) return false;
+  at += 4;
+  const size_t records = Int16At(message, 6) + Int16At(message, 8) + Int16At(message, 10);
+  for (size_t i = 0; i < records; ++i) {
+    constexpr size_t kFixedSize = 10;  // type, class, TTL, length of the data
+    if (!SkipName(message, &at) || message.size() - at < kFixedSize) return false;
+    const size_t data_size = Int16At(message, at + 8);
+    at += kFixedSize;
+    if (message.size() - at < data_size) return false;
+    at += data_size;
+  }
+  return at == message.size();
 }
 
 struct FreeAresData {
@@ -84,31 +120,31 @@ std::optional<uint16_t> ParsePort(std::string_view text) {
 
 }  // namespace
 
-absl::Status CheckAnswerHeader(ByteView message) {
+absl::Status CheckAnswer(ByteView message) {
   if (message.size() < kHeaderSize) return Malformed("shorter than its header");
   if ((message[2] & kResponseBit) == 0 || (message[2] & kOpcodeBits) != 0) {
     return Malformed("not an answer to a query");
   }
   const int rcode = message[3] & kRcodeBits;
-  const bool conclusive = IsAuthoritative(message) || IsRecursive(message);
   if (rcode == kServFail) {
     return FailedBecause(Failure::kServerFailure, "the DNS server failed to answer (SERVFAIL)");
   }
   if (rcode == kRefusedRcode) {
     return FailedBecause(Failure::kRefused, "the DNS server refused to answer (REFUSED)");
   }
-  if (rcode == kNxDomain) {
-    if (!conclusive) return ReferredElsewhere();
-    return FailedBecause(Failure::kNoSuchName, "the name does not exist (NXDOMAIN)");
-  }
-  if (rcode != kNoError) {
+  if (rcode != kNoError && rcode != kNxDomain) {
     return FailedBecause(Failure::kServerFailure,
                          absl::StrCat("the DNS server failed to answer (code ", rcode, ")"));
   }
   // Over TCP nothing is truncated, and over UDP a truncated answer is asked for again.
   if ((message[2] & kTruncatedBit) != 0) return Malformed("truncated");
-  if (AnswerCount(message) == 0 && !conclusive) return ReferredElsewhere();
   if (AnswerCount(message) > kMaxAnswerRecords) return TooMany("answer", kMaxAnswerRecords);
+  if (!IsWellFormed(message)) return Malformed("records that do not fit the message");
+  const bool says_absent = rcode == kNxDomain || AnswerCount(message) == 0;
+  if (says_absent && !IsAuthoritative(message) && !IsRecursive(message)) return ReferredElsewhere();
+  if (rcode == kNxDomain) {
+    return FailedBecause(Failure::kNoSuchName, "the name does not exist (NXDOMAIN)");
+  }
   return absl::OkStatus();
 }
 

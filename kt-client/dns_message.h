@@ -33,11 +33,11 @@ struct SrvRecord {
   friend bool operator==(const SrvRecord&, const SrvRecord&) = default;
 };
 
-// Decides whether a message is an answer at all: OK for NOERROR, otherwise a Failure of failure.h.
-// "No such name" and "no records" are believed only from a server that is authoritative or
-// recursive: others answer questions about foreign names with a reference to somebody else, which
-// looks the same and says nothing.
-absl::Status CheckAnswerHeader(base::ByteView message);
+// Decides whether a message is an answer at all: OK for NOERROR and a message that is whole, from
+// its header to its last octet; otherwise a Failure of failure.h. "No such name" and "no records"
+// are believed only from a server that is authoritative or recursive: others answer questions
+// about foreign names with a reference to somebody else, which looks the same and says nothing.
+absl::Status CheckAnswer(base::ByteView message);
 
 // The AD bit: the server says that it has verified the answer with DNSSEC (RFC 4035 §3.2.3).
 bool HasAuthenticatedDataBit(base::ByteView message);
@@ -45,7 +45,7 @@ bool HasAuthenticatedDataBit(base::ByteView message);
 // The records of one type in the answer section, in the order of the message and whatever their
 // owner, so that the aliases which a resolver followed need no further attention. Failures:
 // kNoRecords if there is none, kMalformedAnswer if the message is not well formed or exceeds one
-// of the limits above. `message` has passed CheckAnswerHeader.
+// of the limits above. `message` has passed CheckAnswer.
 absl::StatusOr<std::vector<SrvRecord>> ParseSrvAnswer(base::ByteView message);
 absl::StatusOr<std::vector<std::string>> ParseTxtAnswer(base::ByteView message);
 // Addresses as text ("192.0.2.1", "2001:db8::1") of `type` kA or kAaaa.

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "kt-core/binary_ladder.h"
 #include "kt-core/prover.h"
@@ -51,6 +52,10 @@ absl::StatusOr<SearchAnswer> SearchService::Search(base::ByteView request_bytes)
   if (!request.ok()) return base::Annotate(request.status(), "SearchRequest");
   const std::shared_ptr<const LogState> state = log_.current();
   if (state == nullptr) return absl::UnavailableError("the log has no entries yet");
+  if (request->last.has_value() && *request->last > state->size()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("this log has ", state->size(), " entries, not ", *request->last));
+  }
 
   KT_ASSIGN_OR_RETURN(LabelRows rows, ReadLabel(state->snapshot(), request->label));
   if (!rows.greatest.has_value()) return AnswerAbsent(log_, *state, *request, std::move(rows));

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-client/client.h"
+
+#include <grpcpp/client_context.h>
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/status.h"
+#include "kt-client/channel.h"
+#include "kt-client/discovery.h"
+#include "kt-client/log_session.h"
+#include "kt-client/state_store.h"
+#include "proto/kt.grpc.pb.h"
+#include "smime/address.h"
+
+namespace kt::client {
+namespace {
+
+// The server waits for the end of an epoch, up to a minute in any sane configuration, before it
+// answers that something is published.
+constexpr int kPublishTimeoutMs = 60'000;
+
+absl::StatusOr<smime::CertificateSet> DecodeSet(base::ByteView value) {
+  absl::StatusOr<smime::CertificateSet> set = smime::CertificateSet::Decode(value);
+  if (set.ok() || set.status().code() == absl::StatusCode::kUnimplemented) return set;
+  return base::VerificationFailed("certificate-set",
+                                  absl::StrCat("the value in the log is not a certificate set: ",
+                                               std::string(set.status().message())));
+}
+
+class ClientImpl : public Client {
+ public:
+  ClientImpl(ClientOptions options, std::unique_ptr<Resolver> resolver, StateStore store,
+             std::string roots_pem)
+      : options_(std::move(options)),
+        resolver_(std::move(resolver)),
+        store_(std::move(store)),
+        roots_pem_(std::move(roots_pem)) {}
+
+  absl::StatusOr<LookupResult> Lookup(const std::string& text) override {
+    KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(text));
+    KT_ASSIGN_OR_RETURN(const auto session, OpenSession(address.domain));
+    KT_ASSIGN_OR_RETURN(const SearchResult search, session->Search(address.label(), std::nullopt));
+    LookupResult result;
+    result.found = search.found;
+    result.version = search.version;
+    result.monitoring_required = search.monitoring_required;
+    result.log = session->info();
+    if (search.found) {
+      KT_ASSIGN_OR_RETURN(result.certificates, DecodeSet(search.value));
+    }
+    return result;
+  }
+
+  absl::StatusOr<HistoryResult> History(const std::string& text, size_t limit) override {
+    KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(text));
+    KT_ASSIGN_OR_RETURN(const auto session, OpenSession(address.domain));
+    HistoryResult result;
+    KT_ASSIGN_OR_RETURN(const SearchResult newest, session->Search(address.label(), std::nullopt));
+    result.found = newest.found;
+    if (newest.found && limit > 0) {
+      KT_RETURN_IF_ERROR(AddVersion(newest, &result));
+      for (base::Version version = newest.version; version > 0 && result.versions.size() < limit;) {
+        const absl::StatusOr<SearchResult> older = session->Search(address.label(), --version);
+        if (older.status().code() == absl::StatusCode::kOutOfRange) {
+          result.expired = true;
+          break;
+        }
+        KT_RETURN_IF_ERROR(older.status());
+        if (older->found) KT_RETURN_IF_ERROR(AddVersion(*older, &result));
+      }
+    }
+    result.log = session->info();
+    return result;
+  }
+
+  absl::StatusOr<PublishResult> Publish(const PublishRequest& request,
+                                        const std::string& token) override {
+    KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(request.address));
+    KT_ASSIGN_OR_RETURN(const Discovery discovery, Find(address.domain));
+    KT_ASSIGN_OR_RETURN(const Connection connection, ConnectTo(discovery, address.domain));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::milliseconds(options_.timeout_ms + kPublishTimeoutMs));
+    context.AddMetadata("authorization", "Bearer " + token);
+    v1::PublishResponse response;
+    const auto stub = v1::Publisher::NewStub(connection.channel);
+    KT_RETURN_IF_ERROR(FromGrpc(stub->Publish(&context, ToProto(address, request), &response),
+                                connection.used.host));
+    return PublishResult{response.version(), response.position(), response.tree_size()};
+  }
+
+ private:
+  static absl::Status AddVersion(const SearchResult& search, HistoryResult* result) {
+    HistoryEntry& entry = result->versions.emplace_back();
+    entry.version = search.version;
+    KT_ASSIGN_OR_RETURN(entry.certificates, DecodeSet(search.value));
+    return absl::OkStatus();
+  }
+
+  static v1::PublishRequest ToProto(const smime::Address& address, const PublishRequest& request) {
+    v1::PublishRequest proto;
+    proto.set_address(address.text());
+    switch (request.operation) {
+      case PublishRequest::Operation::kReplace:
+        proto.set_operation(v1::PublishRequest::REPLACE);
+        break;
+      case PublishRequest::Operation::kAdd:
+        proto.set_operation(v1::PublishRequest::ADD);
+        break;
+      case PublishRequest::Operation::kRemove:
+        proto.set_operation(v1::PublishRequest::REMOVE);
+        break;
+    }
+    for (const smime::CertificateEntry& entry : request.certificates) {
+      v1::Certificate* const certificate = proto.add_certificates();
+      certificate->set_der(entry.der.data(), entry.der.size());
+      for (const smime::ChainCertificate& issuer : entry.chain) {
+        certificate->add_chain_der(issuer.der.data(), issuer.der.size());
+      }
+      certificate->set_smime_capabilities(entry.smime_capabilities.data(),
+                                          entry.smime_capabilities.size());
+    }
+    if (request.expected_greatest_version.has_value()) {
+      proto.set_expected_greatest_version(*request.expected_greatest_version);
+    }
+    return proto;
+  }
+
+  absl::StatusOr<Discovery> Find(const std::string& domain) const {
+    if (!options_.server.empty()) return UseServer(*resolver_, options_.server, domain);
+    return Discover(*resolver_, domain, base::SystemRandom());
+  }
+
+  absl::StatusOr<Connection> ConnectTo(const Discovery& discovery,
+                                       const std::string& domain) const {
+    return Connect(discovery.attempts, domain,
+                   {.roots_pem = roots_pem_, .timeout_ms = options_.timeout_ms});
+  }
+
+  absl::StatusOr<std::unique_ptr<LogSession>> OpenSession(const std::string& domain) const {
+    KT_ASSIGN_OR_RETURN(const Discovery discovery, Find(domain));
+    KT_ASSIGN_OR_RETURN(Connection connection, ConnectTo(discovery, domain));
+    return LogSession::Open(store_, domain, std::move(connection), discovery, options_.timeout_ms,
+                            base::SystemClock());
+  }
+
+  const ClientOptions options_;
+  const std::unique_ptr<Resolver> resolver_;
+  const StateStore store_;
+  const std::string roots_pem_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
+  if (options.timeout_ms <= 0) return absl::InvalidArgumentError("the time-out must be positive");
+  KT_ASSIGN_OR_RETURN(StateStore store, StateStore::Open(options.state_directory));
+  ResolverConfig resolver_config;
+  resolver_config.servers = options.dns_servers;
+  resolver_config.trusted = options.trust_dns_servers;
+  resolver_config.timeout_ms = options.timeout_ms;
+  KT_ASSIGN_OR_RETURN(auto resolver, Resolver::Create(resolver_config, base::SystemRandom()));
+  std::string roots_pem;
+  if (!options.ca_file.empty()) {
+    KT_ASSIGN_OR_RETURN(roots_pem, LoadRoots(options.ca_file));
+  }
+  return std::make_unique<ClientImpl>(options, std::move(resolver), std::move(store),
+                                      std::move(roots_pem));
+}
+
+}  // namespace kt::client

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a mail program embeds: from an e-mail address to all certificates that it wants to be found
+// under, verified against the address's Key Transparency log.
+//
+//   kt::client::ClientOptions options;
+//   options.state_directory = "/home/alice/.local/state/kt-client";
+//   auto client = kt::client::Client::Create(options);
+//   auto result = (*client)->Lookup("bob@example.com");
+//   if (!result.ok()) ...                 // see below: never "no certificates"
+//   else if (!result->found) ...          // proven: there is no such address
+//   else for (const auto& entry : result->certificates.entries()) ...
+//
+// A result is verified completely, or it is an error. Errors:
+//   verification failure  base::FailedCheck(status) names the check. A security event: somebody
+//                         between here and the log, or the log itself, is lying or broken.
+//   kNotFound             the domain offers no service        (FailureOf(status), failure.h)
+//   kUnavailable          nobody answered, or nobody who could be believed     (the same)
+//   kPermissionDenied     refused by the server's policy, or for want of a valid token
+//   kFailedPrecondition   refused by the server's policy
+//   kInvalidArgument      the address or an option is malformed
+//   kDataLoss             the state directory holds something that this library did not write
+#ifndef KT_CLIENT_CLIENT_H_
+#define KT_CLIENT_CLIENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/bytes.h"
+#include "base/types.h"
+#include "smime/certificate_set.h"
+
+namespace kt::client {
+
+struct ClientOptions {
+  // Where the state of each log is kept; created with mode 0700. Without it a client cannot notice
+  // that a log rewrites its history between two lookups.
+  std::string state_directory;
+  // "ADDRESS[:PORT],..." of recursive DNS servers; empty: the system's.
+  std::string dns_servers;
+  // Whether the path to `dns_servers` is safe, so that their DNSSEC verdict may be believed.
+  // Servers on loopback are trusted without it.
+  bool trust_dns_servers = false;
+  // "HOST:PORT" to use instead of what DNS says; empty: discovery.
+  std::string server;
+  // PEM file of CAs that may vouch for the server's TLS certificate; empty: the system's.
+  std::string ca_file;
+  // For discovery and connecting, and again for each call.
+  int timeout_ms = 10'000;
+};
+
+// The log that answered, for showing it to a person.
+struct LogInfo {
+  base::Hash configuration_fingerprint;  // SHA-256 of the encoded Configuration
+  bool first_use = false;                // pinned just now
+  std::string server;                    // "host (address)", and why its certificate was accepted
+  base::TreeSize tree_size = 0;          // of the verified head
+  uint64_t head_timestamp_ms = 0;
+};
+
+struct LookupResult {
+  bool found = false;
+  base::Version version = 0;           // if found
+  smime::CertificateSet certificates;  // if found; may be empty: all were withdrawn
+  // In Contact Monitoring mode: the log entry is so new that the owner may not have seen it yet.
+  bool monitoring_required = false;
+  LogInfo log;
+};
+
+struct HistoryEntry {
+  base::Version version = 0;
+  smime::CertificateSet certificates;
+};
+struct HistoryResult {
+  bool found = false;
+  std::vector<HistoryEntry> versions;  // newest first; all that exist and have not expired
+  bool expired = false;                // older versions exist, but are past their lifetime
+  LogInfo log;
+};
+
+struct PublishRequest {
+  enum class Operation { kReplace, kAdd, kRemove };
+  std::string address;
+  Operation operation = Operation::kReplace;
+  std::vector<smime::CertificateEntry> certificates;
+  std::optional<base::Version> expected_greatest_version;
+};
+struct PublishResult {
+  base::Version version = 0;
+  base::LogPosition position = 0;
+  base::TreeSize tree_size = 0;
+};
+
+// Thread-safe; calls may block up to their time-out. Two clients, in one process or in two, may
+// share a state directory: they take turns.
+class Client {
+ public:
+  virtual ~Client() = default;
+
+  // kInvalidArgument if an option cannot be used.
+  static absl::StatusOr<std::unique_ptr<Client>> Create(const ClientOptions& options);
+
+  // All active certificates of `address`, or proof that it has none.
+  virtual absl::StatusOr<LookupResult> Lookup(const std::string& address) = 0;
+
+  // The versions of `address`, newest first, at most `limit`.
+  virtual absl::StatusOr<HistoryResult> History(const std::string& address, size_t limit) = 0;
+
+  // Asks the log to publish; `token` is the bearer token that its operator issued. The result is
+  // what the server says: Lookup verifies it.
+  virtual absl::StatusOr<PublishResult> Publish(const PublishRequest& request,
+                                                const std::string& token) = 0;
+};
+
+}  // namespace kt::client
+#endif  // KT_CLIENT_CLIENT_H_

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-client/commands.h"
+
+#include <cstdlib>
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "kt-client/failure.h"
+#include "kt-client/output.h"
+
+namespace kt::client {
+namespace {
+
+// Where programs keep state that should survive: XDG Base Directory Specification.
+std::string DefaultStateDirectory() {
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state != '\0') {
+    return absl::StrCat(state, "/kt-client");
+  }
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') {
+    return absl::StrCat(home, "/.local/state/kt-client");
+  }
+  return "";
+}
+
+int ExitCodeOf(const absl::Status& status) {
+  if (base::IsVerificationFailure(status)) return kExitVerificationFailed;
+  if (FailureOf(status).has_value()) return kExitUnavailable;
+  switch (status.code()) {
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kPermissionDenied:
+      return kExitRefused;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kOutOfRange:
+      return kExitUnavailable;
+    default:
+      return kExitUsage;
+  }
+}
+
+std::string OneLine(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return text;
+}
+
+}  // namespace
+
+void AddCommonOptions(CLI::App* command, CommonOptions* options) {
+  options->client.state_directory = DefaultStateDirectory();
+  command->add_option("--dns-server", options->client.dns_servers,
+                      "DNS server as HOST:PORT, several separated by commas [the system's]");
+  command->add_flag(
+      "--trust-dns", options->client.trust_dns_servers,
+      "Believe the DNSSEC verdict of --dns-server (servers on loopback are believed)");
+  command->add_option("--server", options->client.server,
+                      "Server as HOST:PORT, instead of what DNS says");
+  command->add_option("--ca", options->client.ca_file,
+                      "CAs that may vouch for the server (PEM) [the system's]");
+  command->add_option("--state", options->client.state_directory, "Directory of the client's state")
+      ->capture_default_str();
+  command
+      ->add_option("--timeout", options->client.timeout_ms,
+                   "Milliseconds for finding the server, and for each call")
+      ->check(CLI::Range(1, 3'600'000))
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "Print JSON");
+}
+
+int ReportError(const absl::Status& status, bool json) {
+  const int exit_code = ExitCodeOf(status);
+  const std::string message = OneLine(std::string(status.message()));
+  const std::optional<std::string> check = base::FailedCheck(status);
+  if (json) {
+    nlohmann::ordered_json error = {{"exit_code", exit_code}, {"message", message}};
+    if (check.has_value()) error["failed_check"] = *check;
+    PrintJson({{"error", std::move(error)}});
+  }
+  if (check.has_value()) {
+    std::cerr << "kt-client: VERIFICATION FAILED (" << *check << "): " << message
+              << "; do not use any certificate from this answer\n";
+  } else {
+    std::cerr << "kt-client: " << message << "\n";
+  }
+  return exit_code;
+}
+
+}  // namespace kt::client

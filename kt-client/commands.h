@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KT_CLIENT_COMMANDS_H_
+#define KT_CLIENT_COMMANDS_H_
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "absl/status/status.h"
+#include "kt-client/client.h"
+
+namespace kt::client {
+
+// Exit codes of the kt-client command, for scripts.
+enum ExitCode : int {
+  kExitFound = 0,               // found and verified
+  kExitAbsent = 1,              // verified that there is nothing
+  kExitUsage = 2,               // malformed input or an unusable local file
+  kExitVerificationFailed = 3,  // a security event
+  kExitUnavailable = 4,         // unreachable, or not offered by the domain
+  kExitRefused = 5,             // refused by the server's policy
+};
+inline constexpr char kExitCodesHelp[] =
+    "Exit codes: 0 found and verified; 1 verified absent; 2 usage; 3 verification failed (a "
+    "security event); 4 service unreachable or not offered by the domain; 5 refused by policy.";
+
+// Options that all commands which talk to a server share.
+struct CommonOptions {
+  ClientOptions client;
+  bool json = false;
+};
+void AddCommonOptions(CLI::App* command, CommonOptions* options);
+
+// Reports an error on standard error, in one line ("kt-client: ..."), or with `json` as
+// {"error":{...}} on standard output as well, and gives its exit code.
+int ReportError(const absl::Status& status, bool json);
+
+// Each adds a subcommand that, when it is chosen, runs while the command line is parsed and sets
+// `exit_code`, which outlives the parsing.
+void AddLookupCommand(CLI::App& app, int* exit_code);
+void AddHistoryCommand(CLI::App& app, int* exit_code);
+void AddPublishCommand(CLI::App& app, int* exit_code);
+void AddVerifyCommand(CLI::App& app, int* exit_code);
+
+}  // namespace kt::client
+#endif  // KT_CLIENT_COMMANDS_H_

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kt-client command.
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "kt-client/commands.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("Key Transparency client for S/MIME certificates", "kt-client");
+  app.footer(kt::client::kExitCodesHelp);
+  app.require_subcommand(1);
+  int exit_code = 0;
+  kt::client::AddLookupCommand(app, &exit_code);
+  kt::client::AddHistoryCommand(app, &exit_code);
+  kt::client::AddPublishCommand(app, &exit_code);
+  kt::client::AddVerifyCommand(app, &exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    std::cerr << "kt-client: " << error.what() << "; see kt-client --help\n";
+    return kt::client::kExitUsage;
+  }
+  return exit_code;
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-client/state_store.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/check.h"
+#include "base/status.h"
+
+namespace kt::client {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxStateBytes = 1 << 20;
+constexpr mode_t kStateMode = 0600;
+
+// The content of a pin file.
+struct DomainPin {
+  static constexpr uint16_t kFormat = 1;
+  uint16_t format = kFormat;
+  base::Hash fingerprint;
+  static constexpr auto Fields() {
+    return base::codec::List(&DomainPin::format, &DomainPin::fingerprint);
+  }
+};
+
+absl::Status Damaged(const std::string& path, const std::string& why) {
+  return absl::DataLossError(absl::StrCat(
+      path, " is damaged (", why,
+      "); keep a copy, since it is evidence of what the log showed, and remove it to start anew"));
+}
+
+absl::StatusOr<LogRecord> DecodeRecord(base::ByteView bytes, const base::Hash& fingerprint,
+                                       const std::string& path) {
+  const auto corrupt = [&](const std::string& why) { return Damaged(path, why); };
+  absl::StatusOr<LogRecord> record = base::codec::Decode<LogRecord>(bytes);
+  if (!record.ok()) return corrupt(std::string(record.status().message()));
+  if (record->format != LogRecord::kFormat) return corrupt("unknown format");
+  if (const absl::Status status = core::ValidateConfiguration(record->config); !status.ok()) {
+    return corrupt(std::string(status.message()));
+  }
+  if (core::ConfigurationFingerprint(record->config) != fingerprint) {
+    return corrupt("it belongs to another log");
+  }
+  if (record->state.has_value()) {
+    if (const absl::Status status = core::ValidateUserState(*record->state); !status.ok()) {
+      return corrupt(std::string(status.message()));
+    }
+  }
+  return record;
+}
+
+}  // namespace
+
+absl::StatusOr<StateStore> StateStore::Open(const std::string& directory) {
+  if (directory.empty()) {
+    return absl::InvalidArgumentError("a directory for the client's state is needed");
+  }
+  std::error_code error;
+  if (fs::create_directories(directory, error)) {
+    fs::permissions(directory, fs::perms::owner_all, error);
+  }
+  if (!error && !fs::is_directory(directory, error)) {
+    error = std::make_error_code(std::errc::not_a_directory);
+  }
+  if (error) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot use the state directory ", directory, ": ", error.message()));
+  }
+  return StateStore(directory);
+}
+
+std::string StateStore::PinPath(const std::string& domain) const {
+  // Domains are A-labels, whose alphabet holds nothing that a path could stumble over.
+  KT_CHECK(!domain.empty() && domain.front() != '.' && domain.find('/') == std::string::npos);
+  return (fs::path(directory_) / (domain + ".pin")).string();
+}
+
+absl::StatusOr<std::optional<base::Hash>> StateStore::ReadPin(const std::string& domain) const {
+  const std::string path = PinPath(domain);
+  const absl::StatusOr<base::Bytes> bytes = base::ReadFile(path, kMaxStateBytes);
+  if (bytes.status().code() == absl::StatusCode::kNotFound) return std::nullopt;
+  KT_RETURN_IF_ERROR(bytes.status());
+  const absl::StatusOr<DomainPin> pin = base::codec::Decode<DomainPin>(*bytes);
+  if (!pin.ok()) return Damaged(path, std::string(pin.status().message()));
+  if (pin->format != DomainPin::kFormat) return Damaged(path, "unknown format");
+  return pin->fingerprint;
+}
+
+absl::Status StateStore::WritePin(const std::string& domain, const base::Hash& fingerprint) const {
+  KT_ASSIGN_OR_RETURN(const std::optional<base::Hash> pinned, ReadPin(domain));
+  if (pinned == fingerprint) return absl::OkStatus();
+  if (pinned.has_value()) {
+    return base::VerificationFailed(
+        "configuration-pin", absl::StrCat("another log was pinned for ", domain, " meanwhile"));
+  }
+  return base::WriteFileAtomically(
+      PinPath(domain), base::codec::Encode(DomainPin{DomainPin::kFormat, fingerprint}), kStateMode);
+}
+
+absl::StatusOr<StateStore::Session> StateStore::Lock(const base::Hash& fingerprint,
+                                                     int timeout_ms) const {
+  const std::string name = base::ToHex(fingerprint.bytes);
+  const std::string path = (fs::path(directory_) / (name + ".state")).string();
+  const absl::Time deadline = absl::Now() + absl::Milliseconds(timeout_ms);
+  absl::StatusOr<base::FileLock> lock = base::FileLock::Acquire(path + ".lock");
+  while (lock.status().code() == absl::StatusCode::kAborted && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(5));
+    lock = base::FileLock::Acquire(path + ".lock");
+  }
+  if (lock.status().code() == absl::StatusCode::kAborted) {
+    return absl::UnavailableError(
+        absl::StrCat(path, " is in use by another process; try again when it has finished"));
+  }
+  KT_RETURN_IF_ERROR(lock.status());
+  Session session(path, *std::move(lock));
+  const absl::StatusOr<base::Bytes> bytes = base::ReadFile(path, kMaxStateBytes);
+  if (bytes.status().code() == absl::StatusCode::kNotFound) return session;
+  KT_RETURN_IF_ERROR(bytes.status());
+  KT_ASSIGN_OR_RETURN(session.record_, DecodeRecord(*bytes, fingerprint, path));
+  return session;
+}
+
+absl::Status StateStore::Session::Save(LogRecord record) {
+  KT_ASSIGN_OR_RETURN(const base::Bytes bytes, base::codec::TryEncode(record));
+  KT_RETURN_IF_ERROR(base::WriteFileAtomically(path_, bytes, kStateMode));
+  record_ = std::move(record);
+  return absl::OkStatus();
+}
+
+}  // namespace kt::client

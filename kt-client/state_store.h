@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a client remembers between runs: for each log, what was last verified of it
+// (FINGERPRINT.state), and for each domain, which log is its (DOMAIN.pin). Domains that share a log
+// share its state, so that it cannot show them different histories.
+#ifndef KT_CLIENT_STATE_STORE_H_
+#define KT_CLIENT_STATE_STORE_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/bytes.h"
+#include "base/codec.h"
+#include "base/file.h"
+#include "base/types.h"
+#include "kt-core/configuration.h"
+#include "kt-core/user_state.h"
+
+namespace kt::client {
+
+// The content of a state file.
+struct LogRecord {
+  static constexpr uint16_t kFormat = 1;
+
+  uint16_t format = kFormat;
+  core::Configuration config;            // pinned at first use
+  std::optional<core::UserState> state;  // of the last verified head
+
+  static constexpr auto Fields() {
+    return base::codec::List(&LogRecord::format, &LogRecord::config, &LogRecord::state);
+  }
+};
+
+// A state directory. Files are replaced atomically and written only by who holds the log's lock.
+class StateStore {
+ public:
+  // Creates `directory` (mode 0700) if it is not there.
+  static absl::StatusOr<StateStore> Open(const std::string& directory);
+
+  // The configuration fingerprint of the log that was pinned for `domain` (A-labels); nullopt if
+  // none was. kDataLoss if the file is not one of ours.
+  absl::StatusOr<std::optional<base::Hash>> ReadPin(const std::string& domain) const;
+  // Pins, durably. A verification failure ("configuration-pin") if another log is pinned already.
+  absl::Status WritePin(const std::string& domain, const base::Hash& fingerprint) const;
+
+  // Exclusive use of one log's record, until it is destroyed.
+  class Session {
+   public:
+    // What is remembered; nullopt if nothing is.
+    const std::optional<LogRecord>& record() const { return record_; }
+    // Replaces it, durably. Call only with what was fully verified.
+    absl::Status Save(LogRecord record);
+
+   private:
+    friend class StateStore;
+    Session(std::string path, base::FileLock lock)
+        : path_(std::move(path)), lock_(std::move(lock)) {}
+    std::string path_;
+    base::FileLock lock_;
+    std::optional<LogRecord> record_;
+  };
+
+  // `fingerprint` is the log's. Waits up to `timeout_ms` for another process or thread,
+  // kUnavailable after that. kDataLoss if the file is not one of ours.
+  absl::StatusOr<Session> Lock(const base::Hash& fingerprint, int timeout_ms) const;
+
+ private:
+  explicit StateStore(std::string directory) : directory_(std::move(directory)) {}
+  std::string PinPath(const std::string& domain) const;
+
+  std::string directory_;
+};
+
+}  // namespace kt::client
+#endif  // KT_CLIENT_STATE_STORE_H_
