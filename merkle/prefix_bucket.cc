@@ -23,22 +23,27 @@ absl::Status Corrupt(const SubtreeId& id, const std::string& what) {
 
 }  // namespace
 
-absl::Status CheckLeafRows(const SubtreeId& id, const std::vector<LeafRow>& rows) {
+absl::Status CheckLeafRows(const SubtreeId& id, std::span<const LeafRow> rows) {
   for (size_t i = 0; i < rows.size(); ++i) {
     const LeafRow& row = rows[i];
     if (!Contains(id, row.key)) return Corrupt(id, "a leaf of another bucket");
     if (row.insert_pos >= row.end_pos) return Corrupt(id, "a leaf that ends before it begins");
     if (i == 0) continue;
     const LeafRow& before = rows[i - 1];
-    if (row.key < before.key) return Corrupt(id, "leaves out of order");
-    if (row.key == before.key && row.insert_pos < before.end_pos) {
+    const auto order = before.key <=> row.key;
+    if (order > 0) return Corrupt(id, "leaves out of order");
+    if (order == 0 && row.insert_pos < before.end_pos) {
       return Corrupt(id, "a leaf that is there twice");
     }
   }
   return absl::OkStatus();
 }
 
-Bucket::Bucket(const SubtreeId& id, std::vector<LeafRow> rows) : id_(id), rows_(std::move(rows)) {
+void Bucket::Reset(const SubtreeId& id, std::vector<LeafRow>* rows) {
+  id_ = id;
+  rows_.swap(*rows);
+  nodes_.clear();
+  too_deep_ = false;
   if (!rows_.empty()) Build();
 }
 
@@ -46,10 +51,10 @@ Bucket::Bucket(const SubtreeId& id, std::vector<LeafRow> rows) : id_(id), rows_(
 // goes between those that part above it and those that part below.
 void Bucket::Build() {
   nodes_.reserve(2 * rows_.size());
-  std::vector<uint32_t> edge;
+  edge_.clear();
   for (uint32_t row = 0; row < rows_.size(); ++row) {
     if (row > 0 && rows_[row].key == rows_[row - 1].key) {
-      ++nodes_[edge.back()].row_end;
+      ++nodes_[edge_.back()].row_end;
       continue;
     }
     const uint32_t leaf = static_cast<uint32_t>(nodes_.size());
@@ -59,11 +64,11 @@ void Bucket::Build() {
     nodes_[leaf].row_end = row + 1;
     if (row > 0) {
       const unsigned shared = SharedBits(rows_[row - 1].key, rows_[row].key);
-      uint32_t left = edge.back();
-      edge.pop_back();
-      while (!edge.empty() && nodes_[edge.back()].depth > shared) {
-        left = edge.back();
-        edge.pop_back();
+      uint32_t left = edge_.back();
+      edge_.pop_back();
+      while (!edge_.empty() && nodes_[edge_.back()].depth > shared) {
+        left = edge_.back();
+        edge_.pop_back();
       }
       const uint32_t branch = static_cast<uint32_t>(nodes_.size());
       nodes_.emplace_back();
@@ -71,12 +76,12 @@ void Bucket::Build() {
       nodes_[branch].left = left;
       nodes_[branch].right = leaf;
       nodes_[branch].row_begin = nodes_[left].row_begin;
-      if (!edge.empty()) nodes_[edge.back()].right = branch;
-      edge.push_back(branch);
+      if (!edge_.empty()) nodes_[edge_.back()].right = branch;
+      edge_.push_back(branch);
     }
-    edge.push_back(leaf);
+    edge_.push_back(leaf);
   }
-  root_ = edge.front();
+  root_ = edge_.front();
   nodes_[root_].top = id_.depth;
   for (const Node& node : nodes_) {
     if (node.depth == kKeyBits) continue;

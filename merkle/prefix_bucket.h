@@ -5,6 +5,7 @@
 #ifndef MERKLE_PREFIX_BUCKET_H_
 #define MERKLE_PREFIX_BUCKET_H_
 
+#include <span>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -16,15 +17,19 @@ namespace kt::merkle {
 
 // kDataLoss unless `rows` are strictly ascending by (key, insert_pos), all in the subtree `id`, and
 // each key's lifetimes are not empty and do not overlap.
-absl::Status CheckLeafRows(const SubtreeId& id, const std::vector<LeafRow>& rows);
+absl::Status CheckLeafRows(const SubtreeId& id, std::span<const LeafRow> rows);
 
 // A binary trie over all leaves that the bucket ever had. Each node remembers its value together
 // with the span of positions at which it holds, so that asking at one position after another, in
 // whichever direction, hashes again only what changed in between. Not thread-safe.
 class Bucket {
  public:
-  // `rows` passed CheckLeafRows.
-  Bucket(const SubtreeId& id, std::vector<LeafRow> rows);
+  // A bucket without leaves.
+  Bucket() = default;
+
+  // Makes this the bucket `id` with `rows`, which passed CheckLeafRows; `rows` gets the storage of
+  // the previous ones, as what it holds does not matter any more.
+  void Reset(const SubtreeId& id, std::vector<LeafRow>* rows);
 
   // The value of the bucket's root node as of `position`.
   NodeValue RootAt(base::LogPosition position);
@@ -68,7 +73,8 @@ class Bucket {
 
   SubtreeId id_;
   std::vector<LeafRow> rows_;
-  std::vector<Node> nodes_;  // empty without rows
+  std::vector<Node> nodes_;     // empty without rows
+  std::vector<uint32_t> edge_;  // of use to Build only
   uint32_t root_ = 0;
   bool too_deep_ = false;
 };

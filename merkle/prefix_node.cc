@@ -4,6 +4,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "merkle/prefix_node.h"
 
+#include <endian.h>
 #include <openssl/sha.h>
 
 #include <bit>
@@ -17,8 +18,8 @@ constexpr uint8_t kParentPrefix = 0x03;
 
 uint64_t LoadBigEndian(const uint8_t* bytes) {
   uint64_t value = 0;
-  for (int i = 0; i < 8; ++i) value = value << 8 | bytes[i];
-  return value;
+  std::memcpy(&value, bytes, sizeof value);
+  return be64toh(value);
 }
 
 // SHA-256 of prefix || a || b: 65 bytes, hence two blocks with the padding of FIPS 180-4 §5.1.1.
@@ -37,10 +38,8 @@ base::Hash HashNode(uint8_t prefix, const std::array<uint8_t, 32>& a,
   SHA256_Transform(&context, blocks + 64);
   base::Hash hash;
   for (size_t i = 0; i < 8; ++i) {
-    hash.bytes[4 * i] = static_cast<uint8_t>(context.h[i] >> 24);
-    hash.bytes[4 * i + 1] = static_cast<uint8_t>(context.h[i] >> 16);
-    hash.bytes[4 * i + 2] = static_cast<uint8_t>(context.h[i] >> 8);
-    hash.bytes[4 * i + 3] = static_cast<uint8_t>(context.h[i]);
+    const uint32_t word = htobe32(context.h[i]);
+    std::memcpy(&hash.bytes[4 * i], &word, sizeof word);
   }
   return hash;
 }

@@ -135,7 +135,7 @@ absl::Status Prover::SearchChild(Step* step, unsigned node, LogPosition position
     if (!bucket.has_value()) {
       std::vector<LeafRow>& rows = leaves_[static_cast<size_t>(below)];
       KT_RETURN_IF_ERROR(CheckLeafRows(child_id, rows));
-      bucket.emplace(child_id, std::move(rows));
+      bucket.emplace().Reset(child_id, &rows);
     }
     if (bucket->RootAt(position) != step->tile->value(node)) return Mismatch(child_id, position);
     return bucket->Search(position, range, writer);

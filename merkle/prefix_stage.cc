@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status.h"
-#include "merkle/prefix_bucket.h"
 
 namespace kt::merkle {
 namespace {
@@ -103,84 +102,84 @@ absl::Status Stager::ReplayBuckets(const PrefixStoreReader& reader) {
       }
       next_read = 0;
     }
-    std::vector<LeafRow> rows;
+    std::span<const LeafRow> rows;
+    const LeafRow lone_leaf{.key = bucket.lone_leaf.vrf_output,
+                            .insert_pos = 0,
+                            .commitment = bucket.lone_leaf.commitment};
     if (bucket.read) {
-      rows = std::move(read[next_read++]);
+      rows = read[next_read++];
     } else if (bucket.before.kind == NodeKind::kLeaf) {
-      rows.push_back({.key = bucket.lone_leaf.vrf_output,
-                      .insert_pos = 0,
-                      .commitment = bucket.lone_leaf.commitment});
+      rows = {&lone_leaf, 1};
     }
-    KT_RETURN_IF_ERROR(ReplayBucket(bucket, std::move(rows)));
+    KT_RETURN_IF_ERROR(ReplayBucket(bucket, rows));
   }
   return absl::OkStatus();
 }
 
-absl::Status Stager::ReplayBucket(const BucketChanges& bucket, std::vector<LeafRow> rows) {
-  KT_RETURN_IF_ERROR(CheckLeafRows(bucket.id, rows));
-  for (const LeafRow& row : rows) {
-    if (row.insert_pos >= base_.size ||
-        (row.end_pos >= base_.size && row.end_pos != kNeverRemoved)) {
+absl::Status Stager::ReplayBucket(const BucketChanges& bucket, std::span<const LeafRow> current) {
+  KT_RETURN_IF_ERROR(CheckLeafRows(bucket.id, current));
+  alive_.clear();
+  for (const LeafRow& row : current) {
+    const bool removed = row.end_pos != kNeverRemoved;
+    if (row.insert_pos >= base_.size || (removed && row.end_pos >= base_.size)) {
       return absl::DataLossError("prefix tree leaves are newer than the current tree");
     }
+    if (!removed) alive_.push_back(row);
   }
-  std::erase_if(rows, [](const LeafRow& row) { return row.end_pos != kNeverRemoved; });
-  KT_ASSIGN_OR_RETURN(std::vector<LeafRow> merged, MergeLeaves(bucket, rows));
-  Bucket trie(bucket.id, std::move(merged));
-  if (!rows.empty() || bucket.before.kind != NodeKind::kEmpty) {
-    if (trie.RootAt(base_.size - 1) != bucket.before) return NotAsInMemory(bucket.id);
+  KT_RETURN_IF_ERROR(MergeLeaves(bucket));
+  bucket_.Reset(bucket.id, &merged_);
+  if (base_.size > 0 && bucket_.RootAt(base_.size - 1) != bucket.before) {
+    return NotAsInMemory(bucket.id);
   }
-  std::vector<LogPosition> positions;
-  for (const Change& change : bucket.changes) positions.push_back(change.position);
-  std::sort(positions.begin(), positions.end());
-  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
-  for (const LogPosition position : positions) {
-    NodeChange change{.bits = bucket.id.bits, .value = trie.RootAt(position), .leaf = {}};
-    if (change.value.kind == NodeKind::kLeaf) change.leaf = trie.LoneLeafAt(position);
+  positions_.clear();
+  for (const Change& change : bucket.changes) positions_.push_back(change.position);
+  std::sort(positions_.begin(), positions_.end());
+  positions_.erase(std::unique(positions_.begin(), positions_.end()), positions_.end());
+  for (const LogPosition position : positions_) {
+    NodeChange change{.bits = bucket.id.bits, .value = bucket_.RootAt(position), .leaf = {}};
+    if (change.value.kind == NodeKind::kLeaf) change.leaf = bucket_.LoneLeafAt(position);
     by_entry_[position - base_.size].push_back(change);
   }
-  if (trie.too_deep()) {
+  if (bucket_.too_deep()) {
     return absl::InvalidArgumentError("two prefix tree keys differ in their last bit only");
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<LeafRow>> Stager::MergeLeaves(const BucketChanges& bucket,
-                                                         const std::vector<LeafRow>& current) {
-  std::vector<LeafRow> merged;
-  merged.reserve(current.size() + bucket.changes.size());
-  auto next = current.begin();
+absl::Status Stager::MergeLeaves(const BucketChanges& bucket) {
+  merged_.clear();
+  auto next = alive_.begin();
   for (auto change = bucket.changes.begin(); change != bucket.changes.end();) {
     const base::VrfOutput& key = *change->key;
-    while (next != current.end() && next->key < key) merged.push_back(*next++);
-    std::optional<LeafRow> alive;
-    if (next != current.end() && next->key == key) alive = *next++;
+    while (next != alive_.end() && next->key < key) merged_.push_back(*next++);
+    std::optional<LeafRow> leaf;
+    if (next != alive_.end() && next->key == key) leaf = *next++;
     for (; change != bucket.changes.end() && *change->key == key; ++change) {
       if (change->commitment != nullptr) {
-        if (alive.has_value()) {
+        if (leaf.has_value()) {
           return absl::AlreadyExistsError(absl::StrCat("prefix tree: log entry ", change->position,
                                                        " adds a key that is there"));
         }
-        alive =
+        leaf =
             LeafRow{.key = key, .insert_pos = change->position, .commitment = *change->commitment};
         continue;
       }
-      if (!alive.has_value()) {
+      if (!leaf.has_value()) {
         return absl::NotFoundError(absl::StrCat("prefix tree: log entry ", change->position,
                                                 " removes a key that is not there"));
       }
-      alive->end_pos = change->position;
-      merged.push_back(*alive);
-      writes_.leaves.push_back(*alive);
-      alive.reset();
+      leaf->end_pos = change->position;
+      merged_.push_back(*leaf);
+      writes_.leaves.push_back(*leaf);
+      leaf.reset();
     }
-    if (alive.has_value()) {
-      merged.push_back(*alive);
-      if (alive->insert_pos >= base_.size) writes_.leaves.push_back(*alive);
+    if (leaf.has_value()) {
+      merged_.push_back(*leaf);
+      if (leaf->insert_pos >= base_.size) writes_.leaves.push_back(*leaf);
     }
   }
-  merged.insert(merged.end(), next, current.end());
-  return merged;
+  merged_.insert(merged_.end(), next, alive_.end());
+  return absl::OkStatus();
 }
 
 void Stager::ReplayEntry(LogPosition position, std::vector<NodeChange> changes) {

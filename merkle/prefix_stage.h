@@ -13,6 +13,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "merkle/prefix_bucket.h"
 #include "merkle/prefix_prover.h"
 #include "merkle/prefix_tree.h"
 
@@ -61,11 +62,11 @@ class Stager {
   void SortChanges(std::span<const PrefixChanges> entries);
   std::vector<BucketChanges> GroupByBucket() const;
   absl::Status ReplayBuckets(const PrefixStoreReader& reader);
-  absl::Status ReplayBucket(const BucketChanges& bucket, std::vector<LeafRow> rows);
-  // The rows of the bucket's leaves after its changes, ascending; new and changed ones also go to
+  // `current` are the bucket's rows, or what memory knows of its single leaf.
+  absl::Status ReplayBucket(const BucketChanges& bucket, std::span<const LeafRow> current);
+  // Puts alive_ and the bucket's changes into merged_, ascending; new and changed rows also go to
   // writes_.
-  absl::StatusOr<std::vector<LeafRow>> MergeLeaves(const BucketChanges& bucket,
-                                                   const std::vector<LeafRow>& current);
+  absl::Status MergeLeaves(const BucketChanges& bucket);
   void ReplayEntry(base::LogPosition position, std::vector<NodeChange> changes);
   std::vector<NodeChange> ReplayTiles(unsigned depth, base::LogPosition position,
                                       std::span<const NodeChange> changes);
@@ -81,6 +82,11 @@ class Stager {
   std::vector<Change> changes_;                    // ascending by (key, position)
   std::vector<std::vector<NodeChange>> by_entry_;  // bucket roots, ascending by bits
   std::vector<StagedTiles> staged_;                // by depth / 4; by the tile's bits
+  // Of the bucket at hand; the next one takes over their storage.
+  Bucket bucket_;
+  std::vector<LeafRow> alive_;  // before the changes
+  std::vector<LeafRow> merged_;
+  std::vector<base::LogPosition> positions_;
   TreeVersion version_;
   std::vector<base::Hash> roots_;
   PrefixWrites writes_;
