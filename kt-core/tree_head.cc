@@ -12,11 +12,10 @@ namespace {
 
 // Renames the failed check, so that a reader knows whose signature it was.
 absl::Status CheckSignature(const base::Verifier& key, ByteView message, ByteView signature,
-                            const char* check, const char* whose) {
+                            const char* check, const std::string& whose) {
   const absl::Status status = key.Verify(message, signature);
   if (status.ok() || !base::IsVerificationFailure(status)) return status;
-  return base::VerificationFailed(
-      check, absl::StrCat("the signature of ", whose, " over the tree head does not verify"));
+  return base::VerificationFailed(check, absl::StrCat("the tree head is not signed by ", whose));
 }
 
 // "Updating Views of the Tree / Algorithm", last paragraphs.
@@ -116,9 +115,17 @@ absl::Status VerifyFullTreeHead(const Configuration& config, const HeadKeys& key
   // The retained head was verified when it was retained.
   if (head.head_type == FullTreeHeadType::kSame) return absl::OkStatus();
   KT_CHECK(keys.log != nullptr);
+  // The root is computed from what the user retained, so this is also where a fork shows.
+  const std::string whose =
+      previous == nullptr
+          ? "the log"
+          : absl::StrCat(
+                "the log as a continuation of the ", previous->tree_size(),
+                " entries that were verified before: the answer was altered, or the log has "
+                "forked its history");
   KT_RETURN_IF_ERROR(
       CheckSignature(*keys.log, EncodeTreeHeadTbs(config, head.tree_head.tree_size, evidence.root),
-                     head.tree_head.signature, "tree-head-signature", "the log"));
+                     head.tree_head.signature, "tree-head-signature", whose));
   if (config.mode != DeploymentMode::kThirdPartyAuditing) return absl::OkStatus();
   return VerifyAuditorTreeHead(config, keys, head, previous, evidence);
 }

@@ -47,7 +47,7 @@ void EventLog::Write(Level level, const char* event, nlohmann::ordered_json fiel
   line["t"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
   line["level"] = Name(level);
   line["event"] = event;
-  line.update(fields);
+  if (!fields.is_null()) line.update(fields);
   // Text from peers may hold invalid UTF-8, which must not turn logging into a crash.
   logger_->log(SpdlogLevel(level), "{}",
                line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));

@@ -14,12 +14,6 @@ namespace {
 
 std::string Context(Table table) { return absl::StrCat("table ", TableName(table)); }
 
-// Sorts after every key of every table: the longest is a label's, of 260 bytes.
-base::ByteView AfterAllKeys() {
-  static const base::Bytes kKey(kMaxLabelSize + 8, 0xff);
-  return kKey;
-}
-
 // Reads ranges of one table, one after another through one iterator, since making one costs about
 // as much as a seek.
 class RangeReader {
@@ -34,10 +28,10 @@ class RangeReader {
   RangeReader& operator=(const RangeReader&) = delete;
 
   // Calls `visit(key, value)`, which returns StatusOr<bool>, in the order of keys, until it returns
-  // false or fails. `range` must live until the next call.
+  // false or fails.
   template <typename Visit>
   absl::Status Scan(const KeyRange& range, Visit visit) {
-    SetEnd(range);
+    end_ = AsSlice(range.end);
     it_->Seek(AsSlice(range.begin));
     for (; InRange(range); it_->Next()) {
       KT_ASSIGN_OR_RETURN(const bool more, visit(AsView(it_->key()), AsView(it_->value())));
@@ -49,7 +43,7 @@ class RangeReader {
   // The same from the last key to the first.
   template <typename Visit>
   absl::Status ScanBackwards(const KeyRange& range, Visit visit) {
-    SetEnd(range);
+    end_ = AsSlice(range.end);
     it_->SeekToLast();
     for (; InRange(range); it_->Prev()) {
       KT_ASSIGN_OR_RETURN(const bool more, visit(AsView(it_->key()), AsView(it_->value())));
@@ -59,9 +53,6 @@ class RangeReader {
   }
 
  private:
-  void SetEnd(const KeyRange& range) {
-    end_ = range.end.empty() ? AsSlice(AfterAllKeys()) : AsSlice(range.end);
-  }
   bool InRange(const KeyRange& range) const {
     return it_->Valid() && range.Contains(AsView(it_->key()));
   }

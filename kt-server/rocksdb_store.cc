@@ -37,6 +37,14 @@ class RowWriter {
     const rocksdb::Status status = batch_.Put(database_.table(table), AsSlice(key), AsSlice(value));
     KT_CHECK(status.ok());
   }
+  // The marks of one more write, in every table.
+  void PutMarks(const RocksDatabase::Marks& marks, bool seal) {
+    const PositionKeyBytes number = EncodeUint64(marks.writes);
+    for (size_t i = 0; i < kTableCount; ++i) {
+      Put(static_cast<Table>(i), kMarkKey, number);
+      if (seal) Put(static_cast<Table>(i), SealKey(marks.seals), number);
+    }
+  }
   rocksdb::WriteBatch& batch() { return batch_; }
 
  private:
@@ -67,7 +75,7 @@ void PutRows(const CommitBatch& batch, base::LogPosition position, RowWriter& ou
 class RocksStore : public Store {
  public:
   explicit RocksStore(std::unique_ptr<RocksDatabase> database)
-      : database_(std::move(database)), commits_(database_->commits_when_opened()) {}
+      : database_(std::move(database)), marks_(database_->marks()) {}
 
   ~RocksStore() override {
     {
@@ -78,7 +86,12 @@ class RocksStore : public Store {
   }
 
   // Must succeed before anything else is called.
-  absl::Status Init() { return Refresh(); }
+  absl::Status Init() {
+    absl::MutexLock lock(&commit_mutex_);
+    RowWriter rows(*database_);
+    KT_RETURN_IF_ERROR(WriteMarked(rows, /*seal=*/true));
+    return Refresh();
+  }
 
   absl::StatusOr<std::shared_ptr<const Snapshot>> GetSnapshot() const override { return Current(); }
 
@@ -97,10 +110,7 @@ class RocksStore : public Store {
       }
       CheckSameHeadIfNoEntries(batch, before->head());
     }
-    const PositionKeyBytes mark = EncodeUint64(commits_ + 1);
-    for (size_t i = 0; i < kTableCount; ++i) rows.Put(static_cast<Table>(i), kMarkKey, mark);
-    KT_RETURN_IF_ERROR(Write(rows));
-    ++commits_;
+    KT_RETURN_IF_ERROR(WriteMarked(rows, unsealed_bytes_ >= RocksDatabase::kSealBytes));
     failure_ = Refresh();
     return failure_;
   }
@@ -145,6 +155,18 @@ class RocksStore : public Store {
     return failure_;
   }
 
+  absl::Status WriteMarked(RowWriter& rows, bool seal)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
+    RocksDatabase::Marks marks = marks_;
+    ++marks.writes;
+    if (seal) ++marks.seals;
+    rows.PutMarks(marks, seal);
+    KT_RETURN_IF_ERROR(Write(rows));
+    marks_ = marks;
+    unsealed_bytes_ = (seal ? 0 : unsealed_bytes_) + rows.batch().GetDataSize();
+    return absl::OkStatus();
+  }
+
   // Makes what is committed the state that readers get.
   absl::Status Refresh() {
     absl::StatusOr<std::shared_ptr<const RocksSnapshot>> snapshot =
@@ -160,7 +182,8 @@ class RocksStore : public Store {
   std::atomic<int> live_snapshots_ = 0;
 
   absl::Mutex commit_mutex_;
-  uint64_t commits_ ABSL_GUARDED_BY(commit_mutex_);
+  RocksDatabase::Marks marks_ ABSL_GUARDED_BY(commit_mutex_);
+  uint64_t unsealed_bytes_ ABSL_GUARDED_BY(commit_mutex_) = 0;  // written since the newest seal
   absl::Status failure_ ABSL_GUARDED_BY(commit_mutex_);
 
   // Held for a pointer's copy only: readers do not wait for the writer.

@@ -43,7 +43,7 @@ struct TableOptions {
 
 // In the order of Table.
 constexpr std::array<TableOptions, kTableCount> kTables = {{
-    {"meta", 1 * kMiB, 4 * kKiB, false, false, Compression::kNone},
+    {"meta", 4 * kMiB, 4 * kKiB, false, false, Compression::kNone},
     {"leaf", 32 * kMiB, 16 * kKiB, false, false, Compression::kZstd},
     {"band", 32 * kMiB, 16 * kKiB, false, false, Compression::kZstd},
     {"log", 4 * kMiB, 4 * kKiB, true, true, Compression::kNone},
@@ -280,22 +280,37 @@ absl::Status RocksDatabase::CheckSchema(bool may_create) {
                      "creating the database");
 }
 
-absl::Status RocksDatabase::CheckMarks() {
-  std::array<uint64_t, kTableCount> marks{};
-  for (size_t i = 0; i < kTableCount; ++i) {
-    KT_ASSIGN_OR_RETURN(const std::optional<std::string> mark,
-                        Get(static_cast<Table>(i), AsSlice(kMarkKey)));
-    if (!mark.has_value()) continue;
-    KT_ASSIGN_OR_RETURN(marks[i], DecodeUint64(kTables[i].name, base::AsBytes(*mark)));
+absl::StatusOr<RocksDatabase::Marks> RocksDatabase::ReadMarks(Table table) const {
+  Marks out;
+  const char* name = TableName(table);
+  KT_ASSIGN_OR_RETURN(const std::optional<std::string> mark, Get(table, AsSlice(kMarkKey)));
+  if (mark.has_value()) {
+    KT_ASSIGN_OR_RETURN(out.writes, DecodeUint64(name, base::AsBytes(*mark)));
   }
-  for (size_t i = 0; i < kTableCount; ++i) {
-    if (marks[i] != marks[0]) {
-      return absl::DataLossError(absl::StrCat("table ", kTables[i].name, " is as of commit ",
-                                              marks[i], ", table meta as of commit ", marks[0],
-                                              ": the database has lost data"));
+  std::unique_ptr<rocksdb::Iterator> it(
+      db_->NewIterator(rocksdb::ReadOptions(), handles_[static_cast<size_t>(table)]));
+  for (it->Seek(AsSlice(RowsEnd())); it->Valid(); it->Next()) {
+    ++out.seals;
+    if (it->key() != AsSlice(SealKey(out.seals))) {
+      return absl::DataLossError(absl::StrCat("table ", name, ": seal ", out.seals,
+                                              " is missing: the table has lost a file"));
     }
   }
-  commits_ = marks[0];
+  KT_RETURN_IF_ERROR(FromRocksDb(it->status(), absl::StrCat("table ", name)));
+  return out;
+}
+
+absl::Status RocksDatabase::CheckMarks() {
+  KT_ASSIGN_OR_RETURN(marks_, ReadMarks(Table::kMeta));
+  for (size_t i = 0; i < kTableCount; ++i) {
+    KT_ASSIGN_OR_RETURN(const Marks marks, ReadMarks(static_cast<Table>(i)));
+    if (marks != marks_) {
+      return absl::DataLossError(
+          absl::StrCat("table ", kTables[i].name, " is as of write ", marks.writes, " and seal ",
+                       marks.seals, ", table meta as of write ", marks_.writes, " and seal ",
+                       marks_.seals, ": the database has lost data"));
+    }
+  }
   return absl::OkStatus();
 }
 

@@ -43,8 +43,24 @@ inline base::ByteView AsView(const rocksdb::Slice& slice) {
 absl::Status FromRocksDb(const rocksdb::Status& status, const std::string& context);
 
 // An open database. Thread-safe, as RocksDB is.
+//
+// RocksDB checks each file, but if the end of its manifest is lost it takes files that it no longer
+// knows for rubbish and goes on without them. So every table holds two kinds of marks:
+//   the mark   the number of the last write, replaced by every write. If one table lost its newest
+//              rows, the tables disagree.
+//   seals      numbered from 1, one written at each opening and one every kSealBytes, and kept for
+//              ever. What a table collects in memory before it is flushed into a sorted file holds
+//              at least one, so if such a file is lost, a number is missing.
 class RocksDatabase {
  public:
+  static constexpr uint64_t kSealBytes = 4u << 20;
+
+  struct Marks {
+    uint64_t writes = 0;
+    uint64_t seals = 0;
+    bool operator==(const Marks&) const = default;
+  };
+
   // See OpenRocksDbStore. kFailedPrecondition if a later version of this program made it.
   static absl::StatusOr<std::unique_ptr<RocksDatabase>> Open(const RocksDbOptions& options);
   RocksDatabase(const RocksDatabase&) = delete;
@@ -55,10 +71,8 @@ class RocksDatabase {
   rocksdb::ColumnFamilyHandle* table(Table table) const {
     return handles_[static_cast<size_t>(table)];
   }
-
-  // How many commits the database has seen. Every commit leaves that number in every table, so
-  // that a table that lost some of its newest data is noticed when the database is opened.
-  uint64_t commits_when_opened() const { return commits_; }
+  // As found when the database was opened.
+  const Marks& marks() const { return marks_; }
 
  private:
   explicit RocksDatabase(base::FileLock lock) : lock_(std::move(lock)) {}
@@ -66,6 +80,7 @@ class RocksDatabase {
   absl::Status OpenTables(const RocksDbOptions& options, bool may_create);
   absl::Status CheckSchema(bool may_create);
   absl::Status CheckMarks();
+  absl::StatusOr<Marks> ReadMarks(Table table) const;
   // nullopt if there is no such row.
   absl::StatusOr<std::optional<std::string>> Get(Table table, const rocksdb::Slice& key) const;
 
@@ -73,7 +88,7 @@ class RocksDatabase {
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, kTableCount> handles_{};
   rocksdb::ColumnFamilyHandle* default_handle_ = nullptr;
-  uint64_t commits_ = 0;
+  Marks marks_;
 };
 
 }  // namespace kt::server

@@ -64,10 +64,11 @@ Bytes TopBytes(uint32_t bits) {
           static_cast<uint8_t>(bits >> 8)};
 }
 
-// The first key that sorts after every key with this prefix; empty if there is none.
+// The first key that sorts after every row whose key has this prefix.
 Bytes AfterPrefix(Bytes prefix) {
   while (!prefix.empty() && prefix.back() == 0xff) prefix.pop_back();
-  if (!prefix.empty()) ++prefix.back();
+  if (prefix.empty()) return RowsEnd();
+  ++prefix.back();
   return prefix;
 }
 
@@ -86,7 +87,18 @@ bool KeyRange::Contains(ByteView key) const {
   const auto less = [](ByteView a, ByteView b) {
     return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
   };
-  return !less(key, begin) && (end.empty() || less(key, end));
+  return !less(key, begin) && less(key, end);
+}
+
+const Bytes& RowsEnd() {
+  static const Bytes kEnd(1 + kMaxLabelSize + sizeof(base::Version) + 1, 0xff);
+  return kEnd;
+}
+
+Bytes SealKey(uint64_t number) {
+  Bytes out = RowsEnd();
+  base::Append(out, EncodeUint64(number));
+  return out;
 }
 
 // --- leaf ----------------------------------------------------------------------------------
@@ -100,7 +112,7 @@ LeafKeyBytes LeafKey(const base::VrfOutput& key, base::LogPosition insert_pos) {
 
 KeyRange LeafRange(const merkle::SubtreeId& bucket) {
   KT_CHECK(IsValidSubtree(bucket));
-  KeyRange range = {.begin = TopBytes(bucket.bits), .end = {}};
+  KeyRange range = {.begin = TopBytes(bucket.bits), .end = RowsEnd()};
   const uint64_t after = uint64_t{bucket.bits} + (uint64_t{1} << (32 - bucket.depth));
   if (after <= UINT32_MAX) range.end = TopBytes(static_cast<uint32_t>(after));
   return range;

@@ -12,8 +12,9 @@
 //   value    SHA-256 of the value (32)                             the value
 //   meta     names                                                 head, properties, schema
 //
-// Integers are big endian. No key is shorter than two bytes but kMarkKey, which therefore stands
-// before every row of its table.
+// Integers are big endian. Beside its rows every table holds marks, which show when it is opened
+// that nothing is missing: see RocksDatabase. kMarkKey is shorter than every other key and sorts
+// before all rows; keys of seals sort after all rows, from RowsEnd() on.
 //
 // Every Decode* returns kDataLoss, naming the table, unless it is given exactly one row.
 #ifndef KT_SERVER_STORE_CODEC_H_
@@ -38,7 +39,12 @@ inline constexpr unsigned kMaxSubtreeDepth = 24;
 
 inline constexpr std::array<uint8_t, 1> kMarkKey = {0};
 
-// The keys k with begin <= k < end; no upper end if `end` is empty.
+// Greater than the key of every row: the greatest is a label's, of 260 bytes.
+const base::Bytes& RowsEnd();
+// RowsEnd() || number (8)
+base::Bytes SealKey(uint64_t number);
+
+// The keys k with begin <= k < end.
 struct KeyRange {
   base::Bytes begin;
   base::Bytes end;
