@@ -155,7 +155,7 @@ absl::Status CheckKey(const Certificate& certificate, const AdmissionPolicy& pol
     for (const KeyAlgorithm other : policy.key_algorithms) {
       absl::StrAppend(&allowed, allowed.empty() ? "" : ", ", KeyAlgorithmName(other));
     }
-    return Refused("key", absl::StrCat("the key's algorithm (", KeyAlgorithmName(algorithm),
+    return Refused("key", absl::StrCat("the key's algorithm (", certificate.key_text(),
                                        ") is not allowed; use one of ", allowed));
   }
   if (algorithm != KeyAlgorithm::kRsa && algorithm != KeyAlgorithm::kRsaPss) {

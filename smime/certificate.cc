@@ -205,6 +205,22 @@ KeyAlgorithm AlgorithmOf(const EVP_PKEY* key) {
   }
 }
 
+// `key` is null if OpenSSL does not know its algorithm.
+std::string KeyText(const X509* x509, const EVP_PKEY* key, KeyAlgorithm algorithm) {
+  if (algorithm == KeyAlgorithm::kRsa || algorithm == KeyAlgorithm::kRsaPss) {
+    return absl::StrCat(KeyAlgorithmName(algorithm), " ", EVP_PKEY_get_bits(key));
+  }
+  if (algorithm != KeyAlgorithm::kOther) return KeyAlgorithmName(algorithm);
+  std::array<char, 128> text;
+  if (key != nullptr && EVP_PKEY_get_group_name(key, text.data(), text.size(), nullptr) == 1) {
+    return text.data();
+  }
+  ASN1_OBJECT* oid = nullptr;
+  X509_PUBKEY_get0_param(&oid, nullptr, nullptr, nullptr, X509_get_X509_PUBKEY(x509));
+  const int size = OBJ_obj2txt(text.data(), static_cast<int>(text.size()), oid, /*no_name=*/1);
+  return size > 0 ? text.data() : KeyAlgorithmName(algorithm);
+}
+
 unsigned SignatureSecurityBits(X509* x509) {
   int bits = 0;
   if (X509_get_signature_info(x509, nullptr, nullptr, &bits, nullptr) != 1 || bits < 0) return 0;
@@ -255,18 +271,13 @@ absl::StatusOr<Certificate> Certificate::Parse(base::ByteView der) {
   data->is_ca = X509_check_ca(x509) != 0 || (X509_get_extension_flags(x509) & EXFLAG_CA) != 0;
   data->signature_security_bits = SignatureSecurityBits(x509);
   // Null for a key that OpenSSL does not know: the certificate can still be shown and refused.
-  if (const EVP_PKEY* key = X509_get0_pubkey(x509); key != nullptr) {
+  const EVP_PKEY* const key = X509_get0_pubkey(x509);
+  if (key != nullptr) {
     data->key_algorithm = AlgorithmOf(key);
     data->key_bits = static_cast<unsigned>(std::max(EVP_PKEY_get_bits(key), 0));
   }
+  data->key_text = KeyText(x509, key, data->key_algorithm);
   return Certificate(std::move(data));
-}
-
-std::string Certificate::key_text() const {
-  const std::string name = KeyAlgorithmName(key_algorithm());
-  const bool rsa =
-      key_algorithm() == KeyAlgorithm::kRsa || key_algorithm() == KeyAlgorithm::kRsaPss;
-  return rsa ? absl::StrCat(name, " ", key_bits()) : name;
 }
 
 bool Certificate::has_email_protection() const {

@@ -81,8 +81,9 @@ class Certificate {
   KeyAlgorithm key_algorithm() const { return data_->key_algorithm; }
   // Size of the RSA modulus, the curve's field or the like; 0 if unknown.
   unsigned key_bits() const { return data_->key_bits; }
-  // Such as "RSA 2048", "P-256", "X25519". For people only.
-  std::string key_text() const;
+  // Such as "RSA 2048", "P-256" or "X25519"; for kOther the curve's name or the algorithm's object
+  // identifier. For people only.
+  const std::string& key_text() const { return data_->key_text; }
   // Bits of security of the issuer's signature, digest included (SHA-1 gives less than 80); 0 if
   // the algorithm is unknown.
   unsigned signature_security_bits() const { return data_->signature_security_bits; }
@@ -117,6 +118,7 @@ class Certificate {
     std::vector<Address> addresses;
     KeyAlgorithm key_algorithm = KeyAlgorithm::kOther;
     unsigned key_bits = 0;
+    std::string key_text;
     unsigned signature_security_bits = 0;
     std::optional<uint32_t> key_usage;
     std::optional<std::vector<std::string>> extended_key_usage;

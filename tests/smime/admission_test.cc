@@ -230,7 +230,7 @@ TEST(CheckAdmission, RefusesWeakAndUnknownKeys) {
   spec.key = testing::KeyWithExponentOne();
   EXPECT_THAT(Check(spec), RefusedBy("key", "exponent"));
   spec.key = TestKey("secp256k1");
-  EXPECT_THAT(Check(spec), RefusedBy("key", "algorithm (unknown)"));
+  EXPECT_THAT(Check(spec), RefusedBy("key", "algorithm (secp256k1)"));
 
   spec.key = TestKey("RSA-2048");
   const CertificateEntry entry = Entry(Root().Issue(spec));

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -136,6 +137,23 @@ TEST(CertificateUses, FollowKeyAndKeyUsage) {
     EXPECT_EQ(certificate.can_sign(), c.can_sign);
     EXPECT_EQ(certificate.can_encrypt(), c.can_encrypt);
   }
+}
+
+// Keys that OpenSSL cannot read are shown and refused, not taken for malformed certificates: an
+// Ed25519 certificate whose key's identifier is changed to 1.3.101.127.
+TEST(CertificateParse, ReadsCertificatesWithUnknownKeys) {
+  Spec spec;
+  spec.key = TestKey("ED25519");
+  base::Bytes der = Root().Issue(spec);
+  const base::Bytes ed25519 = {0x06, 0x03, 0x2B, 0x65, 0x70};
+  const auto at = std::search(der.begin(), der.end(), ed25519.begin(), ed25519.end());
+  ASSERT_NE(at, der.end());
+  at[4] = 0x7F;
+  ASSERT_OK_AND_ASSIGN(const Certificate certificate, Certificate::Parse(der));
+  EXPECT_EQ(certificate.key_algorithm(), KeyAlgorithm::kOther);
+  EXPECT_EQ(certificate.key_text(), "1.3.101.127");
+  EXPECT_EQ(certificate.key_bits(), 0u);
+  EXPECT_FALSE(certificate.can_sign() || certificate.can_encrypt());
 }
 
 // RFC 8550 §4.4.4.
