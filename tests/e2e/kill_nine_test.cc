@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// kill -9 of the server under publishing load, many times: every acknowledged version is there
+// afterwards, and no two heads of one size exist.
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include "base/clock.h"
+#include "kt-core/response_verifier.h"
+#include "merkle/log_tree.h"
+#include "proto/kt.grpc.pb.h"
+#include "smime/certificate.h"
+#include "smime/certificate_set.h"
+#include "tests/e2e/deployment.h"
+#include "tests/support/fakes.h"
+
+namespace kt::testing {
+namespace {
+
+constexpr int kKills = 50;
+constexpr int kEpochMs = 10;
+
+// What a publisher was told: address -> version -> the certificate it published.
+class Acknowledged {
+ public:
+  void Add(const std::string& address, uint32_t version, const base::Bytes& der) {
+    std::lock_guard lock(mutex_);
+    ders_[address][version] = der;
+    ++count_;
+  }
+  std::map<std::string, std::map<uint32_t, base::Bytes>> all() const {
+    std::lock_guard lock(mutex_);
+    return ders_;
+  }
+  size_t count() const {
+    std::lock_guard lock(mutex_);
+    return count_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, std::map<uint32_t, base::Bytes>> ders_;
+  size_t count_ = 0;
+};
+
+class KillNine : public ::testing::Test {
+ protected:
+  KillNine() : deployment_("ed25519", kEpochMs) {}
+
+  std::shared_ptr<grpc::Channel> Connect() const {
+    grpc::SslCredentialsOptions tls;
+    tls.pem_root_certs = ReadText(deployment_.ca_file());
+    grpc::ChannelArguments arguments;
+    arguments.SetSslTargetNameOverride("smime.example");
+    // A new connection each time, since the old server is dead.
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    return grpc::CreateCustomChannel("ipv4:127.0.0.1:" + std::to_string(deployment_.port()),
+                                     grpc::SslCredentials(tls), arguments);
+  }
+
+  base::Bytes Der(const std::string& name) const {
+    const auto parsed = smime::ParsePem(ReadText(deployment_.Vector(name)));
+    EXPECT_TRUE(parsed.ok()) << parsed.status();
+    return parsed->front().der();
+  }
+
+  // Publishes the two certificates of `who` in turn until the server dies.
+  void PublishLoop(const std::string& who, const std::string& token) {
+    const std::string address = who + "@smime.example";
+    const base::Bytes ders[] = {Der(who + ".encr.crt.pem"), Der(who + ".sign.crt.pem")};
+    const auto stub = v1::Publisher::NewStub(Connect());
+    for (size_t i = 0;; ++i) {
+      v1::PublishRequest request;
+      request.set_address(address);
+      request.set_operation(v1::PublishRequest::REPLACE);
+      const base::Bytes& der = ders[i % 2];
+      request.add_certificates()->set_der(der.data(), der.size());
+      grpc::ClientContext context;
+      context.AddMetadata("authorization", "Bearer " + token);
+      context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+      v1::PublishResponse response;
+      const grpc::Status status = stub->Publish(&context, request, &response);
+      if (!status.ok()) return;
+      acknowledged_.Add(address, response.version(), der);
+    }
+  }
+
+  // One verified search by a user who remembers, and the same by one who does not, so that each
+  // head is seen and must have one root for its size.
+  void Check(v1::KeyTransparency::Stub& stub, const std::string& address, uint32_t version,
+             const base::Bytes& der) {
+    for (std::optional<core::UserState>* state : {&remembering_, &fresh_}) {
+      fresh_.reset();
+      core::SearchRequest request;
+      request.label = base::ToBytes(address);
+      request.version = version;
+      if (state->has_value()) request.last = (*state)->tree_size();
+      const base::Bytes encoded = base::codec::Encode(request);
+      v1::SearchRequest body;
+      body.set_request(encoded.data(), encoded.size());
+      grpc::ClientContext context;
+      v1::SearchResponse response;
+      const grpc::Status status = stub.Search(&context, body, &response);
+      ASSERT_TRUE(status.ok()) << status.error_message();
+      ASSERT_TRUE(response.has_found()) << address << " version " << version << " is gone";
+      const auto verified = verifier_->VerifySearch(request, base::AsBytes(response.found()),
+                                                    state->has_value() ? &**state : nullptr,
+                                                    base::SystemClock().NowMs());
+      ASSERT_TRUE(verified.ok()) << verified.status();
+      const auto set = smime::CertificateSet::Decode(verified->value);
+      ASSERT_TRUE(set.ok()) << set.status();
+      ASSERT_EQ(set->entries().size(), 1u);
+      EXPECT_EQ(set->entries().front().der, der) << address << " version " << version;
+      *state = verified->state;
+      RecordHead(verified->state);
+    }
+  }
+
+  void RecordHead(const core::UserState& state) {
+    const base::Hash root = merkle::LogRoot(state.tree_size(), state.full_subtrees);
+    const auto [known, fresh] = roots_.try_emplace(state.tree_size(), root);
+    EXPECT_EQ(known->second, root) << "two heads of size " << state.tree_size();
+  }
+
+  Deployment deployment_;
+  Acknowledged acknowledged_;
+  std::unique_ptr<core::ResponseVerifier> verifier_;
+  std::optional<core::UserState> remembering_;
+  std::optional<core::UserState> fresh_;
+  std::map<base::TreeSize, base::Hash> roots_;
+};
+
+TEST_F(KillNine, LosesNoAcknowledgedVersionAndSignsNoSecondHead) {
+  const uint64_t seed = TestSeed(20260301);
+  SCOPED_TRACE("KT_TEST_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  std::string token = ReadText(deployment_.token_file());
+  token.pop_back();
+  // The database fsyncs; a rate limit would only make the load smaller.
+  std::map<std::string, uint32_t> checked;
+  for (int kill = 0; kill <= kKills; ++kill) {
+    ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+    if (verifier_ == nullptr) {
+      const std::string config = deployment_.File("configuration");
+      ASSERT_EQ(deployment_
+                    .ServerCommand(
+                        {"config", "--config", deployment_.config(), "--public", "--out", config})
+                    .exit_code,
+                0);
+      auto decoded = core::DecodeConfiguration(base::AsBytes(ReadText(config)));
+      ASSERT_TRUE(decoded.ok()) << decoded.status();
+      auto verifier = core::ResponseVerifier::Create(*decoded);
+      ASSERT_TRUE(verifier.ok());
+      verifier_ = *std::move(verifier);
+    }
+    // Everything acknowledged before the kill; in the last round, everything ever.
+    const auto stub = v1::KeyTransparency::NewStub(Connect());
+    for (const auto& [address, versions] : acknowledged_.all()) {
+      auto first = kill == kKills ? versions.begin() : versions.upper_bound(checked[address]);
+      for (; first != versions.end(); ++first) {
+        Check(*stub, address, first->first, first->second);
+        if (HasFatalFailure()) return;
+        checked[address] = first->first;
+      }
+    }
+    if (kill == kKills) break;
+    std::vector<std::thread> publishers;
+    for (const char* who : {"alice", "bob", "carlos", "dana"}) {
+      publishers.emplace_back([this, who, &token] { PublishLoop(who, token); });
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(40 + random() % 120));
+    deployment_.server().Signal(SIGKILL);
+    EXPECT_EQ(deployment_.server().Wait(), 128 + SIGKILL);
+    for (std::thread& publisher : publishers) publisher.join();
+  }
+  // The load was real, and kills did hit it.
+  EXPECT_GT(acknowledged_.count(), static_cast<size_t>(kKills));
+  EXPECT_GT(roots_.size(), 10u);
+  deployment_.StopServer();
+}
+
+}  // namespace
+}  // namespace kt::testing
