@@ -32,6 +32,15 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif()
 
+if(KT_BUILD_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "KT_BUILD_FUZZ needs clang")
+  endif()
+  # Coverage is counted in all libraries; libFuzzer's main is linked into the fuzz targets only.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
+
 find_program(KT_CCACHE ccache)
 if(KT_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${KT_CCACHE})
