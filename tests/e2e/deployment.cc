@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "base/check.h"
 
 namespace kt::testing {
@@ -83,8 +86,14 @@ void Deployment::StartDns() {
 
 ProcessResult Deployment::Client(const std::string& command,
                                  const std::vector<std::string>& arguments) {
-  std::vector<std::string> argv = {KT_CLIENT_PROGRAM, command,   "--dns-server", dns(), "--ca",
-                                   ca_file(),         "--state", state()};
+  std::vector<std::string> argv = {KT_CLIENT_PROGRAM, command};
+  const std::pair<std::string, std::string> defaults[] = {
+      {"--dns-server", dns()}, {"--ca", ca_file()}, {"--state", state()}};
+  for (const auto& [option, value] : defaults) {
+    if (std::find(arguments.begin(), arguments.end(), option) != arguments.end()) continue;
+    argv.push_back(option);
+    argv.push_back(value);
+  }
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return RunProcess(argv);
 }

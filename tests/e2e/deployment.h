@@ -28,7 +28,8 @@ class Deployment {
   // Starts the DNS server, whose zone names the running kt-server.
   void StartDns();
 
-  // kt-client COMMAND [arguments], with DNS server, CA and state of this deployment.
+  // kt-client COMMAND [arguments], with DNS server, CA and state of this deployment
+  // unless the arguments name others.
   ProcessResult Client(const std::string& command, const std::vector<std::string>& arguments);
   ProcessResult Publish(const std::string& address, const std::vector<std::string>& arguments);
   ProcessResult ServerCommand(const std::vector<std::string>& arguments);
