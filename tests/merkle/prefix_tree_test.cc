@@ -1,169 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "merkle/prefix_tree.h"
-
-#include <algorithm>
-#include <random>
-#include <string>
-
-#include "base/check.h"
-#include "tests/support/fakes.h"
-#include "tests/support/memory_prefix_store.h"
-#include "tests/support/naive_prefix_tree.h"
-#include "tests/support/status_matchers.h"
+#include "merkle/prefix_node.h"
+#include "tests/merkle/prefix_tree_fixture.h"
 
 namespace kt::merkle {
 namespace {
-
-using base::LogPosition;
-using base::VrfOutput;
-using kt::testing::IsOk;
-using kt::testing::MemoryPrefixStore;
-using kt::testing::NaivePrefixTree;
-using kt::testing::SeededRandom;
-using kt::testing::StatusIs;
-using kt::testing::TestSeed;
-using ::testing::HasSubstr;
-
-constexpr PrefixTreeLayout kLayouts[] = {{4, 16}, {8, 3}, {16, 16}, {20, 4}, {24, 1}};
-
-VrfOutput FlipBit(VrfOutput key, unsigned bit) {
-  key.bytes[bit / 8] ^= static_cast<uint8_t>(0x80 >> bit % 8);
-  return key;
-}
-
-// A tree, its store, and the naive trees that it should be at each position.
-class Log {
- public:
-  explicit Log(const PrefixTreeLayout& layout) : layout_(layout) { Reload(); }
-
-  void Reload() {
-    auto loaded = PrefixTree::Load(layout_, *store_.Snapshot(), size());
-    ASSERT_THAT(loaded, IsOk());
-    tree_ = std::move(loaded).value();
-  }
-
-  // Applies `changes` to a copy of the newest naive tree.
-  NaivePrefixTree After(const NaivePrefixTree& before, const PrefixChanges& changes) const {
-    NaivePrefixTree after = before;
-    for (const VrfOutput& key : changes.removed) after.Remove(key);
-    for (const PrefixLeaf& leaf : changes.added) after.Set(leaf.vrf_output, leaf.commitment);
-    return after;
-  }
-
-  // Stages, stores and applies `entries`, and checks every root.
-  void Append(const std::vector<PrefixChanges>& entries) {
-    auto snapshot = store_.Snapshot();
-    auto staged = tree_->Stage(*snapshot, size(), entries);
-    ASSERT_THAT(staged, IsOk());
-    ASSERT_EQ((*staged)->roots().size(), entries.size());
-    for (size_t i = 0; i < entries.size(); ++i) {
-      history_.push_back(After(newest(), entries[i]));
-      ASSERT_EQ((*staged)->roots()[i], history_.back().Root()) << "entry " << i;
-    }
-    store_.Commit((*staged)->writes());
-    tree_->Apply(std::move(staged).value());
-  }
-
-  // Proves `keys` at `position` and compares with the naive tree, byte for byte.
-  void CheckProof(LogPosition position, const std::vector<VrfOutput>& keys) {
-    const PrefixProofRequest request{position, keys};
-    auto proofs = tree_->Prove(*store_.Snapshot(), {&request, 1});
-    ASSERT_THAT(proofs, IsOk());
-    ASSERT_EQ(proofs->size(), 1u);
-    CheckProof(position, keys, (*proofs)[0]);
-  }
-  void CheckProof(LogPosition position, const std::vector<VrfOutput>& keys,
-                  const PrefixProof& proof) {
-    const NaivePrefixTree& naive = history_[position];
-    ASSERT_EQ(proof, naive.Prove(keys)) << "at position " << position;
-    ASSERT_THAT(EvaluatePrefixProof(proof, naive.Lookups(keys)),
-                kt::testing::IsOkAndHolds(naive.Root()));
-  }
-
-  base::TreeSize size() const { return history_.size(); }
-  NaivePrefixTree newest() const { return history_.empty() ? NaivePrefixTree() : history_.back(); }
-  const NaivePrefixTree& at(LogPosition position) const { return history_[position]; }
-  MemoryPrefixStore& store() { return store_; }
-  PrefixTree& tree() { return *tree_; }
-  const PrefixTreeLayout& layout() const { return layout_; }
-
- private:
-  const PrefixTreeLayout layout_;
-  MemoryPrefixStore store_;
-  std::unique_ptr<PrefixTree> tree_;
-  std::vector<NaivePrefixTree> history_;
-};
-
-// Random keys, most of which share long prefixes with another: they part at the bits around the
-// boundaries of tiles and buckets.
-class KeySource {
- public:
-  explicit KeySource(uint64_t seed) : random_(seed) {}
-
-  VrfOutput Next() {
-    static constexpr unsigned kBits[] = {0,  1,  2,  3,  4,  5,  7,  8,  9,  11,  12,  15, 16,
-                                         17, 19, 20, 21, 23, 24, 25, 27, 28, 100, 253, 254};
-    VrfOutput key = random_.NextVrfOutput();
-    if (!keys_.empty() && random_.Below(4) != 0) {
-      const unsigned bit = kBits[random_.Below(std::size(kBits))];
-      const VrfOutput other = FlipBit(keys_[random_.Below(keys_.size())], bit);
-      // The other's bits down to the flipped one; below, half the time random ones. Bit 255 stays
-      // zero: two leaves must not part there.
-      if (random_.Below(2) == 0) {
-        key = other;
-      } else {
-        for (unsigned i = 0; i <= bit; ++i) {
-          if (key.bit(i) != other.bit(i)) key = FlipBit(key, i);
-        }
-      }
-    }
-    key.bytes[31] &= 0xfe;
-    keys_.push_back(key);
-    return key;
-  }
-  VrfOutput Known() { return keys_[random_.Below(keys_.size())]; }
-  VrfOutput KnownOrNew() { return keys_.empty() || random_.Below(3) == 0 ? Next() : Known(); }
-  SeededRandom& random() { return random_; }
-
- private:
-  SeededRandom random_;
-  std::vector<VrfOutput> keys_;
-};
-
-// Changes that fit the tree `now`: additions, removals, replacements.
-PrefixChanges RandomChanges(const NaivePrefixTree& now, size_t count, KeySource* keys) {
-  PrefixChanges changes;
-  std::map<VrfOutput, bool> touched;
-  for (size_t i = 0; i < count; ++i) {
-    const VrfOutput key = keys->KnownOrNew();
-    if (!touched.emplace(key, true).second) continue;
-    const bool present = now.leaves().contains(key);
-    if (present) changes.removed.push_back(key);
-    if (!present || keys->random().Below(4) == 0) {
-      // A replacement may also put back what was there.
-      const base::Hash commitment = present && keys->random().Below(2) == 0
-                                        ? now.leaves().at(key)
-                                        : keys->random().NextHash();
-      changes.added.push_back({key, commitment});
-    }
-  }
-  std::shuffle(changes.added.begin(), changes.added.end(),
-               std::mt19937_64(keys->random().Below(1000)));
-  return changes;
-}
-
-std::vector<VrfOutput> RandomLookups(size_t count, KeySource* keys) {
-  std::map<VrfOutput, bool> chosen;
-  std::vector<VrfOutput> lookups;
-  for (size_t i = 0; i < count; ++i) {
-    VrfOutput key = keys->Known();
-    if (keys->random().Below(3) == 0) {
-      key = FlipBit(key, static_cast<unsigned>(keys->random().Below(256)));
-    }
-    if (chosen.emplace(key, true).second) lookups.push_back(key);
-  }
-  return lookups;
-}
 
 void RunRandomLog(const PrefixTreeLayout& layout, uint64_t seed, size_t commits) {
   SCOPED_TRACE("KT_TEST_SEED=" + std::to_string(seed) + " bucket depth " +
@@ -198,6 +38,106 @@ TEST(PrefixTree, EqualsTheNaiveTreeForRandomHistories) {
     for (const PrefixTreeLayout& layout : kLayouts) {
       ASSERT_NO_FATAL_FAILURE(RunRandomLog(layout, seed + i, /*commits=*/2 + i % 12));
     }
+  }
+}
+
+TEST(PrefixTree, EqualsTheNaiveTreeForLargeEntries) {
+  const uint64_t seed = TestSeed(77);
+  SCOPED_TRACE(seed);
+  for (const uint8_t bucket_depth : {4, 8, 16}) {
+    SeededRandom random(seed);
+    Log log({bucket_depth, 16});
+    std::vector<VrfOutput> keys;
+    for (size_t count : {3000u, 1u, 700u}) {
+      PrefixChanges changes;
+      for (size_t i = 0; i < count; ++i) {
+        keys.push_back(random.NextVrfOutput());
+        changes.added.push_back({keys.back(), random.NextHash()});
+      }
+      for (size_t i = 0; i < count / 10; ++i)
+        changes.removed.push_back(changes.added[i].vrf_output);
+      PrefixChanges added{changes.added, {}}, removed{{}, changes.removed};
+      ASSERT_NO_FATAL_FAILURE(log.Append({added, removed}));
+    }
+    for (LogPosition position = 0; position < log.size(); ++position) {
+      std::vector<VrfOutput> lookups;
+      for (int i = 0; i < 20; ++i) {
+        lookups.push_back(keys[random.Below(keys.size())]);
+        lookups.push_back(random.NextVrfOutput());
+      }
+      std::sort(lookups.begin(), lookups.end());
+      lookups.erase(std::unique(lookups.begin(), lookups.end()), lookups.end());
+      ASSERT_NO_FATAL_FAILURE(log.CheckProof(position, lookups));
+    }
+  }
+}
+
+TEST(PrefixTree, EmptyTreeHasAZeroRootAndMissesAtDepthZero) {
+  Log log({16, 16});
+  log.Append({PrefixChanges{}, PrefixChanges{}});
+  EXPECT_TRUE(log.newest().Root().IsZero());
+  ASSERT_OK_AND_ASSIGN(const base::Hash root, log.tree().RootAt(*log.store().Snapshot(), 1));
+  EXPECT_TRUE(root.IsZero());
+  const PrefixProofRequest request{0, {KeyOf("0"), KeyOf("1")}};
+  ASSERT_OK_AND_ASSIGN(const std::vector<PrefixProof> proofs,
+                       log.tree().Prove(*log.store().Snapshot(), {&request, 1}));
+  const PrefixSearchResult missing{PrefixSearchResultType::kNonInclusionParent, {}, 0};
+  EXPECT_EQ(proofs[0], (PrefixProof{{missing, missing}, {}}));
+}
+
+TEST(PrefixTree, SingleLeafIsTheRootForAnyBucketDepth) {
+  for (const PrefixTreeLayout& layout : kLayouts) {
+    Log log(layout);
+    log.Append({PrefixChanges{{{KeyOf("1"), CommitmentOf(1)}}, {}}});
+    EXPECT_EQ(log.newest().Root(), PrefixLeafHash(KeyOf("1"), CommitmentOf(1)));
+    log.CheckProof(0, {KeyOf("1"), KeyOf("0"), KeyOf("11")});
+  }
+}
+
+// Two leaves that part at each depth in turn, then one of them alone again: it must move up past
+// every boundary, and searches for its neighbours must end at it.
+TEST(PrefixTree, LoneLeafMovesUpPastBucketAndTileBoundaries) {
+  for (const PrefixTreeLayout& layout : kLayouts) {
+    for (unsigned bit :
+         {0u, 3u, 4u, 5u, 7u, 8u, 15u, 16u, 17u, 19u, 20u, 21u, 23u, 24u, 25u, 254u}) {
+      SCOPED_TRACE(std::to_string(layout.bucket_depth) + " bit " + std::to_string(bit));
+      const VrfOutput a = KeyOf("101101"), b = FlipBit(a, bit);
+      Log log(layout);
+      log.Append({PrefixChanges{{{a, CommitmentOf(1)}, {b, CommitmentOf(2)}}, {}},
+                  PrefixChanges{{}, {b}}, PrefixChanges{{{b, CommitmentOf(3)}}, {a}},
+                  PrefixChanges{{}, {b}}});
+      if (HasFatalFailure()) return;
+      ASSERT_NO_FATAL_FAILURE(log.Reload());
+      for (LogPosition position = 0; position < log.size(); ++position) {
+        for (unsigned other : {0u, 3u, 4u, 16u, 20u, 23u, 100u, 255u}) {
+          ASSERT_NO_FATAL_FAILURE(log.CheckProof(position, {FlipBit(a, other)}));
+          ASSERT_NO_FATAL_FAILURE(
+              log.CheckProof(position, {b, FlipBit(FlipBit(b, other), 200), a}));
+        }
+      }
+    }
+  }
+}
+
+TEST(PrefixTree, RefusesLeavesThatPartAtTheLastBit) {
+  const VrfOutput a = KeyOf("1"), b = FlipBit(a, 255);
+  Log log({8, 16});
+  const std::vector<PrefixChanges> both = {PrefixChanges{{{a, {}}, {b, {}}}, {}}};
+  EXPECT_THAT(log.tree().Stage(*log.store().Snapshot(), 0, both),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("last bit")));
+  // One after the other is fine, and searches for one end at the other.
+  log.Append({PrefixChanges{{{a, {}}}, {}}, PrefixChanges{{{b, {}}}, {a}}});
+  log.CheckProof(0, {a, b});
+  log.CheckProof(1, {a, b});
+}
+
+TEST(PrefixTree, NodeHashesAreTheProofsHashes) {
+  SeededRandom random(7);
+  for (int i = 0; i < 100; ++i) {
+    const base::Hash a = random.NextHash(), b = random.NextHash();
+    const VrfOutput key = random.NextVrfOutput();
+    EXPECT_EQ(ParentNodeHash(a, b), PrefixParentHash(a, b));
+    EXPECT_EQ(LeafNodeHash(key, a), PrefixLeafHash(key, a));
   }
 }
 

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <atomic>
+#include <thread>
+
+#include "tests/merkle/prefix_tree_fixture.h"
+
+namespace kt::merkle {
+namespace {
+
+// One writer, and readers that prove at positions old and new, also between a commit and its Apply.
+TEST(PrefixTreeThreads, ReadersAndAWriterDoNotDisturbOneAnother) {
+  const uint64_t seed = TestSeed(41);
+  SCOPED_TRACE(seed);
+  constexpr PrefixTreeLayout kLayout{8, 6};
+  constexpr size_t kEntries = 120;
+  KeySource keys(seed);
+  std::vector<PrefixChanges> entries;
+  std::vector<NaivePrefixTree> history;
+  NaivePrefixTree now;
+  for (size_t i = 0; i < kEntries; ++i) {
+    entries.push_back(RandomChanges(now, 8, &keys));
+    for (const VrfOutput& key : entries.back().removed) now.Remove(key);
+    for (const PrefixLeaf& leaf : entries.back().added) now.Set(leaf.vrf_output, leaf.commitment);
+    history.push_back(now);
+  }
+  std::vector<std::vector<VrfOutput>> lookups;
+  for (int i = 0; i < 64; ++i) lookups.push_back(RandomLookups(4, &keys));
+
+  MemoryPrefixStore store;
+  ASSERT_OK_AND_ASSIGN(const auto tree, PrefixTree::Load(kLayout, *store.Snapshot(), 0));
+  std::atomic<base::TreeSize> stored{0};
+  std::atomic<bool> failed{false};
+  std::vector<std::thread> readers;
+  for (uint64_t reader = 0; reader < 3; ++reader) {
+    readers.emplace_back([&, reader] {
+      SeededRandom random(seed + 1 + reader);
+      int after_the_end = 20;
+      while (!failed && after_the_end > 0) {
+        const base::TreeSize size = stored;
+        if (size == 0) continue;
+        if (size == kEntries) --after_the_end;
+        const auto snapshot = store.Snapshot();
+        std::vector<PrefixProofRequest> requests;
+        for (int i = 0; i < 3; ++i) {
+          const LogPosition position = i == 0 ? size - 1 : random.Below(size);
+          requests.push_back({position, lookups[random.Below(lookups.size())]});
+        }
+        const auto proofs = tree->Prove(*snapshot, requests);
+        if (!proofs.ok()) {
+          ADD_FAILURE() << proofs.status();
+          failed = true;
+          return;
+        }
+        for (size_t i = 0; i < requests.size(); ++i) {
+          if ((*proofs)[i] == history[requests[i].position].Prove(requests[i].keys)) continue;
+          ADD_FAILURE() << "wrong proof at " << requests[i].position << " of " << size;
+          failed = true;
+        }
+      }
+    });
+  }
+  for (size_t i = 0; i < kEntries && !failed;) {
+    const size_t count = std::min<size_t>(1 + i % 3, kEntries - i);
+    auto staged = tree->Stage(*store.Snapshot(), i, {&entries[i], count});
+    if (!staged.ok()) {
+      ADD_FAILURE() << staged.status();
+      failed = true;
+      break;
+    }
+    store.Commit((*staged)->writes());
+    stored = i + count;
+    std::this_thread::yield();
+    tree->Apply(std::move(staged).value());
+    i += count;
+  }
+  for (std::thread& reader : readers) reader.join();
+}
+
+}  // namespace
+}  // namespace kt::merkle
