@@ -106,6 +106,17 @@ TEST(ParseAddress, NormalisesUnicodeLocalPartToNfc) {
   });
 }
 
+// The table of docs/certificate-set.md.
+TEST(ParseAddress, GivesTheExamplesOfTheSpecification) {
+  ExpectNormalForms({
+      {"Alice.B+tag@EXAMPLE.com", "Alice.B+tag@example.com"},
+      {"\"alice\"@example.com", "alice@example.com"},
+      {"\"a\\lice b\"@example.com", "\"alice b\"@example.com"},
+      {"bob@M\xC3\xBCnchen.example", "bob@xn--mnchen-3ya.example"},
+      {"\xEF\xBD\x85@fa\xC3\x9F.example", "\xEF\xBD\x85@xn--fa-hia.example"},
+  });
+}
+
 TEST(ParseAddress, RefusesMoreThanAnAddress) {
   ExpectRefusals({
       {"", "empty"},
