@@ -241,8 +241,7 @@ TEST(Connect, DoesNotUnpackMessages) {
   server.set_configuration(std::string(1 << 20, 'x'), /*compressed=*/true);
   const grpc::Status status = GetConfiguration(connection, &configuration);
   EXPECT_FALSE(status.ok());
-  EXPECT_THAT(configuration, IsEmpty());
-  std::cerr << status.error_code() << status.error_message() << "\n";
+  EXPECT_EQ(configuration.size(), 0u);
 }
 
 // --- LoadRoots -----------------------------------------------------------------------------

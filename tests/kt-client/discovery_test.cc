@@ -54,7 +54,7 @@ TEST(OrderSrvRecords, PutsLowerPrioritiesFirst) {
 }
 
 // How often each order comes in `kDraws` draws.
-constexpr int kDraws = 40'000;
+constexpr int kDraws = 20'000;
 std::map<std::string, int> CountOrders(const std::vector<SrvRecord>& records, uint64_t seed) {
   SeededRandom random(seed);
   std::map<std::string, int> counts;

@@ -250,7 +250,7 @@ TEST(DnsMessage, SurvivesRandomDamage) {
   testing::SeededRandom random(seed);
   const std::vector<Bytes> samples = SampleAnswers();
   int accepted = 0;
-  for (int i = 0; i < 50'000; ++i) {
+  for (int i = 0; i < 20'000; ++i) {
     Bytes message = samples[random.Below(samples.size())];
     for (uint64_t flips = 1 + random.Below(8); flips > 0; --flips) {
       message[random.Below(message.size())] ^= static_cast<uint8_t>(1u << random.Below(8));
@@ -259,7 +259,7 @@ TEST(DnsMessage, SurvivesRandomDamage) {
   }
   // Damage to a port or an address goes unnoticed; all else must not.
   EXPECT_GT(accepted, 0);
-  EXPECT_LT(accepted, 40'000);
+  EXPECT_LT(accepted, 16'000);
 }
 
 // --- asking --------------------------------------------------------------------------------
