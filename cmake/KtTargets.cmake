@@ -38,3 +38,11 @@ function(kt_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
 endfunction()
+
+# For folders in which GCC 12 takes growth, comparison or concatenation of strings and byte vectors for
+# overflows (GCC bugs 105329, 105651); clang and the sanitizers watch those places.
+macro(kt_no_gcc12_false_positives)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-restrict -Wno-stringop-overread -Wno-stringop-overflow)
+  endif()
+endmacro()

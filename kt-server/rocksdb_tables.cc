@@ -100,6 +100,7 @@ rocksdb::DBOptions DatabaseOptions(bool may_create) {
   // After a failed write or sync nobody knows what is on the disk; trying again would hide it.
   out.max_bgerror_resume_count = 0;
   out.max_background_jobs = 2;
+  out.max_file_opening_threads = 2;
   out.bytes_per_sync = 1 * kMiB;
   out.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   out.keep_log_file_num = 4;

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TESTS_KT_SERVER_LOG_FIXTURE_H_
+#define TESTS_KT_SERVER_LOG_FIXTURE_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "base/signature.h"
+#include "base/status.h"
+#include "kt-core/response_verifier.h"
+#include "kt-server/head_guard.h"
+#include "kt-server/store.h"
+#include "kt-server/transparency_log.h"
+#include "tests/support/fakes.h"
+#include "tests/support/process.h"
+#include "vrf/vrf.h"
+
+namespace kt::server {
+
+// A store whose next commits can be made to fail, before or after the real one is written.
+class FaultyStore : public Store {
+ public:
+  enum class Fault { kNone, kBeforeWrite, kAfterWrite };
+
+  explicit FaultyStore(Store& store) : store_(store) {}
+  void FailNextCommit(Fault fault) { fault_ = fault; }
+  int commits() const { return commits_; }
+
+  absl::StatusOr<std::shared_ptr<const Snapshot>> GetSnapshot() const override {
+    return store_.GetSnapshot();
+  }
+  absl::Status Commit(const CommitBatch& batch, base::TreeSize expected) override {
+    const Fault fault = std::exchange(fault_, Fault::kNone);
+    if (fault == Fault::kBeforeWrite) return absl::UnavailableError("injected: nothing written");
+    ++commits_;
+    const absl::Status status = store_.Commit(batch, expected);
+    if (fault == Fault::kAfterWrite) return absl::UnavailableError("injected: written, not told");
+    return status;
+  }
+  absl::StatusOr<base::Bytes> ReadProperties() const override { return store_.ReadProperties(); }
+  absl::Status WriteProperties(base::ByteView properties) override {
+    return store_.WriteProperties(properties);
+  }
+
+ private:
+  Store& store_;
+  Fault fault_ = Fault::kNone;
+  int commits_ = 0;
+};
+
+// A log over a memory store that survives Reopen, with a real head guard.
+class LogFixture {
+ public:
+  explicit LogFixture(core::CipherSuite suite = core::CipherSuite::kEd25519)
+      : random_(7), store_(CreateMemoryStore()), faulty_(*store_) {
+    const auto algorithm = core::SignatureAlgorithmOf(suite);
+    signature_secret_ = base::GenerateSignatureSecret(algorithm, random_);
+    vrf_secret_ = vrf::GenerateSecret(core::VrfSuiteOf(suite), random_);
+    config_.ciphersuite = suite;
+    config_.max_ahead = 10'000;
+    config_.max_behind = 100'000;
+    config_.reasonable_monitoring_window = 1'000;
+    config_.signature_public_key = MakeSigner()->public_key();
+    config_.vrf_public_key = MakeProver()->public_key();
+    KT_CHECK(Reopen().ok());
+    auto verifier = core::ResponseVerifier::Create(config_);
+    KT_CHECK(verifier.ok());
+    verifier_ = *std::move(verifier);
+  }
+
+  // As after a restart: the database and the guard stay.
+  absl::Status Reopen() {
+    log_ = nullptr;
+    guard_ = nullptr;
+    KT_ASSIGN_OR_RETURN(
+        guard_, HeadGuard::Open(directory_.File("guard"), core::ConfigurationFingerprint(config_),
+                                HeadGuard::IfMissing::kCreate));
+    KT_ASSIGN_OR_RETURN(log_, TransparencyLog::Open({config_, MakeSigner(), MakeProver()},
+                                                    {.bucket_depth = 8, .rows_per_snapshot = 4},
+                                                    faulty_, *guard_, random_));
+    return absl::OkStatus();
+  }
+
+  // Appends one entry with one version of `label`.
+  absl::Status Add(const std::string& label, base::Version version, const std::string& value) {
+    const NewEntry entry{clock_.NowMs(),
+                         {{base::ToBytes(label), version, {base::ToBytes(value), {}}}}};
+    return log_->Append({&entry, 1});
+  }
+  absl::Status AddEmpty() {
+    const NewEntry entry{clock_.NowMs(), {}};
+    return log_->Append({&entry, 1});
+  }
+
+  std::unique_ptr<base::Signer> MakeSigner() const {
+    auto signer =
+        base::CreateSigner(core::SignatureAlgorithmOf(config_.ciphersuite), signature_secret_);
+    KT_CHECK(signer.ok());
+    return *std::move(signer);
+  }
+  std::unique_ptr<vrf::Prover> MakeProver() const {
+    auto prover = vrf::CreateProver(core::VrfSuiteOf(config_.ciphersuite), vrf_secret_);
+    KT_CHECK(prover.ok());
+    return *std::move(prover);
+  }
+
+  TransparencyLog& log() { return *log_; }
+  FaultyStore& store() { return faulty_; }
+  Store& real_store() { return *store_; }
+  testing::FakeClock& clock() { return clock_; }
+  testing::SeededRandom& random() { return random_; }
+  HeadGuard& guard() { return *guard_; }
+  const core::Configuration& config() const { return config_; }
+  const core::ResponseVerifier& verifier() const { return *verifier_; }
+  std::string guard_path() const { return directory_.File("guard"); }
+
+ private:
+  testing::TemporaryDirectory directory_;
+  testing::FakeClock clock_;
+  testing::SeededRandom random_;
+  base::SecretBytes signature_secret_;
+  base::SecretBytes vrf_secret_;
+  core::Configuration config_;
+  std::unique_ptr<Store> store_;
+  FaultyStore faulty_;
+  std::unique_ptr<HeadGuard> guard_;
+  std::unique_ptr<TransparencyLog> log_;
+  std::unique_ptr<core::ResponseVerifier> verifier_;
+};
+
+}  // namespace kt::server
+#endif  // TESTS_KT_SERVER_LOG_FIXTURE_H_

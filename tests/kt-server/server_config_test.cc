@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/server_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/status_matchers.h"
+
+namespace kt::server {
+namespace {
+
+using ::kt::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr char kMinimal[] = "[log]\ndomains = [\"smime.example\"]\n";
+
+TEST(ServerConfig, DefaultsAreFilledInAndPathsResolved) {
+  ASSERT_OK_AND_ASSIGN(const ServerConfig config, ParseServerConfig(kMinimal, "/etc/kt"));
+  EXPECT_THAT(config.log.domains, ElementsAre("smime.example"));
+  EXPECT_EQ(config.log.database, "/etc/kt/db");
+  EXPECT_EQ(config.log.head_guard, "/etc/kt/guard/head");
+  EXPECT_EQ(config.epoch.interval_ms, 10'000);
+  EXPECT_EQ(config.admission.trust_anchors, "");
+}
+
+TEST(ServerConfig, AbsolutePathsStay) {
+  ASSERT_OK_AND_ASSIGN(
+      const ServerConfig config,
+      ParseServerConfig(std::string(kMinimal) + "database = \"/var/lib/kt/db\"\n", "/etc/kt"));
+  EXPECT_EQ(config.log.database, "/var/lib/kt/db");
+}
+
+TEST(ServerConfig, WrittenConfigurationReadsBack) {
+  ServerConfig config;
+  config.log.domains = {"a.example", "xn--bcher-kva.example"};
+  config.listen.address = "[::1]:443";
+  config.listen.tls_certificate = "/a \"quoted\" path.pem";
+  config.epoch.interval_ms = 77;
+  config.limits.searches_per_second = 2.5;
+  config.logging.level = "warn";
+  ASSERT_OK_AND_ASSIGN(const ServerConfig read,
+                       ParseServerConfig(FormatServerConfig(config), "/etc/kt"));
+  EXPECT_EQ(read.log.domains, config.log.domains);
+  EXPECT_EQ(read.listen.address, config.listen.address);
+  EXPECT_EQ(read.listen.tls_certificate, config.listen.tls_certificate);
+  EXPECT_EQ(read.epoch.interval_ms, 77);
+  EXPECT_EQ(read.limits.searches_per_second, 2.5);
+  EXPECT_EQ(read.logging.level, "warn");
+}
+
+struct BadConfig {
+  const char* name;
+  const char* text;
+  const char* message;
+};
+
+class RefusesBadConfig : public ::testing::TestWithParam<BadConfig> {};
+
+TEST_P(RefusesBadConfig, AndSaysWhere) {
+  EXPECT_THAT(ParseServerConfig(GetParam().text, "/etc/kt"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(GetParam().message)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, RefusesBadConfig,
+    ::testing::Values(
+        BadConfig{"Empty", "", "domains"},
+        BadConfig{"NoDomains", "[log]\ndomains = []\n", "domains"},
+        BadConfig{"Syntax", "[log\n", "line 1"},
+        BadConfig{"DomainsNotArray", "[log]\ndomains = \"x.example\"\n", "line 2: [log] domains"},
+        BadConfig{"DomainNotText", "[log]\ndomains = [1]\n", "line 2: [log] domains"},
+        BadConfig{"DomainUpperCase", "[log]\ndomains = [\"X.example\"]\n", "lower-case"},
+        BadConfig{"DomainSingleLabel", "[log]\ndomains = [\"localhost\"]\n", "localhost"},
+        BadConfig{"UnknownSection", "[log]\ndomains=[\"x.example\"]\n[lgo]\n", "lgo"},
+        BadConfig{"UnknownKey", "[log]\ndomains=[\"x.example\"]\ndatabse = \"x\"\n", "databse"},
+        BadConfig{"SectionNotTable", "log = 1\n", "table"},
+        BadConfig{"IntervalText", "[log]\ndomains=[\"x.example\"]\n[epoch]\ninterval_ms = \"1s\"\n",
+                  "interval_ms"},
+        BadConfig{"IntervalZero", "[log]\ndomains=[\"x.example\"]\n[epoch]\ninterval_ms = 0\n",
+                  "interval_ms"},
+        BadConfig{"WeakRsa", "[log]\ndomains=[\"x.example\"]\n[admission]\nmin_rsa_bits = 1024\n",
+                  "min_rsa_bits"},
+        BadConfig{"RateNan",
+                  "[log]\ndomains=[\"x.example\"]\n[limits]\nsearches_per_second = nan\n",
+                  "searches_per_second"},
+        BadConfig{"RateNegative",
+                  "[log]\ndomains=[\"x.example\"]\n[limits]\nsearches_per_second = -1\n",
+                  "searches_per_second"},
+        BadConfig{"Level", "[log]\ndomains=[\"x.example\"]\n[logging]\nlevel = \"loud\"\n",
+                  "level"}),
+    [](const auto& test) { return test.param.name; });
+
+}  // namespace
+}  // namespace kt::server

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/store_codec.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/kt-server/store_test_util.h"
+#include "tests/support/fakes.h"
+#include "tests/support/status_matchers.h"
+
+namespace kt::server {
+namespace {
+
+using testing::ExistingVersion;
+using testing::HashOf;
+using ::testing::HasSubstr;
+using testing::IsOkAndHolds;
+using testing::KeyAt;
+using testing::PlannedVersion;
+using testing::SeededRandom;
+using testing::StatusIs;
+using testing::TestSeed;
+
+constexpr base::LogPosition kLast = std::numeric_limits<base::LogPosition>::max();
+
+// Every shorter encoding and one with a byte more must be refused, naming the table.
+void ExpectExact(const char* table, const base::Bytes& bytes, const std::vector<size_t>& allowed,
+                 const std::function<absl::Status(base::ByteView)>& decode) {
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    if (std::find(allowed.begin(), allowed.end(), size) != allowed.end()) continue;
+    EXPECT_THAT(decode(base::ByteView(bytes).first(size)),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr(table)))
+        << "of " << size << " bytes";
+  }
+  base::Bytes longer = bytes;
+  longer.push_back(0);
+  EXPECT_THAT(decode(longer), StatusIs(absl::StatusCode::kDataLoss, HasSubstr(table)));
+}
+
+TEST(LeafCodec, RoundTripsAndIsExact) {
+  merkle::LeafRow row{.key = KeyAt(0x12345678, 0x9a), .insert_pos = 7, .commitment = HashOf(3)};
+  EXPECT_THAT(DecodeLeaf(LeafKey(row.key, 7), EncodeLeaf(row)), IsOkAndHolds(row));
+  EXPECT_EQ(EncodeLeaf(row).size(), 32u);
+  row.end_pos = kLast - 1;
+  const LeafKeyBytes key = LeafKey(row.key, row.insert_pos);
+  EXPECT_THAT(DecodeLeaf(key, EncodeLeaf(row)), IsOkAndHolds(row));
+
+  ExpectExact("table leaf", EncodeLeaf(row), {32},
+              [&](base::ByteView value) { return DecodeLeaf(key, value).status(); });
+  ExpectExact("table leaf", base::ToBytes(key), {},
+              [&](base::ByteView k) { return DecodeLeaf(k, EncodeLeaf(row)).status(); });
+}
+
+TEST(LeafCodec, RejectsLifetimesThatCannotBe) {
+  const LeafKeyBytes key = LeafKey(KeyAt(0), 7);
+  for (const uint64_t end : {uint64_t{0}, uint64_t{7}, kLast}) {
+    base::Bytes value(32);
+    base::Append(value, EncodeUint64(end));
+    EXPECT_THAT(DecodeLeaf(key, value), StatusIs(absl::StatusCode::kDataLoss)) << end;
+  }
+}
+
+TEST(BandCodec, RoundTripsAndIsExact) {
+  for (const merkle::SubtreeId id :
+       {merkle::SubtreeId{0, 0}, merkle::SubtreeId{4, 0xf0000000},
+        merkle::SubtreeId{12, 0xabc00000}, merkle::SubtreeId{24, 0xffffff00}}) {
+    for (const base::LogPosition position : {uint64_t{0}, uint64_t{1} << 40, kLast}) {
+      for (const bool is_snapshot : {false, true}) {
+        const merkle::BandRow row{id, position, is_snapshot, base::ToBytes("data")};
+        EXPECT_THAT(DecodeBand(BandKey(id, position), EncodeBand(row)), IsOkAndHolds(row));
+      }
+    }
+  }
+  const merkle::BandRow empty{{4, 0}, 9, true, {}};
+  EXPECT_THAT(DecodeBand(BandKey(empty.id, 9), EncodeBand(empty)), IsOkAndHolds(empty));
+  ExpectExact("table band", base::ToBytes(BandKey(empty.id, 9)), {},
+              [&](base::ByteView key) { return DecodeBand(key, EncodeBand(empty)).status(); });
+}
+
+TEST(BandCodec, RejectsUnknownFlagsAndSubtrees) {
+  const BandKeyBytes key = BandKey({4, 0x10000000}, 3);
+  EXPECT_THAT(DecodeBand(key, {}), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(DecodeBand(key, base::Bytes{2}), StatusIs(absl::StatusCode::kDataLoss));
+  BandKeyBytes too_deep = key;
+  too_deep[0] = 25;
+  EXPECT_THAT(DecodeBand(too_deep, base::Bytes{1}), StatusIs(absl::StatusCode::kDataLoss));
+  BandKeyBytes bits_below_depth = key;
+  bits_below_depth[1] = 0x18;
+  EXPECT_THAT(DecodeBand(bits_below_depth, base::Bytes{1}), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST(LogAndEntryCodec, RoundTripAndAreExact) {
+  const base::Hash hash = HashOf(9);
+  EXPECT_THAT(DecodeLogNode(hash.bytes), IsOkAndHolds(hash));
+  ExpectExact("table log", base::ToBytes(hash.bytes), {},
+              [](base::ByteView value) { return DecodeLogNode(value).status(); });
+  const EntryRow entry{.timestamp_ms = kLast, .prefix_tree = hash};
+  EXPECT_THAT(DecodeEntry(EncodeEntry(entry)), IsOkAndHolds(entry));
+  ExpectExact("table entry", EncodeEntry(entry), {},
+              [](base::ByteView value) { return DecodeEntry(value).status(); });
+}
+
+TEST(VersionCodec, RoundTripsAndIsExact) {
+  for (const std::string& label :
+       {std::string(), std::string("alice@example.com"), std::string(255, '\xff')}) {
+    for (const base::Version version : {0u, 1u, 0xffffffffu}) {
+      for (VersionRow row : {PlannedVersion(label, version), ExistingVersion(label, version, 5)}) {
+        const base::Bytes key = VersionKey(row.label, version);
+        EXPECT_THAT(DecodeVersion(key, EncodeVersion(row)), IsOkAndHolds(row));
+        ExpectExact("table version", EncodeVersion(row), {},
+                    [&](base::ByteView value) { return DecodeVersion(key, value).status(); });
+        ExpectExact("table version", key, {}, [&](base::ByteView k) {
+          return DecodeVersion(k, EncodeVersion(row)).status();
+        });
+        row.vrf_proof.clear();
+        EXPECT_THAT(DecodeVersion(key, EncodeVersion(row)), IsOkAndHolds(row));
+      }
+    }
+  }
+}
+
+TEST(VersionCodec, RejectsUnknownFlag) {
+  const VersionRow row = PlannedVersion("a", 1);
+  base::Bytes value = EncodeVersion(row);
+  value.back() = 2;
+  EXPECT_THAT(DecodeVersion(VersionKey(row.label, 1), value),
+              StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST(HeadCodec, RoundTripsAndIsExact) {
+  const HeadRow head{.tree_size = 11,
+                     .root = HashOf(1),
+                     .signature = base::Bytes(64, 2),
+                     .full_subtrees = {HashOf(3), HashOf(4), HashOf(5)}};
+  EXPECT_THAT(DecodeHead(EncodeHead(head)), IsOkAndHolds(head));
+  EXPECT_THAT(DecodeHead(EncodeHead(HeadRow{})), IsOkAndHolds(HeadRow{}));
+  ExpectExact("table meta", EncodeHead(head), {},
+              [](base::ByteView value) { return DecodeHead(value).status(); });
+}
+
+TEST(HeadCodec, RejectsTheWrongNumberOfSubtrees) {
+  const HeadRow head{.tree_size = 1,
+                     .root = HashOf(1),
+                     .signature = base::Bytes(64, 2),
+                     .full_subtrees = {HashOf(3)}};
+  base::Bytes value = EncodeHead(head);
+  value[7] = 3;  // the last byte of tree_size: two subtrees
+  EXPECT_THAT(DecodeHead(value), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+// The order of keys is what range scans rely on.
+TEST(KeyOrder, LeavesAscendByKeyThenPosition) {
+  const std::vector<LeafKeyBytes> keys = {
+      LeafKey(KeyAt(0), 0),          LeafKey(KeyAt(0), 255),
+      LeafKey(KeyAt(0), 256),        LeafKey(KeyAt(0, 1), 0),
+      LeafKey(KeyAt(1), 0),          LeafKey(KeyAt(0x100), 0),
+      LeafKey(KeyAt(0x80000000), 3), LeafKey(KeyAt(~0u, 0xff), kLast),
+  };
+  for (size_t i = 1; i < keys.size(); ++i) EXPECT_LT(keys[i - 1], keys[i]) << i;
+}
+
+TEST(KeyOrder, BandsAscendByTileAndDescendByPosition) {
+  const std::vector<BandKeyBytes> keys = {
+      BandKey({0, 0}, kLast),      BandKey({0, 0}, 256),         BandKey({0, 0}, 255),
+      BandKey({0, 0}, 0),          BandKey({4, 0}, 1),           BandKey({4, 0}, 0),
+      BandKey({4, 0x10000000}, 9), BandKey({24, 0xffffff00}, 0),
+  };
+  for (size_t i = 1; i < keys.size(); ++i) EXPECT_LT(keys[i - 1], keys[i]) << i;
+}
+
+// A label that is a prefix of another, or looks like one with its version, must stay apart.
+TEST(KeyOrder, RowsOfOneLabelAreOneRange) {
+  const std::vector<std::string> labels = {std::string(),
+                                           std::string(1, '\0'),
+                                           std::string(4, '\0'),
+                                           std::string(5, '\0'),
+                                           "a",
+                                           std::string("a\0\0\0\0", 5),
+                                           "ab",
+                                           std::string(254, '\xff'),
+                                           std::string(255, '\xff')};
+  const std::vector<base::Version> versions = {0, 1, 0x61, 0xff, 0x100, 0xffffffff};
+  for (const std::string& label : labels) {
+    const KeyRange range = VersionRange(base::AsBytes(label));
+    for (const std::string& other : labels) {
+      for (const base::Version version : versions) {
+        EXPECT_EQ(range.Contains(VersionKey(base::AsBytes(other), version)), label == other)
+            << base::ToHex(base::AsBytes(label)) << " " << base::ToHex(base::AsBytes(other));
+      }
+    }
+    for (size_t i = 1; i < versions.size(); ++i) {
+      EXPECT_LT(VersionKey(base::AsBytes(label), versions[i - 1]),
+                VersionKey(base::AsBytes(label), versions[i]));
+    }
+  }
+}
+
+TEST(KeyOrder, MarkStandsBeforeEveryRange) {
+  EXPECT_FALSE(LeafRange({0, 0}).Contains(kMarkKey));
+  EXPECT_FALSE(BandDepthRange(0).Contains(kMarkKey));
+  EXPECT_FALSE(BandRange({{0, 0}, kLast}).Contains(kMarkKey));
+  EXPECT_FALSE(VersionRange({}).Contains(kMarkKey));
+}
+
+TEST(KeyOrder, SealsStandAfterEveryRange) {
+  EXPECT_LT(VersionKey(base::Bytes(255, 0xff), 0xffffffff), RowsEnd());
+  EXPECT_LT(SealKey(255), SealKey(256));
+  const KeyRange greatest_label = VersionRange(base::Bytes(255, 0xff));
+  for (const uint64_t seal : {uint64_t{0}, uint64_t{1}, kLast}) {
+    EXPECT_GT(SealKey(seal), base::ToBytes(LeafKey(KeyAt(~0u, 0xff), kLast)));
+    EXPECT_FALSE(LeafRange({0, 0}).Contains(SealKey(seal)));
+    EXPECT_FALSE(LeafRange({24, 0xffffff00}).Contains(SealKey(seal)));
+    EXPECT_FALSE(greatest_label.Contains(SealKey(seal)));
+  }
+}
+
+TEST(LeafRange, HoldsExactlyTheKeysOfTheBucket) {
+  const uint64_t seed = TestSeed(20);
+  SCOPED_TRACE(seed);
+  SeededRandom random(seed);
+  for (int round = 0; round < 20'000; ++round) {
+    const uint8_t depth = static_cast<uint8_t>(random.Below(25));
+    const uint32_t mask = depth == 0 ? 0 : ~uint32_t{0} << (32 - depth);
+    // Few distinct values, so that keys at both ends of the bucket are frequent.
+    const uint32_t bits = static_cast<uint32_t>(random.Below(4) * 0x55555555) & mask;
+    const uint32_t below = random.Below(2) == 0 ? 0 : ~mask;
+    const uint32_t step = static_cast<uint32_t>(random.Below(3)) - 1;
+    const base::VrfOutput key = KeyAt(((bits | below) + step), random.Below(2) == 0 ? 0x00 : 0xff);
+    const uint32_t key_bits = (bits | below) + step;
+    EXPECT_EQ(LeafRange({depth, bits}).Contains(LeafKey(key, random.Below(2) * kLast)),
+              (key_bits & mask) == bits)
+        << int{depth} << " " << bits << " " << key_bits;
+  }
+}
+
+TEST(BandRange, HoldsTheTilesRowsAtOrBeforeThePosition) {
+  const std::vector<merkle::SubtreeId> ids = {{0, 0},          {4, 0},          {4, 0x10000000},
+                                              {4, 0xf0000000}, {8, 0xff000000}, {24, 0xffffff00}};
+  const std::vector<base::LogPosition> positions = {0, 1, 255, 256, kLast};
+  for (const merkle::SubtreeId& id : ids) {
+    for (const base::LogPosition position : positions) {
+      const KeyRange range = BandRange({id, position});
+      for (const merkle::SubtreeId& other : ids) {
+        for (const base::LogPosition other_position : positions) {
+          EXPECT_EQ(range.Contains(BandKey(other, other_position)),
+                    id == other && other_position <= position);
+        }
+      }
+    }
+    for (const merkle::SubtreeId& other : ids) {
+      EXPECT_EQ(BandDepthRange(id.depth).Contains(BandKey(other, kLast)), id.depth == other.depth);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kt::server

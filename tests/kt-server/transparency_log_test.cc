@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/transparency_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+
+#include "kt-server/search_service.h"
+#include "tests/kt-server/log_fixture.h"
+#include "tests/support/status_matchers.h"
+
+namespace kt::server {
+namespace {
+
+using ::kt::testing::IsOk;
+using ::kt::testing::StatusIs;
+using ::testing::HasSubstr;
+
+class TransparencyLogTest : public ::testing::TestWithParam<core::CipherSuite> {
+ protected:
+  TransparencyLogTest() : fixture_(GetParam()) {}
+
+  // A verified search by a user in `state`, who then retains what she saw.
+  absl::StatusOr<std::optional<std::string>> Search(const std::string& label,
+                                                    std::optional<base::Version> version,
+                                                    std::optional<core::UserState>* state) {
+    core::SearchRequest request;
+    request.label = base::ToBytes(label);
+    request.version = version;
+    const core::UserState* previous = state->has_value() ? &**state : nullptr;
+    if (previous != nullptr) request.last = previous->tree_size();
+    const SearchService service(fixture_.log());
+    KT_ASSIGN_OR_RETURN(const SearchAnswer answer, service.Search(base::codec::Encode(request)));
+    if (answer.found) {
+      KT_ASSIGN_OR_RETURN(core::VerifiedSearch verified,
+                          fixture_.verifier().VerifySearch(request, answer.response, previous,
+                                                           fixture_.clock().NowMs()));
+      *state = std::move(verified.state);
+      return base::ToText(verified.value);
+    }
+    KT_ASSIGN_OR_RETURN(core::VerifiedAbsence verified,
+                        fixture_.verifier().VerifyAbsence(request, answer.response, previous,
+                                                          fixture_.clock().NowMs()));
+    *state = std::move(verified.state);
+    return std::nullopt;
+  }
+
+  LogFixture fixture_;
+};
+
+TEST_P(TransparencyLogTest, AnswersVerifyForFreshAndReturningUsersAfterEachChange) {
+  const uint64_t seed = testing::TestSeed(11);
+  SCOPED_TRACE("KT_TEST_SEED=" + std::to_string(seed));
+  testing::SeededRandom random(seed);
+  std::map<std::string, std::vector<std::string>> values;
+  std::optional<core::UserState> returning;
+  for (int i = 0; i < 60; ++i) {
+    fixture_.clock().Advance(random.Below(700));
+    std::vector<NewEntry> entries(1 + random.Below(2));
+    for (NewEntry& entry : entries) {
+      entry.timestamp_ms = fixture_.clock().NowMs();
+      for (uint64_t n = random.Below(4); n > 0; --n) {
+        const std::string label = "user" + std::to_string(random.Below(6)) + "@example.com";
+        const std::string value = label + "#" + std::to_string(values[label].size());
+        entry.versions.push_back({base::ToBytes(label),
+                                  static_cast<base::Version>(values[label].size()),
+                                  {base::ToBytes(value), {}}});
+        values[label].push_back(value);
+      }
+    }
+    ASSERT_THAT(fixture_.log().Append(entries), IsOk());
+    if (random.Below(10) == 0) {
+      ASSERT_THAT(fixture_.Reopen(), IsOk());
+    }
+    const std::string label = "user" + std::to_string(random.Below(7)) + "@example.com";
+    const std::vector<std::string>& expected = values[label];
+    std::optional<core::UserState> fresh;
+    for (std::optional<core::UserState>* state : {&fresh, &returning}) {
+      ASSERT_OK_AND_ASSIGN(const auto found, Search(label, std::nullopt, state));
+      EXPECT_EQ(found, expected.empty() ? std::nullopt : std::optional(expected.back()));
+      const auto version = static_cast<base::Version>(random.Below(expected.size() + 2));
+      ASSERT_OK_AND_ASSIGN(const auto older, Search(label, version, state));
+      EXPECT_EQ(older, version < expected.size() ? std::optional(expected[version]) : std::nullopt);
+    }
+    EXPECT_EQ(fresh->full_subtrees, returning->full_subtrees);
+    EXPECT_EQ(fresh->frontier, returning->frontier);
+  }
+}
+
+TEST_P(TransparencyLogTest, NothingIsPublishedIfTheCommitFails) {
+  ASSERT_THAT(fixture_.Add("a@example.com", 0, "first"), IsOk());
+  const auto before = fixture_.log().current();
+  fixture_.store().FailNextCommit(FaultyStore::Fault::kBeforeWrite);
+  EXPECT_FALSE(fixture_.Add("b@example.com", 0, "second").ok());
+  EXPECT_EQ(fixture_.log().current(), before);
+  // Nobody knows what reached the disk: nothing more is signed until the log is opened again.
+  const int commits = fixture_.store().commits();
+  EXPECT_THAT(fixture_.Add("c@example.com", 0, "third"),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("started again")));
+  EXPECT_EQ(fixture_.store().commits(), commits);
+  ASSERT_THAT(fixture_.Reopen(), IsOk());
+  EXPECT_THAT(fixture_.Add("b@example.com", 0, "second"), IsOk());
+  EXPECT_EQ(fixture_.log().current()->size(), 2u);
+}
+
+TEST_P(TransparencyLogTest, CommitThatWasWrittenButNotToldIsFoundAfterReopening) {
+  ASSERT_THAT(fixture_.Add("a@example.com", 0, "first"), IsOk());
+  fixture_.store().FailNextCommit(FaultyStore::Fault::kAfterWrite);
+  EXPECT_FALSE(fixture_.Add("b@example.com", 0, "second").ok());
+  EXPECT_EQ(fixture_.log().current()->size(), 1u);
+  EXPECT_EQ(fixture_.guard().head().tree_size, 1u) << "the head was not released";
+  ASSERT_THAT(fixture_.Reopen(), IsOk());
+  EXPECT_EQ(fixture_.log().current()->size(), 2u);
+  std::optional<core::UserState> state;
+  ASSERT_OK_AND_ASSIGN(const auto found, Search("b@example.com", std::nullopt, &state));
+  EXPECT_EQ(found, "second");
+}
+
+TEST_P(TransparencyLogTest, GuardThatIsAheadStopsTheLogFromOpening) {
+  ASSERT_THAT(fixture_.Add("a@example.com", 0, "first"), IsOk());
+  ASSERT_THAT(fixture_.guard().Advance(2, base::Hash{{1}}), IsOk());
+  EXPECT_THAT(fixture_.Reopen(), StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_P(TransparencyLogTest, GuardWithAnotherRootStopsTheLogFromOpening) {
+  ASSERT_THAT(fixture_.Add("a@example.com", 0, "first"), IsOk());
+  // Another log of the same configuration, one entry long.
+  fixture_.store().FailNextCommit(FaultyStore::Fault::kAfterWrite);
+  EXPECT_FALSE(fixture_.Add("b@example.com", 0, "second").ok());
+  ASSERT_THAT(fixture_.guard().Advance(2, base::Hash{{1}}), IsOk());
+  EXPECT_THAT(fixture_.Reopen(), StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_P(TransparencyLogTest, RefusesTimestampsThatGoBack) {
+  ASSERT_THAT(fixture_.AddEmpty(), IsOk());
+  fixture_.clock().Set(fixture_.clock().NowMs() - 1);
+  EXPECT_THAT(fixture_.AddEmpty(), StatusIs(absl::StatusCode::kInvalidArgument));
+  fixture_.clock().Advance(1);
+  EXPECT_THAT(fixture_.AddEmpty(), IsOk()) << "a refused entry does not stop the log";
+}
+
+TEST_P(TransparencyLogTest, RefusesAVersionThatExists) {
+  ASSERT_THAT(fixture_.Add("a@example.com", 0, "first"), IsOk());
+  ASSERT_THAT(fixture_.Add("a@example.com", 1, "second"), IsOk());
+  EXPECT_THAT(fixture_.Add("a@example.com", 1, "other"),
+              StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_EQ(fixture_.log().current()->size(), 2u);
+}
+
+TEST_P(TransparencyLogTest, RefusesKeysOfAnotherConfiguration) {
+  core::Configuration config = fixture_.config();
+  LogFixture other(GetParam());
+  testing::SeededRandom random(99);
+  const auto algorithm = core::SignatureAlgorithmOf(GetParam());
+  auto signer = base::CreateSigner(algorithm, base::GenerateSignatureSecret(algorithm, random));
+  ASSERT_THAT(signer, IsOk());
+  auto store = CreateMemoryStore();
+  EXPECT_THAT(TransparencyLog::Open({config, *std::move(signer), other.MakeProver()},
+                                    {.bucket_depth = 8, .rows_per_snapshot = 4}, *store,
+                                    fixture_.guard(), random),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_P(TransparencyLogTest, SearchRefusesMalformedRequests) {
+  const SearchService service(fixture_.log());
+  core::SearchRequest request;
+  request.label = base::ToBytes("a@example.com");
+  EXPECT_THAT(service.Search(base::codec::Encode(request)),
+              StatusIs(absl::StatusCode::kUnavailable));
+  ASSERT_THAT(fixture_.AddEmpty(), IsOk());
+  base::Bytes encoded = base::codec::Encode(request);
+  EXPECT_THAT(service.Search(encoded), IsOk());
+  for (size_t size = 0; size < encoded.size(); ++size) {
+    EXPECT_THAT(service.Search(base::ByteView(encoded).first(size)),
+                StatusIs(absl::StatusCode::kInvalidArgument));
+  }
+  encoded.push_back(0);
+  EXPECT_THAT(service.Search(encoded), StatusIs(absl::StatusCode::kInvalidArgument));
+  request.last = 0;
+  EXPECT_THAT(service.Search(base::codec::Encode(request)),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  request.last = 2;
+  EXPECT_THAT(service.Search(base::codec::Encode(request)),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  request.last = std::nullopt;
+  request.label.clear();
+  EXPECT_THAT(service.Search(base::codec::Encode(request)), IsOk()) << "an empty label is absent";
+}
+
+INSTANTIATE_TEST_SUITE_P(Suites, TransparencyLogTest,
+                         ::testing::Values(core::CipherSuite::kP256, core::CipherSuite::kEd25519),
+                         [](const auto& test) {
+                           return test.param == core::CipherSuite::kP256 ? "P256" : "Ed25519";
+                         });
+
+}  // namespace
+}  // namespace kt::server
