@@ -126,10 +126,7 @@ std::optional<CurveInput> EncodeToCurve(ByteView public_key, ByteView alpha) {
     Point candidate;
     std::copy_n(hash.begin(), candidate.size(), candidate.begin());
     CurveInput input{.ctr = ctr};
-    if (HasCanonicalY(candidate) && MultiplyByCofactor(candidate, input.h) &&
-        input.h != kIdentity) {
-      return input;
-    }
+    if (CandidateToCurve(candidate, input.h)) return input;
   }
   return std::nullopt;
 }
@@ -177,6 +174,10 @@ Ed25519ExpandedSecret ExpandEd25519Seed(const SecretBytes& seed) {
   x[31] &= 0x7f;
   x[31] |= 0x40;
   return expanded;
+}
+
+bool CandidateToCurve(const Point& candidate, Point& out) {
+  return HasCanonicalY(candidate) && MultiplyByCofactor(candidate, out) && out != kIdentity;
 }
 
 absl::StatusOr<std::unique_ptr<Ed25519Prover>> Ed25519Prover::Create(const SecretBytes& secret) {

@@ -41,6 +41,10 @@ struct Ed25519ExpandedSecret {
 // `seed` has 32 bytes.
 Ed25519ExpandedSecret ExpandEd25519Seed(const base::SecretBytes& seed);
 
+// One attempt of try_and_increment: 8 times the point that `candidate` encodes. False if it encodes
+// none, or the result is the neutral element. RFC 9381 §5.4.1.1 c to d.
+bool CandidateToCurve(const Ed25519Transcript::Point& candidate, Ed25519Transcript::Point& out);
+
 struct Ed25519Nonce {
   base::SecretBytes k_string;  // 64 bytes
   base::SecretBytes k;         // the same modulo q, 32 bytes, little-endian

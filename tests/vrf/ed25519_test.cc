@@ -278,6 +278,35 @@ TEST_F(Ed25519Proof, RejectsScalarOutOfRange) {
   }
 }
 
+Point ToPoint(const Bytes& bytes) {
+  Point point{};
+  KT_CHECK(bytes.size() == point.size());
+  std::copy(bytes.begin(), bytes.end(), point.begin());
+  return point;
+}
+
+// No hash that anybody can find is such a candidate, but other implementations refuse them too.
+TEST(Ed25519Candidate, RefusesOrdinatesNotReducedAndSmallOrder) {
+  Point out{};
+  for (const Bytes& encoding : EncodingsNotReduced()) {
+    EXPECT_FALSE(CandidateToCurve(ToPoint(encoding), out)) << base::ToHex(encoding);
+  }
+  for (const Bytes& encoding : SmallOrderEncodings()) {
+    EXPECT_FALSE(CandidateToCurve(ToPoint(encoding), out)) << base::ToHex(encoding);
+  }
+}
+
+TEST_F(Ed25519Proof, CandidatesLoseTheirTorsion) {
+  Point expected{};
+  ASSERT_TRUE(CandidateToCurve(transcript_.h, expected));
+  EXPECT_EQ(crypto_core_ed25519_is_valid_point(expected.data()), 1);
+  for (const Bytes& torsion : TorsionPoints()) {
+    Point out{};
+    ASSERT_TRUE(CandidateToCurve(ToPoint(Add(transcript_.h, torsion)), out));
+    EXPECT_EQ(out, expected);
+  }
+}
+
 // Any seed is good, zero too: the scalar comes out of a hash.
 TEST(Ed25519Secret, TakesAnySeed) {
   for (uint8_t byte : {0x00, 0xff}) {
