@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TESTS_BENCH_COUNTING_STORE_H_
+#define TESTS_BENCH_COUNTING_STORE_H_
+
+#include <atomic>
+#include <memory>
+#include <utility>
+
+#include "kt-server/store.h"
+
+namespace kt::bench {
+
+// A store that counts what searches read: calls, which are rounds, and the keys and ranges in them.
+class CountingStore : public server::Store {
+ public:
+  explicit CountingStore(server::Store& store) : store_(store) {}
+
+  void Reset() { counts_.rounds = counts_.tree_rounds = counts_.keys = 0; }
+  uint64_t rounds() const { return counts_.rounds; }
+  uint64_t tree_rounds() const { return counts_.tree_rounds; }  // of the prefix tree alone
+  uint64_t keys() const { return counts_.keys; }
+
+  absl::StatusOr<std::shared_ptr<const server::Snapshot>> GetSnapshot() const override {
+    auto snapshot = store_.GetSnapshot();
+    if (!snapshot.ok()) return snapshot.status();
+    return std::make_shared<const CountingSnapshot>(*std::move(snapshot), counts_);
+  }
+  absl::Status Commit(const server::CommitBatch& batch, base::TreeSize expected) override {
+    return store_.Commit(batch, expected);
+  }
+  absl::StatusOr<base::Bytes> ReadProperties() const override { return store_.ReadProperties(); }
+  absl::Status WriteProperties(base::ByteView properties) override {
+    return store_.WriteProperties(properties);
+  }
+
+ private:
+  struct Counts {
+    std::atomic<uint64_t> rounds = 0;
+    std::atomic<uint64_t> tree_rounds = 0;
+    std::atomic<uint64_t> keys = 0;
+    void Add(size_t n) {
+      if (n == 0) return;
+      ++rounds;
+      keys += n;
+    }
+  };
+
+  class CountingSnapshot : public server::Snapshot {
+   public:
+    CountingSnapshot(std::shared_ptr<const server::Snapshot> snapshot, Counts& counts)
+        : snapshot_(std::move(snapshot)), counts_(counts) {}
+
+    const server::HeadRow& head() const override { return snapshot_->head(); }
+    absl::StatusOr<std::vector<server::EntryRow>> ReadEntries(
+        std::span<const base::LogPosition> positions) const override {
+      counts_.Add(positions.size());
+      return snapshot_->ReadEntries(positions);
+    }
+    absl::StatusOr<std::vector<server::VersionRow>> ReadVersions(base::ByteView label,
+                                                                 size_t limit) const override {
+      counts_.Add(1);
+      return snapshot_->ReadVersions(label, limit);
+    }
+    absl::StatusOr<std::vector<std::optional<server::VersionRow>>> ReadVersionRows(
+        base::ByteView label, std::span<const base::Version> versions) const override {
+      counts_.Add(versions.size());
+      return snapshot_->ReadVersionRows(label, versions);
+    }
+    absl::StatusOr<base::Bytes> ReadValue(const base::Hash& value_hash) const override {
+      counts_.Add(1);
+      return snapshot_->ReadValue(value_hash);
+    }
+    absl::StatusOr<std::vector<base::Hash>> ReadLogNodes(
+        std::span<const merkle::LogNodeId> ids) const override {
+      counts_.Add(ids.size());
+      return snapshot_->ReadLogNodes(ids);
+    }
+    absl::Status Read(std::span<const merkle::SubtreeId> buckets,
+                      std::span<const merkle::BandQuery> bands,
+                      std::vector<std::vector<merkle::LeafRow>>* leaves,
+                      std::vector<std::vector<merkle::BandRow>>* rows) const override {
+      counts_.Add(buckets.size() + bands.size());
+      ++counts_.tree_rounds;
+      return snapshot_->Read(buckets, bands, leaves, rows);
+    }
+    absl::Status ScanLeaves(
+        const std::function<absl::Status(const merkle::LeafRow&)>& visit) const override {
+      return snapshot_->ScanLeaves(visit);
+    }
+    absl::Status ScanNewestBands(
+        uint8_t depth,
+        const std::function<absl::Status(std::span<const merkle::BandRow>)>& visit) const override {
+      return snapshot_->ScanNewestBands(depth, visit);
+    }
+
+   private:
+    const std::shared_ptr<const server::Snapshot> snapshot_;
+    Counts& counts_;
+  };
+
+  server::Store& store_;
+  mutable Counts counts_;
+};
+
+}  // namespace kt::bench
+#endif  // TESTS_BENCH_COUNTING_STORE_H_
