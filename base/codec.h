@@ -98,7 +98,9 @@ class Reader {
 // --- single values -----------------------------------------------------------------------
 
 template <typename T>
-concept HasFields = requires { T::Fields(); };
+concept HasFields = requires {
+  T::Fields();
+};
 
 // Hash, VrfOutput and their like: a structure around a fixed array of bytes.
 template <typename T>
@@ -166,8 +168,8 @@ bool ReadValue(Reader& r, T* value, const Context& context) {
     return present == 0 || ReadValue(r, &value->emplace(), context);
   } else {
     static_assert(HasFields<T>, "no encoding for this type");
-    return std::apply(
-        [&](const auto&... field) { return (field.Read(r, value, context) && ...); }, T::Fields());
+    return std::apply([&](const auto&... field) { return (field.Read(r, value, context) && ...); },
+                      T::Fields());
   }
 }
 
@@ -218,7 +220,8 @@ struct SizedField {
   SizeOf size_of;
   template <typename Context>
   void Write(Writer& w, const T& object, const Context& context) const {
-    if ((object.*member).size() != size_of(context)) return w.Fail("fixed-size value is not of its size");
+    if ((object.*member).size() != size_of(context))
+      return w.Fail("fixed-size value is not of its size");
     w.Raw(object.*member);
   }
   template <typename Context>
@@ -277,10 +280,7 @@ constexpr auto AsField(M T::*member) {
   return PlainField<T, M>{member};
 }
 template <typename Field>
-  requires(!std::is_member_pointer_v<Field>)
-constexpr Field AsField(Field field) {
-  return field;
-}
+requires(!std::is_member_pointer_v<Field>) constexpr Field AsField(Field field) { return field; }
 
 template <typename Length, typename T>
 constexpr auto Opaque(Bytes T::*member, size_t max = std::numeric_limits<Length>::max()) {

@@ -25,8 +25,7 @@ std::optional<std::string> FailedCheck(const absl::Status& status) {
 
 absl::Status Annotate(const absl::Status& status, const std::string& context) {
   if (status.ok()) return status;
-  absl::Status annotated(status.code(),
-                         absl::StrCat(context, ": ", std::string(status.message())));
+  absl::Status annotated(status.code(), absl::StrCat(context, ": ", std::string(status.message())));
   status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
     annotated.SetPayload(url, payload);
   });

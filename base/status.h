@@ -33,10 +33,10 @@ absl::Status Annotate(const absl::Status& status, const std::string& context);
 
 }  // namespace kt::base
 
-#define KT_RETURN_IF_ERROR(expr)              \
-  do {                                        \
-    absl::Status kt_status_ = (expr);         \
-    if (!kt_status_.ok()) return kt_status_;  \
+#define KT_RETURN_IF_ERROR(expr)             \
+  do {                                       \
+    absl::Status kt_status_ = (expr);        \
+    if (!kt_status_.ok()) return kt_status_; \
   } while (false)
 
 #define KT_CONCAT_INNER_(a, b) a##b
