@@ -272,11 +272,12 @@ absl::StatusOr<VersionRow> DecodeVersion(ByteView key, ByteView value) {
   v.Int(&proof_size);
   if (v.Raw(proof_size, &proof)) row.vrf_proof = base::ToBytes(proof);
   if (ReadFlag(v, &exists) && exists) {
-    VersionRow::Existing& existing = row.existing.emplace();
+    VersionRow::Existing existing;
     v.Int(&existing.position);
     ReadFixed(v, &existing.commitment.bytes);
     ReadFixed(v, &existing.opening);
     ReadFixed(v, &existing.value_hash.bytes);
+    row.existing = existing;
   }
   KT_RETURN_IF_ERROR(Finish(v, "version"));
   return row;

@@ -112,11 +112,12 @@ inline server::VersionRow PlannedVersion(const std::string& label, base::Version
 inline server::VersionRow ExistingVersion(const std::string& label, base::Version version,
                                           base::LogPosition position) {
   server::VersionRow row = PlannedVersion(label, version);
-  server::VersionRow::Existing& existing = row.existing.emplace();
+  server::VersionRow::Existing existing;
   existing.position = position;
   existing.commitment = HashOf(static_cast<uint8_t>(version + 1));
   existing.opening.fill(static_cast<uint8_t>(position));
   existing.value_hash = HashOf(static_cast<uint8_t>(version + 2));
+  row.existing = existing;
   return row;
 }
 
