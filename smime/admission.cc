@@ -227,6 +227,22 @@ const char* AdviceFor(int error) {
   }
 }
 
+// Which certificate of the chain that OpenSSL built is at fault; it may have taken another way than
+// the issuers that were given.
+std::string Describe(const X509* culprit, const ParsedEntry& parsed) {
+  if (culprit == nullptr) return "the whole chain";
+  const auto is_culprit = [&](const Certificate& other) {
+    return X509_cmp(other.x509(), culprit) == 0;
+  };
+  if (is_culprit(parsed.certificate)) {
+    return absl::StrCat("the certificate, issued by ", Shorten(parsed.certificate.issuer()));
+  }
+  const auto issuer = std::find_if(parsed.chain.begin(), parsed.chain.end(), is_culprit);
+  if (issuer == parsed.chain.end()) return "the trust anchor";
+  return absl::StrCat("issuer ", issuer - parsed.chain.begin() + 1, ", ",
+                      Shorten(issuer->subject()));
+}
+
 absl::Status CheckChain(const ParsedEntry& parsed, const TrustAnchors& anchors, uint64_t now_ms) {
   if (anchors.store() == nullptr) {
     return Refused("chain", "no trusted certification authority is configured for this log");
@@ -248,13 +264,10 @@ absl::Status CheckChain(const ParsedEntry& parsed, const TrustAnchors& anchors, 
   if (X509_verify_cert(context.get()) == 1) return absl::OkStatus();
 
   const int error = X509_STORE_CTX_get_error(context.get());
-  const int depth = X509_STORE_CTX_get_error_depth(context.get());
-  const auto at = static_cast<size_t>(std::max(depth, 0));
-  const Certificate& culprit =
-      at == 0 || at > parsed.chain.size() ? parsed.certificate : parsed.chain[at - 1];
-  return Refused("chain", absl::StrCat(X509_verify_cert_error_string(error), " (certificate ",
-                                       depth, " of the chain, issued by ",
-                                       Shorten(culprit.issuer()), "); ", AdviceFor(error)));
+  return Refused(
+      "chain", absl::StrCat(X509_verify_cert_error_string(error), " (",
+                            Describe(X509_STORE_CTX_get_current_cert(context.get()), parsed), "); ",
+                            AdviceFor(error)));
 }
 
 }  // namespace
