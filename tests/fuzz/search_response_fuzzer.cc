@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Alters a real response and has it verified: no alteration is accepted, and none crashes. An input
+// is a scenario and a list of edits (kind, position, byte), so that every input is near a valid
+// response.
+#include <algorithm>
+#include <vector>
+
+#include "base/check.h"
+#include "base/status.h"
+#include "tests/fuzz/fuzz_input.h"
+#include "tests/support/test_log.h"
+
+namespace {
+
+using kt::base::Bytes;
+
+// A response that verifies, and all that it takes to verify it.
+struct Scenario {
+  kt::core::SearchRequest request;
+  std::optional<kt::core::UserState> state;
+  bool absence = false;
+  Bytes response;
+};
+
+class Setup {
+ public:
+  explicit Setup(kt::core::DeploymentMode mode) : log_(Options(mode)) {
+    for (int i = 0; i < 21; ++i) {
+      std::vector<kt::testing::TestUpdate> updates;
+      if (i % 3 == 1) updates.push_back({"alice@a.example", "value " + std::to_string(i)});
+      if (i % 5 == 2) updates.push_back({"bob@a.example", "value " + std::to_string(i)});
+      log_.Append(1'000'000 + 400 * static_cast<uint64_t>(i), updates);
+    }
+    auto verifier = kt::core::ResponseVerifier::Create(log_.config());
+    KT_CHECK(verifier.ok());
+    verifier_ = *std::move(verifier);
+    Add("alice@a.example", std::nullopt, std::nullopt);
+    Add("alice@a.example", 13, std::nullopt);
+    Add("alice@a.example", 21, std::nullopt);
+    // Ladders whose every step is looked up, so that all bytes are authenticated.
+    Add("bob@a.example", std::nullopt, 0);
+    Add("bob@a.example", 8, 1);
+    Add("nobody@a.example", std::nullopt, std::nullopt);
+    Add("nobody@a.example", 20, 3);
+  }
+
+  size_t size() const { return scenarios_.size(); }
+  void Run(size_t index, const Bytes& response) const {
+    const Scenario& scenario = scenarios_[index];
+    const kt::core::UserState* const state =
+        scenario.state.has_value() ? &*scenario.state : nullptr;
+    const absl::Status status =
+        scenario.absence
+            ? verifier_->VerifyAbsence(scenario.request, response, state, log_.RightmostMs())
+                  .status()
+            : verifier_->VerifySearch(scenario.request, response, state, log_.RightmostMs())
+                  .status();
+    KT_CHECK(status.ok() == (response == scenario.response));
+    KT_CHECK(status.ok() || kt::base::IsVerificationFailure(status));
+  }
+  const Bytes& response(size_t index) const { return scenarios_[index].response; }
+
+ private:
+  static kt::testing::TestLogOptions Options(kt::core::DeploymentMode mode) {
+    kt::testing::TestLogOptions options;
+    options.mode = mode;
+    return options;
+  }
+  void Add(const std::string& label, std::optional<kt::base::TreeSize> last,
+           std::optional<kt::base::Version> version) {
+    Scenario scenario;
+    scenario.request = {last, kt::base::ToBytes(label), version};
+    if (last.has_value()) scenario.state = log_.StateAt(*last);
+    auto response = log_.Search(scenario.request);
+    if (!response.ok()) {
+      scenario.absence = true;
+      response = log_.Absence(scenario.request);
+    }
+    KT_CHECK(response.ok());
+    scenario.response = *std::move(response);
+    scenarios_.push_back(std::move(scenario));
+  }
+
+  kt::testing::TestLog log_;
+  std::unique_ptr<kt::core::ResponseVerifier> verifier_;
+  std::vector<Scenario> scenarios_;
+};
+
+void Edit(kt::fuzz::FuzzInput& input, Bytes* bytes) {
+  const unsigned kind = input.Below(5);
+  const size_t position =
+      (static_cast<size_t>(input.Byte()) << 8 | input.Byte()) % (bytes->size() + 1);
+  const auto at = bytes->begin() + static_cast<ptrdiff_t>(position);
+  const uint8_t value = input.Byte();
+  const bool inside = position < bytes->size();
+  if (kind == 0 && inside) *at = static_cast<uint8_t>(*at ^ value);
+  if (kind == 1 && inside) *at = value;
+  if (kind == 2) bytes->insert(at, value);
+  if (kind == 3 && inside) bytes->erase(at);
+  if (kind == 4) bytes->erase(at, std::min(at + value, bytes->end()));
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const Setup* const setups[] = {
+      new Setup(kt::core::DeploymentMode::kContactMonitoring),
+      new Setup(kt::core::DeploymentMode::kThirdPartyManagement),
+      new Setup(kt::core::DeploymentMode::kThirdPartyAuditing),
+  };
+  kt::fuzz::FuzzInput input(data, size);
+  const Setup& setup = *setups[input.Below(3)];
+  const size_t scenario = input.Below(static_cast<unsigned>(setup.size()));
+  Bytes response = setup.response(scenario);
+  constexpr int kMaxEdits = 16;
+  for (int i = 0; i < kMaxEdits && !input.empty(); ++i) Edit(input, &response);
+  setup.Run(scenario, response);
+  return 0;
+}
