@@ -213,6 +213,15 @@ TEST_F(Ed25519Proof, RejectsGammaNotReduced) {
   }
 }
 
+// The product of 0 is known without looking at the point, which must be looked at all the same.
+TEST_F(Ed25519Proof, RejectsBadGammaThoughTheChallengeIsZero) {
+  const Bytes proof = WithPart(proven_.proof, 32, Bytes(16));
+  EXPECT_THAT(VerifyOne(*verifier_, alpha_, proof), FailsWith("equations"));
+  for (const Bytes& encoding : SmallOrderEncodings()) {
+    EXPECT_THAT(VerifyOne(*verifier_, alpha_, WithPart(proof, 0, encoding)), FailsWith("Gamma"));
+  }
+}
+
 TEST_F(Ed25519Proof, RejectsGammaOffTheCurve) {
   Bytes encoded(32);
   Bytes sum(32);
