@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-server/grpc_service.h"
 
+#include <arpa/inet.h>
+
 #include <string_view>
 #include <utility>
 
@@ -25,14 +27,17 @@ grpc::Status ToGrpc(const absl::Status& status) {
   }
 }
 
-// "ipv4:192.0.2.1:4711" without the port; an IPv6 client is known by its /64.
+// Who is calling, for limiting rates: an IPv4 address, or the /64 of an IPv6 address, which is what
+// one subscriber commands. `peer` is "ipv4:192.0.2.1:4711" or "ipv6:%5B2001:db8::1%5D:4711".
 std::string RateKey(const std::string& peer) {
-  const size_t port = peer.rfind(':');
-  std::string host = peer.substr(0, port);
-  if (!host.starts_with("ipv6:")) return host;
-  size_t end = 0;
-  for (int group = 0; group < 5 && end != std::string::npos; ++group) end = host.find(':', end + 1);
-  return host.substr(0, end);
+  constexpr std::string_view kIpv6 = "ipv6:%5B";
+  const std::string host = peer.substr(0, peer.rfind(':'));
+  if (!host.starts_with(kIpv6)) return host;
+  const std::string text = host.substr(kIpv6.size(), host.rfind("%5D") - kIpv6.size());
+  in6_addr address;
+  if (inet_pton(AF_INET6, text.c_str(), &address) != 1) return host;
+  constexpr size_t kPrefixBytes = 8;
+  return base::ToHex(base::ByteView(address.s6_addr, kPrefixBytes));
 }
 
 std::string BearerToken(const grpc::CallbackServerContext& context) {
@@ -76,6 +81,10 @@ absl::StatusOr<Publication> FromProto(const v1::PublishRequest& request) {
   return publication;
 }
 
+grpc::Status TooFast() {
+  return {grpc::StatusCode::RESOURCE_EXHAUSTED, "too many requests; try again later"};
+}
+
 grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context, grpc::Status status) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   reactor->Finish(std::move(status));
@@ -94,6 +103,7 @@ KeyTransparencyGrpc::KeyTransparencyGrpc(base::Bytes configuration, const Search
 grpc::ServerUnaryReactor* KeyTransparencyGrpc::GetConfiguration(
     grpc::CallbackServerContext* context, const v1::GetConfigurationRequest*,
     v1::GetConfigurationResponse* response) {
+  if (!limiter_.Allow(RateKey(context->peer()))) return FinishNow(context, TooFast());
   response->set_configuration(configuration_.data(), configuration_.size());
   return FinishNow(context, grpc::Status::OK);
 }
@@ -107,9 +117,7 @@ grpc::ServerUnaryReactor* KeyTransparencyGrpc::Search(grpc::CallbackServerContex
 grpc::Status KeyTransparencyGrpc::Answer(const grpc::CallbackServerContext& context,
                                          const v1::SearchRequest& request,
                                          v1::SearchResponse* response) {
-  if (!limiter_.Allow(RateKey(context.peer()))) {
-    return {grpc::StatusCode::RESOURCE_EXHAUSTED, "too many requests; try again later"};
-  }
+  if (!limiter_.Allow(RateKey(context.peer()))) return TooFast();
   if (!concurrency_.Enter()) {
     return {grpc::StatusCode::RESOURCE_EXHAUSTED, "the server is busy; try again later"};
   }

@@ -20,8 +20,9 @@ class SearchService {
   explicit SearchService(const TransparencyLog& log) : log_(log) {}
 
   // `request` is an encoded SearchRequest. kInvalidArgument if it is not one,
-  // kFailedPrecondition if it names a tree size that this log has not reached, kOutOfRange if the version has expired, kUnavailable if the log
-  // has no entries yet, kDataLoss if what is stored does not fit together.
+  // kFailedPrecondition if it names a tree size that this log has not reached, kOutOfRange if the
+  // version has expired, kUnavailable if the log has no entries yet, kDataLoss if what is stored
+  // does not fit together.
   absl::StatusOr<SearchAnswer> Search(base::ByteView request) const;
 
  private:

@@ -2,6 +2,7 @@
 #include "kt-server/sequencer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -133,18 +134,20 @@ absl::Status Sequencer::Submit(base::Bytes label, Mutation mutation, Done done) 
 bool Sequencer::ShouldWake() const { return stopping_ || pending_.size() >= options_.max_pending; }
 
 void Sequencer::Run() {
-  const absl::Duration interval = absl::Milliseconds(options_.epoch_interval_ms);
-  absl::Time next = absl::Now() + interval;
+  // Not the wall clock: setting that back must not stop epochs.
+  const auto interval = std::chrono::milliseconds(options_.epoch_interval_ms);
+  auto next = std::chrono::steady_clock::now() + interval;
   for (bool stopping = false; !stopping;) {
     std::vector<Submission> pending;
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.AwaitWithDeadline(absl::Condition(this, &Sequencer::ShouldWake), next);
+      mutex_.AwaitWithTimeout(absl::Condition(this, &Sequencer::ShouldWake),
+                              absl::FromChrono(next - std::chrono::steady_clock::now()));
       pending.swap(pending_);
       // Nothing is accepted after this, so what was swapped out is the last batch.
       stopping = stopping_;
     }
-    next = std::max(next + interval, absl::Now());
+    next = std::max(next + interval, std::chrono::steady_clock::now());
     auto begin = std::make_move_iterator(pending.begin());
     for (size_t done = 0; done < pending.size(); done += options_.max_versions_per_commit) {
       const size_t count = std::min(options_.max_versions_per_commit, pending.size() - done);

@@ -2,7 +2,6 @@
 #include "kt-server/server.h"
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
@@ -141,8 +140,9 @@ absl::Status Server::StartGrpc() {
 void Server::Report(const Sequencer::CommitReport& report) {
   if (!report.status.ok()) {
     events_.Error("epoch_failed", {{"error", std::string(report.status.message())}});
-    if (grpc_ != nullptr && !opened_.log->writable().ok()) {
-      grpc_->GetHealthCheckService()->SetServingStatus("kt.v1.Publisher", false);
+    grpc::HealthCheckServiceInterface* const health = health_;
+    if (health != nullptr && !opened_.log->writable().ok()) {
+      health->SetServingStatus("kt.v1.Publisher", false);
     }
     return;
   }

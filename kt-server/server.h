@@ -2,8 +2,10 @@
 #ifndef KT_SERVER_SERVER_H_
 #define KT_SERVER_SERVER_H_
 
+#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -60,6 +62,8 @@ class Server {
   std::unique_ptr<KeyTransparencyGrpc> key_transparency_grpc_;
   std::unique_ptr<PublisherGrpc> publisher_grpc_;
   std::unique_ptr<grpc::Server> grpc_;
+  // Set once gRPC runs; the sequencer's thread reports to it.
+  std::atomic<grpc::HealthCheckServiceInterface*> health_ = nullptr;
   std::string address_;
 };
 
