@@ -94,12 +94,19 @@ absl::Status Prover::Decode(LogPosition position, Step* step) {
   if (!rows.empty() && rows.front().position > position) return Mismatch(step->id, position);
   KT_ASSIGN_OR_RETURN(std::shared_ptr<const Tile> tile, DecodeTile(step->id, rows));
   step->tile = tile.get();
-  held_.push_back(tile);
-  // A position that this version does not cover could still be decided otherwise.
-  if (step->id.depth <= TileCache::kMaxDepth && position < version_.size) {
-    cache_->Put(step->id, position, std::move(tile));
-  }
+  held_.push_back(std::move(tile));
+  step->held = held_.size() - 1;
   return absl::OkStatus();
+}
+
+// Only what was found to fit what is above it; and not at positions that this version does not
+// cover, since what is stored there may still be unacknowledged.
+void Prover::Remember(LogPosition position, Step* step) {
+  if (step->held == kNotHeld) return;
+  if (step->id.depth <= TileCache::kMaxDepth && position < version_.size) {
+    cache_->Put(step->id, position, held_[step->held]);
+  }
+  step->held = kNotHeld;
 }
 
 absl::Status Prover::SearchTile(Step* step, unsigned node, LogPosition position,
@@ -143,6 +150,7 @@ absl::Status Prover::SearchChild(Step* step, unsigned node, LogPosition position
   Step& next = steps_[static_cast<size_t>(below)];
   if (next.tile == nullptr) KT_RETURN_IF_ERROR(Decode(position, &next));
   if (next.tile->value(Tile::kRoot) != step->tile->value(node)) return Mismatch(child_id, position);
+  Remember(position, &next);
   return SearchTile(&next, Tile::kRoot, position, range, writer);
 }
 
@@ -168,6 +176,7 @@ absl::StatusOr<std::vector<PrefixProof>> Prover::Run(const PrefixStoreReader& re
     const LogPosition position = requests[i].position;
     if (root.tile == nullptr) KT_RETURN_IF_ERROR(Decode(position, &root));
     KT_RETURN_IF_ERROR(SearchTile(&root, Tile::kRoot, position, writers[i].all(), &writers[i]));
+    Remember(position, &root);
   }
   std::vector<PrefixProof> proofs;
   proofs.reserve(requests.size());

@@ -41,11 +41,14 @@ class Prover {
                                                std::span<const PrefixProofRequest> requests);
 
  private:
+  static constexpr size_t kNotHeld = ~size_t{0};
+
   // A tile that a request's searches may pass.
   struct Step {
     SubtreeId id;
     const Tile* tile = nullptr;                // null until its rows are decoded
     size_t query = 0;                          // of its rows, if `tile` is null
+    size_t held = kNotHeld;                    // in held_, if it was decoded and is to be cached
     std::array<int32_t, kTileChildren> below;  // a step, or a bucket; -1 if not needed
   };
 
@@ -55,6 +58,7 @@ class Prover {
   const Tile* KnownTile(const SubtreeId& id, base::LogPosition position, const Tile* current);
   absl::Status ReadAll(const PrefixStoreReader& reader);
   absl::Status Decode(base::LogPosition position, Step* step);
+  void Remember(base::LogPosition position, Step* step);
 
   absl::Status SearchTile(Step* step, unsigned node, base::LogPosition position,
                           ProofWriter::Range range, ProofWriter* writer);

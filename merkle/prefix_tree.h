@@ -33,7 +33,9 @@ struct PrefixChanges {
 // One PrefixProof to be made: `keys` looked up in the tree as of `position`.
 struct PrefixProofRequest {
   base::LogPosition position = 0;
-  std::vector<base::VrfOutput> keys;  // 1..255, distinct
+  // 0..255. A repeated key gets the same result each time (an AuditorUpdate that replaces a leaf
+  // asks for its key twice); without keys, the root is the proof's only element.
+  std::vector<base::VrfOutput> keys;
 };
 
 // A computed but not yet stored extension of the tree.
@@ -52,14 +54,19 @@ class PrefixTree {
   virtual ~PrefixTree() = default;
 
   // Loads the current tree, of `entries` log entries, from a store. kDataLoss if rows are missing
-  // or do not fit together. An empty store with no entries is an empty tree.
+  // or do not fit together. An empty store with no entries is an empty tree. What no row in the
+  // store can show, the caller checks: that RootAt(entries - 1) is what the last log entry records.
+  // kInvalidArgument if the layout is not one of those above.
   static absl::StatusOr<std::unique_ptr<PrefixTree>> Load(const PrefixTreeLayout& layout,
                                                           const PrefixStoreReader& reader,
                                                           base::TreeSize entries);
 
   // Computes the trees after `entries` (one PrefixChanges a log entry; the first is at position
   // `first`, which is the current number of entries). Reads from `reader`, changes nothing.
-  // kAlreadyExists / kNotFound if a key to add is there or one to remove is not.
+  // kAlreadyExists / kNotFound if a key to add is there or one to remove is not; kDataLoss if
+  // stored leaves do not give the current tree; kFailedPrecondition if `first` is another position;
+  // kInvalidArgument if two leaves would differ in their last bit only (they would stand at depth
+  // 256, which a proof cannot express).
   virtual absl::StatusOr<std::unique_ptr<StagedPrefixTree>> Stage(
       const PrefixStoreReader& reader, base::LogPosition first,
       std::span<const PrefixChanges> entries) const = 0;
@@ -68,7 +75,8 @@ class PrefixTree {
   virtual void Apply(std::unique_ptr<StagedPrefixTree> staged) = 0;
 
   // Proofs for all requests from one round of reads. `reader` is a snapshot that contains every
-  // requested position; the tree may already be newer. kDataLoss if stored rows do not fit.
+  // requested position; the tree may already be newer, or not yet as new. kDataLoss if stored rows
+  // do not fit together; kInvalidArgument for more than 255 keys.
   virtual absl::StatusOr<std::vector<PrefixProof>> Prove(
       const PrefixStoreReader& reader, std::span<const PrefixProofRequest> requests) const = 0;
 
