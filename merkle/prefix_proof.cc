@@ -2,12 +2,12 @@
 #include "merkle/prefix_proof.h"
 
 #include <algorithm>
-#include <bit>
 #include <string>
 #include <utility>
 
 #include "base/hash.h"
 #include "base/status.h"
+#include "merkle/prefix_node.h"
 
 namespace kt::merkle {
 namespace {
@@ -17,19 +17,9 @@ using base::VrfOutput;
 
 constexpr uint8_t kLeafPrefix = 0x02;
 constexpr uint8_t kParentPrefix = 0x03;
-constexpr unsigned kKeyBits = 8 * base::kVrfOutputSize;
 
 absl::Status Refused(const std::string& why) {
   return base::VerificationFailed("prefix-proof", "prefix tree proof: " + why);
-}
-
-// Number of leading bits that the keys share; kKeyBits if they are equal.
-unsigned SharedBits(const VrfOutput& a, const VrfOutput& b) {
-  for (size_t i = 0; i < a.bytes.size(); ++i) {
-    const uint8_t differing = a.bytes[i] ^ b.bytes[i];
-    if (differing != 0) return static_cast<unsigned>(8 * i) + std::countl_zero(differing);
-  }
-  return kKeyBits;
 }
 
 // What is known of the leaves below a node. A tree is canonical if each leaf stands as high as it

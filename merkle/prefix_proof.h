@@ -106,7 +106,8 @@ struct PrefixLookup {
 // shape: a result for each lookup; depths and leaves that can stand in one canonical tree (two
 // results that share a terminal node agree, none lies below another's leaf); a nonInclusionLeaf
 // that shares the path but is not the key itself; exactly the elements needed. Whether a result is
-// the expected one is the caller's question. Duplicate lookups of one key are refused.
+// the expected one is the caller's question. Duplicate lookups of one key are refused. The root of
+// an empty tree is all zeros; without lookups, the root is the proof's only element.
 // Every violation is a verification failure. Iterative: depth is bounded by 256, and work by the
 // number of results and elements.
 absl::StatusOr<base::Hash> EvaluatePrefixProof(const PrefixProof& proof,
