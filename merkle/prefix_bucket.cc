@@ -2,6 +2,7 @@
 #include "merkle/prefix_bucket.h"
 
 #include <algorithm>
+#include <compare>
 #include <limits>
 #include <string>
 #include <utility>
@@ -31,8 +32,8 @@ absl::Status CheckLeafRows(const SubtreeId& id, std::span<const LeafRow> rows) {
     if (i == 0) continue;
     const LeafRow& before = rows[i - 1];
     const auto order = before.key <=> row.key;
-    if (order > 0) return Corrupt(id, "leaves out of order");
-    if (order == 0 && row.insert_pos < before.end_pos) {
+    if (std::is_gt(order)) return Corrupt(id, "leaves out of order");
+    if (std::is_eq(order) && row.insert_pos < before.end_pos) {
       return Corrupt(id, "a leaf that is there twice");
     }
   }

@@ -73,8 +73,7 @@ class PrefixStoreReader {
   // Calls `visit` for each tile of `depth`, in the order of their bits, with the rows that give its
   // newest state (as Read orders them), until it fails.
   virtual absl::Status ScanNewestBands(
-      uint8_t depth,
-      const std::function<absl::Status(std::span<const BandRow>)>& visit) const = 0;
+      uint8_t depth, const std::function<absl::Status(std::span<const BandRow>)>& visit) const = 0;
 };
 
 // Rows that a change to the tree adds. A leaf row with the key and insert_pos of a stored one

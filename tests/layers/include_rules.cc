@@ -99,7 +99,7 @@ std::span<const Layer> Layers() {
        .forbidden = {}},
       {.folder = "merkle",
        .folders = {"base"},
-       .libraries = {"absl/", "openssl/"},
+       .libraries = {"absl/", "openssl/", "endian.h"},
        .forbidden = {}},
       // Time is an argument, and whoever calls brings the bytes: the draft's algorithms have no
       // clock, randomness, input, output or threads of their own.

@@ -63,9 +63,9 @@ MATCHER(IsVerificationFailure, "is a verification failure") {
 // ASSERT_OK_AND_ASSIGN(auto value, Call());
 #define ASSERT_OK_AND_ASSIGN(lhs, expr) \
   ASSERT_OK_AND_ASSIGN_IMPL(KT_TEST_CONCAT(kt_result_, __LINE__), lhs, expr)
-#define ASSERT_OK_AND_ASSIGN_IMPL(result, lhs, expr)          \
-  auto result = (expr);                                       \
-  ASSERT_TRUE(result.ok()) << result.status().ToString();     \
+#define ASSERT_OK_AND_ASSIGN_IMPL(result, lhs, expr)      \
+  auto result = (expr);                                   \
+  ASSERT_TRUE(result.ok()) << result.status().ToString(); \
   lhs = std::move(result).value()
 
 #endif  // TESTS_SUPPORT_STATUS_MATCHERS_H_
