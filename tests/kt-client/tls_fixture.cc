@@ -42,7 +42,7 @@ std::string CertificatePem(X509* certificate) {
 }
 
 std::unique_ptr<EVP_PKEY, FreePkey> NewKey() {
-  return std::unique_ptr<EVP_PKEY, FreePkey>(EVP_EC_gen("P-256"));
+  return std::unique_ptr<EVP_PKEY, FreePkey>(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
 }
 
 void AddExtension(X509* certificate, X509* issuer, int nid, const std::string& value) {
