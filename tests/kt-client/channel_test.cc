@@ -150,7 +150,7 @@ TEST(Connect, GoesOnWhenAServerIsSilent) {
   ASSERT_OK_AND_ASSIGN(
       const Connection connection,
       Connect({At(silent.address()), At(good.address())}, kDomain, Trusting(Ca(), 3000)));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(2500));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(2900));
   EXPECT_EQ(connection.used.address, good.address());
   EXPECT_THAT(connection.failures, ElementsAre(FailedWith(Kind::kNoAnswer)));
 }
@@ -197,7 +197,7 @@ TEST(Connect, EndsInTimeAndTellsWhoDidNotAnswer) {
                              AllOf(HasSubstr("no Key Transparency server of mail.test answered"),
                                    HasSubstr("Connection refused"), HasSubstr("no answer within"),
                                    HasSubstr("more")))));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(2000));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(3000));
 }
 
 TEST(Connect, RejectsAnEmptyTask) {

@@ -273,7 +273,7 @@ TEST_F(DiscoverTest, NeverTakesFailureForAbsence) {
   const auto start = std::chrono::steady_clock::now();
   EXPECT_THAT(Discover(*NewResolver(silent.address(), 300), "good.test", random_),
               AllOf(Fails(Failure::kTimeout), StatusIs(absl::StatusCode::kUnavailable)));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(1000));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(2000));
 }
 
 TEST_F(DiscoverTest, IgnoresTheRootBesideOtherTargets) {

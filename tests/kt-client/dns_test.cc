@@ -406,19 +406,19 @@ TEST(Resolver, EndsInTimeWhenNobodyAnswers) {
   const auto resolver = NewResolver(silent.address(), 300);
   const auto start = std::chrono::steady_clock::now();
   EXPECT_THAT(AskSrv(*resolver, "_kt.example.com"), Fails(Failure::kTimeout));
-  EXPECT_THAT(ElapsedMs(start), AllOf(Ge(200), ::testing::Le(1000)));
+  EXPECT_THAT(ElapsedMs(start), AllOf(Ge(200), ::testing::Le(2000)));
   EXPECT_EQ(silent.queries(), 3);  // lost packets are asked for again
 }
 
 TEST(Resolver, EndsInTimeWhenTcpStalls) {
   StubDns stalling([](ByteView query, bool is_tcp) {
-    if (is_tcp) std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    if (is_tcp) std::this_thread::sleep_for(std::chrono::milliseconds(1000));
     return is_tcp ? Bytes{} : MessageBuilder(query, kRecursiveAnswer | kTc).Build();
   });
   const auto resolver = NewResolver(stalling.address(), 300);
   const auto start = std::chrono::steady_clock::now();
   EXPECT_THAT(AskSrv(*resolver, "_kt.example.com"), Fails(Failure::kTimeout));
-  EXPECT_LT(ElapsedMs(start), 550);
+  EXPECT_LT(ElapsedMs(start), 950);
 }
 
 TEST(Resolver, ReportsAClosedPort) {
@@ -542,7 +542,7 @@ TEST(Resolver, SurvivesTruncatedAndDamagedAnswers) {
   for (int round = 0; round < 3; ++round) {
     const auto start = std::chrono::steady_clock::now();
     const auto answers = resolver->Ask(questions, resolver->NewDeadline());
-    EXPECT_LT(ElapsedMs(start), 1500);
+    EXPECT_LT(ElapsedMs(start), 2500);
     for (const auto& answer : answers) {
       if (answer.ok()) AnyParserAccepts(answer->message);
     }
@@ -563,11 +563,11 @@ TEST(Resolver, DoesNotWaitLongForStragglers) {
     }
     return Bytes{};
   });
-  const auto resolver = NewResolver(stub.address(), 10'000);
+  const auto resolver = NewResolver(stub.address(), 20'000);
   const auto start = std::chrono::steady_clock::now();
   const std::vector<std::string> hosts = {"first.test", "second.test", "third.test"};
   const auto addresses = resolver->LookupAddresses(hosts, resolver->NewDeadline());
-  EXPECT_LT(ElapsedMs(start), 1350);  // c-ares itself would wake at 1428 only
+  EXPECT_LT(ElapsedMs(start), 2500);  // c-ares itself would wake at 2857 only
   EXPECT_THAT(addresses[0], IsOkAndHolds(ElementsAre("192.0.2.1")));
   EXPECT_THAT(addresses[1], IsOkAndHolds(ElementsAre("2001::")));
   EXPECT_THAT(addresses[2], Fails(Failure::kTimeout));
