@@ -18,7 +18,11 @@ using testing::IsOkAndHolds;
 using testing::SeededRandom;
 using testing::StatusIs;
 
-Bytes Hex(const std::string& text) { return FromHex(text).value(); }
+// Spaces are for the reader.
+Bytes Hex(std::string text) {
+  std::erase(text, ' ');
+  return FromHex(text).value();
+}
 
 enum class Fruit : uint8_t { kApple = 1, kPear = 2 };
 constexpr bool IsKnown(Fruit fruit) { return fruit == Fruit::kApple || fruit == Fruit::kPear; }
@@ -169,11 +173,8 @@ TEST(Opaque, RefusesALengthBeyondWhatArrived) {
 TEST(Opaque, RefusesMoreThanItsNamedBound) {
   const Bytes six(6, 0x61);
   EXPECT_THAT(TryEncode(Inner{0, six}), StatusIs(absl::StatusCode::kInvalidArgument));
-  EXPECT_THAT(Decode<Inner>(Hex("0005"
-                                "6161616161")),
-              IsOk());
-  EXPECT_THAT(Decode<Inner>(Hex("0006"
-                                "616161616161")),
+  EXPECT_THAT(Decode<Inner>(Hex("0005 6161616161")), IsOk());
+  EXPECT_THAT(Decode<Inner>(Hex("0006 616161616161")),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("too long")));
 }
 
@@ -186,21 +187,10 @@ struct Numbers {
 
 // draft-ietf-keytrans-protocol, "Variable-Length Vectors": the length is a number of elements.
 TEST(Vector, CountsElementsInALengthOfItsWidth) {
-  EXPECT_EQ(ToHex(Encode(Numbers<uint8_t>{{1, 2}})),
-            "02"
-            "00000001"
-            "00000002");
-  EXPECT_EQ(ToHex(Encode(Numbers<uint16_t>{{1, 2}})),
-            "0002"
-            "00000001"
-            "00000002");
-  EXPECT_EQ(ToHex(Encode(Numbers<uint32_t>{{1, 2}})),
-            "00000002"
-            "00000001"
-            "00000002");
-  EXPECT_THAT(Decode<Numbers<uint8_t>>(Hex("08"
-                                           "00000001"
-                                           "00000002")),
+  EXPECT_EQ(Encode(Numbers<uint8_t>{{1, 2}}), Hex("02 00000001 00000002"));
+  EXPECT_EQ(Encode(Numbers<uint16_t>{{1, 2}}), Hex("0002 00000001 00000002"));
+  EXPECT_EQ(Encode(Numbers<uint32_t>{{1, 2}}), Hex("00000002 00000001 00000002"));
+  EXPECT_THAT(Decode<Numbers<uint8_t>>(Hex("08 00000001 00000002")),
               StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
@@ -220,11 +210,8 @@ struct FewNumbers {
 };
 
 TEST(Vector, RefusesMoreThanItsNamedBound) {
-  EXPECT_THAT(Decode<FewNumbers>(Hex("0002"
-                                     "0102")),
-              IsOk());
-  EXPECT_THAT(Decode<FewNumbers>(Hex("0003"
-                                     "010203")),
+  EXPECT_THAT(Decode<FewNumbers>(Hex("0002 0102")), IsOk());
+  EXPECT_THAT(Decode<FewNumbers>(Hex("0003 010203")),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("too many")));
   EXPECT_THAT(TryEncode(FewNumbers{{1, 2, 3}}), StatusIs(absl::StatusCode::kInvalidArgument));
 }
