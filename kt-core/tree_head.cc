@@ -42,8 +42,9 @@ absl::Status VerifyAuditorTreeHead(const Configuration& config, const HeadKeys& 
                                    const FullTreeHead& head, const UserState* previous,
                                    const HeadEvidence& evidence) {
   const AuditorTreeHead& audited = head.auditor_tree_head;
-  if (previous != nullptr && previous->auditor_tree_head.has_value() &&
-      previous->auditor_tree_head->tree_size < config.auditor_start_pos) {
+  // A previous head without an auditor's vouches for no entry at all.
+  if (previous != nullptr && (!previous->auditor_tree_head.has_value() ||
+                              previous->auditor_tree_head->tree_size < config.auditor_start_pos)) {
     return base::VerificationFailed("auditor-tree-head",
                                     "the auditor began after the last head that was verified");
   }
