@@ -162,16 +162,19 @@ std::optional<uint32_t> KeyUsageBits(X509* x509) {
 
 // --- key ---------------------------------------------------------------------------------
 
-KeyAlgorithm CurveOf(const EVP_PKEY* key) {
-  // Explicit parameters can describe a curve that only looks like the named one (CVE-2020-0601).
+// Explicit parameters can describe a curve that only looks like the named one (CVE-2020-0601).
+bool HasExplicitCurve(const EVP_PKEY* key) {
   int is_explicit = 0;
-  if (EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &is_explicit) !=
-          1 ||
-      is_explicit != 0) {
+  return EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS,
+                                &is_explicit) == 1 &&
+         is_explicit != 0;
+}
+
+KeyAlgorithm CurveOf(const EVP_PKEY* key) {
+  char name[64];
+  if (HasExplicitCurve(key) || EVP_PKEY_get_group_name(key, name, sizeof(name), nullptr) != 1) {
     return KeyAlgorithm::kOther;
   }
-  char name[64];
-  if (EVP_PKEY_get_group_name(key, name, sizeof(name), nullptr) != 1) return KeyAlgorithm::kOther;
   switch (OBJ_sn2nid(name)) {
     case NID_X9_62_prime256v1:
       return KeyAlgorithm::kP256;
@@ -211,6 +214,7 @@ std::string KeyText(const X509* x509, const EVP_PKEY* key, KeyAlgorithm algorith
     return absl::StrCat(KeyAlgorithmName(algorithm), " ", EVP_PKEY_get_bits(key));
   }
   if (algorithm != KeyAlgorithm::kOther) return KeyAlgorithmName(algorithm);
+  if (key != nullptr && HasExplicitCurve(key)) return "explicit curve parameters";
   std::array<char, 128> text;
   if (key != nullptr && EVP_PKEY_get_group_name(key, text.data(), text.size(), nullptr) == 1) {
     return text.data();

@@ -81,8 +81,7 @@ class Certificate {
   KeyAlgorithm key_algorithm() const { return data_->key_algorithm; }
   // Size of the RSA modulus, the curve's field or the like; 0 if unknown.
   unsigned key_bits() const { return data_->key_bits; }
-  // Such as "RSA 2048", "P-256" or "X25519"; for kOther the curve's name or the algorithm's object
-  // identifier. For people only.
+  // Such as "RSA 2048", "P-256" or "X25519"; for kOther what is known of it. For people only.
   const std::string& key_text() const { return data_->key_text; }
   // Bits of security of the issuer's signature, digest included (SHA-1 gives less than 80); 0 if
   // the algorithm is unknown.

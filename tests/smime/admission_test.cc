@@ -232,6 +232,11 @@ TEST(CheckAdmission, RefusesWeakAndUnknownKeys) {
   spec.key = TestKey("secp256k1");
   EXPECT_THAT(Check(spec), RefusedBy("key", "algorithm (secp256k1)"));
 
+  // Explicit parameters can describe another curve than the one that they resemble.
+  spec.key = testing::KeyWithExplicitCurve();
+  spec.key_usage = "digitalSignature";
+  EXPECT_THAT(Check(spec), RefusedBy("key", "(explicit curve parameters) is not allowed"));
+
   spec.key = TestKey("RSA-2048");
   const CertificateEntry entry = Entry(Root().Issue(spec));
   AdmissionPolicy policy = Policy();

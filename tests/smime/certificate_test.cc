@@ -252,6 +252,20 @@ TEST(CertificateParse, RefusesBer) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("DER")));
 }
 
+// The same certificate with bits set that the signature's BIT STRING declares unused: a second
+// encoding of one certificate, of the same length.
+TEST(CertificateParse, RefusesPaddingBits) {
+  base::Bytes der = Root().Issue(Spec());
+  size_t at = der.size() - 3;
+  while (at > 0 && !(der[at] == 0x03 && der[at + 1] == der.size() - at - 2 && der[at + 2] == 0))
+    --at;
+  ASSERT_GT(at, 0u);
+  der[at + 2] = 1;
+  der.back() |= 1;
+  EXPECT_THAT(Certificate::Parse(der),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("DER")));
+}
+
 TEST(CertificateParse, RefusesMalformedExtensions) {
   for (const char* oid : {"2.5.29.17", "2.5.29.37", "2.5.29.15", "2.5.29.19"}) {
     SCOPED_TRACE(oid);

@@ -144,6 +144,13 @@ Key KeyWithExponentOne() {
   return Key(key, &EVP_PKEY_free);
 }
 
+Key KeyWithExplicitCurve() {
+  Key key(Generate("P-256"), &EVP_PKEY_free);
+  KT_CHECK(EVP_PKEY_set_utf8_string_param(key.get(), OSSL_PKEY_PARAM_EC_ENCODING,
+                                          OSSL_PKEY_EC_ENCODING_EXPLICIT) == 1);
+  return key;
+}
+
 Spec Authority::RootSpec(const std::string& name) {
   Spec spec;
   spec.subject = name;

@@ -29,6 +29,9 @@ Key TestKey(const std::string& kind, const std::string& owner = "");
 // An RSA public key of 2048 bits whose exponent is 1.
 Key KeyWithExponentOne();
 
+// A key on P-256 that spells out the curve instead of naming it.
+Key KeyWithExplicitCurve();
+
 // What a certificate says. The defaults are a sound certificate for alice@example.com.
 struct Spec {
   std::string subject = "Alice";
