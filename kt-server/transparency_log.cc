@@ -166,7 +166,8 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
       if (row.existing.has_value()) {
         return absl::AlreadyExistsError("a version to add is already in the log");
       }
-      VersionRow::Existing& existing = row.existing.emplace();
+      row.existing = VersionRow::Existing();
+      VersionRow::Existing& existing = *row.existing;
       existing.position = position;
       random_.Fill(existing.opening);
       KT_ASSIGN_OR_RETURN(existing.commitment,
