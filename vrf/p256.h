@@ -12,7 +12,6 @@
 //     nothing about the next one;
 //   - results are tested for infinity, which they never are;
 //   - encoding alpha to the curve takes a time that depends on alpha, and handles no secret.
-// A run under valgrind with the secret marked as undefined met no other branch than these.
 // Scalars held here are wiped. OpenSSL's multiplication frees its recoding of a scalar unwiped.
 #ifndef VRF_P256_H_
 #define VRF_P256_H_
