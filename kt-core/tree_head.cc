@@ -13,7 +13,7 @@ namespace {
 // Renames the failed check, so that a reader knows whose signature it was.
 absl::Status CheckSignature(const base::Verifier& key, ByteView message, ByteView signature,
                             const char* check, const std::string& whose) {
-  const absl::Status status = key.Verify(message, signature);
+  absl::Status status = key.Verify(message, signature);
   if (status.ok() || !base::IsVerificationFailure(status)) return status;
   return base::VerificationFailed(check, absl::StrCat("the tree head is not signed by ", whose));
 }
