@@ -1,39 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-core/response_verifier.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/check.h"
 #include "base/status.h"
 #include "kt-core/algorithms.h"
-#include "kt-core/binary_ladder.h"
-#include "kt-core/commitment_value.h"
 #include "kt-core/tree_head.h"
 
 namespace kt::core {
 namespace {
-
-// A response that cannot be decoded proves nothing, so it fails verification like any other.
-template <typename Response>
-absl::StatusOr<Response> DecodeResponse(ByteView bytes, const WireContext& context) {
-  absl::StatusOr<Response> response = codec::Decode<Response>(bytes, context);
-  if (response.ok()) return response;
-  return base::VerificationFailed(
-      "malformed-response",
-      absl::StrCat("the response cannot be decoded: ", std::string(response.status().message())));
-}
-
-absl::Status CheckRequest(const SearchRequest& request, const UserState* previous) {
-  const std::optional<TreeSize> seen =
-      previous == nullptr ? std::nullopt : std::optional(previous->tree_size());
-  if (request.last != seen) {
-    return absl::InvalidArgumentError(
-        "the request advertises another tree size than the state retains");
-  }
-  return previous == nullptr ? absl::OkStatus() : ValidateUserState(*previous);
-}
 
 // A fixed-version search that ends without the version has its own codes; a SearchResponse cannot
 // express them ("Search", last paragraph), so to a verifier they are failures.
@@ -48,144 +24,43 @@ absl::StatusOr<SearchOutcome> RefuseNegativeResult(absl::StatusOr<SearchOutcome>
 
 }  // namespace
 
-ResponseVerifier::ResponseVerifier(Configuration config, std::unique_ptr<base::Verifier> log_key,
-                                   std::unique_ptr<base::Verifier> leaf_key,
-                                   std::unique_ptr<base::Verifier> auditor_key,
-                                   std::unique_ptr<vrf::Verifier> vrf_key)
-    : config_(std::move(config)),
-      log_key_(std::move(log_key)),
-      leaf_key_(std::move(leaf_key)),
-      auditor_key_(std::move(auditor_key)),
-      vrf_key_(std::move(vrf_key)) {}
+ResponseVerifier::ResponseVerifier(std::unique_ptr<VerificationContext> context)
+    : context_(std::move(context)) {}
 
 absl::StatusOr<std::unique_ptr<ResponseVerifier>> ResponseVerifier::Create(Configuration config) {
-  KT_RETURN_IF_ERROR(ValidateConfiguration(config));
-  const base::SignatureAlgorithm algorithm = SignatureAlgorithmOf(config.ciphersuite);
-  KT_ASSIGN_OR_RETURN(auto log_key, base::CreateVerifier(algorithm, config.signature_public_key));
-  KT_ASSIGN_OR_RETURN(auto vrf_key,
-                      vrf::CreateVerifier(VrfSuiteOf(config.ciphersuite), config.vrf_public_key));
-  std::unique_ptr<base::Verifier> leaf_key;
-  if (config.mode == DeploymentMode::kThirdPartyManagement) {
-    KT_ASSIGN_OR_RETURN(leaf_key, base::CreateVerifier(algorithm, config.leaf_public_key));
-  }
-  std::unique_ptr<base::Verifier> auditor_key;
-  if (config.mode == DeploymentMode::kThirdPartyAuditing) {
-    KT_ASSIGN_OR_RETURN(auditor_key, base::CreateVerifier(algorithm, config.auditor_public_key));
-  }
-  return std::unique_ptr<ResponseVerifier>(
-      new ResponseVerifier(std::move(config), std::move(log_key), std::move(leaf_key),
-                           std::move(auditor_key), std::move(vrf_key)));
-}
-
-absl::Status ResponseVerifier::VerifyUpdateValue(ByteView label, Version version,
-                                                 const UpdateValue& value) const {
-  if (leaf_key_ == nullptr) return absl::OkStatus();
-  const UpdateTbs tbs{config_, base::ToBytes(label), version, value.value};
-  KT_ASSIGN_OR_RETURN(const Bytes message, codec::TryEncode(tbs));
-  const absl::Status status = leaf_key_->Verify(message, value.suffix.signature);
-  if (status.ok() || !base::IsVerificationFailure(status)) return status;
-  return base::VerificationFailed("update-signature",
-                                  "the operator's signature over the value does not verify");
-}
-
-absl::StatusOr<std::vector<base::VrfOutput>> ResponseVerifier::VerifyVrf(
-    ByteView label, std::span<const Version> versions, std::span<const Bytes> proofs) const {
-  KT_CHECK(versions.size() == proofs.size());
-  std::vector<Bytes> alphas;
-  std::vector<vrf::Claim> claims;
-  alphas.reserve(versions.size());
-  claims.reserve(versions.size());
-  for (size_t i = 0; i < versions.size(); ++i) {
-    KT_ASSIGN_OR_RETURN(Bytes alpha, EncodeVrfInput(label, versions[i]));
-    alphas.push_back(std::move(alpha));
-    claims.push_back({alphas.back(), proofs[i]});
-  }
-  return vrf_key_->Verify(claims);
-}
-
-// "Search", steps 2 and 3.
-absl::StatusOr<std::map<Version, KnownVersion>> ResponseVerifier::VerifyLadder(
-    const SearchRequest& request, Version target, const SearchResponse& response) const {
-  const std::vector<Version> ladder = BaseBinaryLadder(target);
-  if (response.binary_ladder.size() != ladder.size()) {
-    return base::VerificationFailed(
-        "binary-ladder",
-        absl::StrCat("the binary ladder of version ", target, " has ", ladder.size(),
-                     " steps, not ", response.binary_ladder.size()));
-  }
-  std::vector<Bytes> proofs;
-  for (const BinaryLadderStep& step : response.binary_ladder) proofs.push_back(step.proof);
-  KT_ASSIGN_OR_RETURN(const std::vector<base::VrfOutput> outputs,
-                      VerifyVrf(request.label, ladder, proofs));
-  std::map<Version, KnownVersion> versions;
-  for (size_t i = 0; i < ladder.size(); ++i) {
-    const std::optional<Hash>& commitment = response.binary_ladder[i].commitment;
-    // A greatest-version search shows that nothing beyond the target exists.
-    const bool may_exist = ladder[i] < target || (ladder[i] > target && request.version);
-    if (commitment.has_value() && !may_exist) {
-      return base::VerificationFailed(
-          "binary-ladder", absl::StrCat("a commitment is given for version ", ladder[i]));
-    }
-    versions[ladder[i]] = {outputs[i], commitment};
-  }
-  KT_ASSIGN_OR_RETURN(versions[target].commitment,
-                      CommitTo(config_, response.opening, request.label, target, response.value));
-  return versions;
-}
-
-absl::StatusOr<UserState> ResponseVerifier::VerifyHead(const FullTreeHead& head,
-                                                       ProofVerifier& proof,
-                                                       const UserState* previous,
-                                                       uint64_t now_ms) const {
-  const bool updated = head.head_type == FullTreeHeadType::kUpdated;
-  const bool audited = updated && config_.mode == DeploymentMode::kThirdPartyAuditing;
-  std::optional<TreeSize> audited_size;
-  if (audited) {
-    audited_size = head.auditor_tree_head.tree_size;
-    if (*audited_size == 0 || *audited_size > proof.size()) {
-      return base::VerificationFailed("auditor-tree-head",
-                                      "the auditor's tree size is out of range");
-    }
-  }
-  KT_ASSIGN_OR_RETURN(ProvenView view, proof.Finish(audited_size));
-  const HeadEvidence evidence{view.log.root, view.log.other_root, view.rightmost_ms, now_ms};
-  KT_RETURN_IF_ERROR(
-      VerifyFullTreeHead(config_, {log_key_.get(), auditor_key_.get()}, head, previous, evidence));
-  if (!updated) return *previous;
-  UserState state;
-  state.tree_head = head.tree_head;
-  if (audited) state.auditor_tree_head = head.auditor_tree_head;
-  state.full_subtrees = std::move(view.log.full_subtrees);
-  state.frontier = std::move(view.frontier);
-  return state;
+  KT_ASSIGN_OR_RETURN(auto context, VerificationContext::Create(std::move(config)));
+  return std::unique_ptr<ResponseVerifier>(new ResponseVerifier(std::move(context)));
 }
 
 absl::StatusOr<VerifiedSearch> ResponseVerifier::VerifySearch(const SearchRequest& request,
                                                               ByteView response_bytes,
                                                               const UserState* previous,
                                                               uint64_t now_ms) const {
-  KT_RETURN_IF_ERROR(CheckRequest(request, previous));
+  KT_RETURN_IF_ERROR(CheckAdvertised(request.last, previous));
   KT_ASSIGN_OR_RETURN(const SearchResponse response,
                       DecodeResponse<SearchResponse>(
-                          response_bytes, WireContext::For(config_, request.version.has_value())));
+                          response_bytes, WireContext::For(config(), request.version.has_value())));
   const Version target = request.version.value_or(response.version);
-  KT_RETURN_IF_ERROR(VerifyUpdateValue(request.label, target, response.value));
-  KT_ASSIGN_OR_RETURN(auto versions, VerifyLadder(request, target, response));
+  KT_RETURN_IF_ERROR(context_->VerifyUpdateValue(request.label, target, response.value));
+  KT_ASSIGN_OR_RETURN(auto versions, context_->VerifyLadder(
+                                         request.label, target, !request.version.has_value(),
+                                         response.opening, response.value, response.binary_ladder));
   KT_ASSIGN_OR_RETURN(const TreeSize size, PresentedTreeSize(response.full_tree_head, previous));
 
   ProofVerifier proof(response.search, size, previous, std::move(versions));
   KT_RETURN_IF_ERROR(UpdateView(proof, request.last));
   KT_ASSIGN_OR_RETURN(const SearchOutcome outcome,
                       request.version.has_value()
-                          ? RefuseNegativeResult(FixedVersionSearch(proof, target, config_))
-                          : GreatestVersionSearch(proof, target, config_));
+                          ? RefuseNegativeResult(FixedVersionSearch(proof, target, config()))
+                          : GreatestVersionSearch(proof, target, config()));
   VerifiedSearch result;
-  KT_ASSIGN_OR_RETURN(result.state, VerifyHead(response.full_tree_head, proof, previous, now_ms));
+  KT_ASSIGN_OR_RETURN(result.state,
+                      context_->VerifyHead(response.full_tree_head, proof, previous, now_ms));
   result.version = target;
   result.value = response.value.value;
   result.terminal = outcome.terminal;
   result.monitoring_required =
-      config_.mode == DeploymentMode::kContactMonitoring && outcome.right_of_distinguished;
+      config().mode == DeploymentMode::kContactMonitoring && outcome.right_of_distinguished;
   return result;
 }
 
@@ -193,21 +68,22 @@ absl::StatusOr<VerifiedAbsence> ResponseVerifier::VerifyAbsence(const SearchRequ
                                                                 ByteView response_bytes,
                                                                 const UserState* previous,
                                                                 uint64_t now_ms) const {
-  KT_RETURN_IF_ERROR(CheckRequest(request, previous));
+  KT_RETURN_IF_ERROR(CheckAdvertised(request.last, previous));
   KT_ASSIGN_OR_RETURN(const AbsenceResponse response,
-                      DecodeResponse<AbsenceResponse>(response_bytes, WireContext::For(config_)));
+                      DecodeResponse<AbsenceResponse>(response_bytes, WireContext::For(config())));
   VerifiedAbsence result;
   result.version = request.version.value_or(0);
   const Version version[] = {result.version};
   const Bytes vrf_proof[] = {response.proof};
-  KT_ASSIGN_OR_RETURN(const auto outputs, VerifyVrf(request.label, version, vrf_proof));
+  KT_ASSIGN_OR_RETURN(const auto outputs, context_->VerifyVrf(request.label, version, vrf_proof));
   KT_ASSIGN_OR_RETURN(const TreeSize size, PresentedTreeSize(response.full_tree_head, previous));
 
   ProofVerifier proof(response.absence, size, previous,
                       {{result.version, {outputs[0], std::nullopt}}});
   KT_RETURN_IF_ERROR(UpdateView(proof, request.last));
   KT_RETURN_IF_ERROR(AbsenceCheck(proof, result.version));
-  KT_ASSIGN_OR_RETURN(result.state, VerifyHead(response.full_tree_head, proof, previous, now_ms));
+  KT_ASSIGN_OR_RETURN(result.state,
+                      context_->VerifyHead(response.full_tree_head, proof, previous, now_ms));
   return result;
 }
 

@@ -2,18 +2,12 @@
 #ifndef KT_CORE_RESPONSE_VERIFIER_H_
 #define KT_CORE_RESPONSE_VERIFIER_H_
 
-#include <map>
 #include <memory>
-#include <optional>
-#include <span>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/signature.h"
 #include "kt-core/operations.h"
-#include "kt-core/proof_verifier.h"
 #include "kt-core/user_state.h"
-#include "vrf/vrf.h"
+#include "kt-core/verification_context.h"
 
 namespace kt::core {
 
@@ -39,7 +33,9 @@ class ResponseVerifier {
   // kInvalidArgument as ValidateConfiguration.
   static absl::StatusOr<std::unique_ptr<ResponseVerifier>> Create(Configuration config);
 
-  const Configuration& config() const { return config_; }
+  const Configuration& config() const { return context_->config(); }
+  // For the verifiers of other operations in kt-core.
+  const VerificationContext& context() const { return *context_; }
 
   // "User Operations / Search". `response` is an encoded SearchResponse. `previous` (nullptr: none)
   // is what the user retained; request.last must be its tree size (kInvalidArgument otherwise).
@@ -52,26 +48,9 @@ class ResponseVerifier {
                                                 const UserState* previous, uint64_t now_ms) const;
 
  private:
-  ResponseVerifier(Configuration config, std::unique_ptr<base::Verifier> log_key,
-                   std::unique_ptr<base::Verifier> leaf_key,
-                   std::unique_ptr<base::Verifier> auditor_key,
-                   std::unique_ptr<vrf::Verifier> vrf_key);
+  explicit ResponseVerifier(std::unique_ptr<VerificationContext> context);
 
-  absl::Status VerifyUpdateValue(ByteView label, Version version, const UpdateValue& value) const;
-  absl::StatusOr<std::vector<base::VrfOutput>> VerifyVrf(ByteView label,
-                                                         std::span<const Version> versions,
-                                                         std::span<const Bytes> proofs) const;
-  absl::StatusOr<std::map<Version, KnownVersion>> VerifyLadder(
-      const SearchRequest& request, Version target, const SearchResponse& response) const;
-  // Finishes `proof` and verifies `head` with it; gives what the user is to retain.
-  absl::StatusOr<UserState> VerifyHead(const FullTreeHead& head, ProofVerifier& proof,
-                                       const UserState* previous, uint64_t now_ms) const;
-
-  const Configuration config_;
-  const std::unique_ptr<base::Verifier> log_key_;
-  const std::unique_ptr<base::Verifier> leaf_key_;     // thirdPartyManagement
-  const std::unique_ptr<base::Verifier> auditor_key_;  // thirdPartyAuditing
-  const std::unique_ptr<vrf::Verifier> vrf_key_;
+  const std::unique_ptr<const VerificationContext> context_;
 };
 
 }  // namespace kt::core
