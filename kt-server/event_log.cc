@@ -41,7 +41,7 @@ EventLog::EventLog(const std::string& level)
 
 EventLog::~EventLog() = default;
 
-void EventLog::Write(Level level, const char* event, nlohmann::ordered_json fields) {
+void EventLog::Write(Level level, const char* event, const nlohmann::ordered_json& fields) {
   if (!logger_->should_log(SpdlogLevel(level))) return;
   nlohmann::ordered_json line;
   line["t"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());

@@ -22,12 +22,12 @@ class EventLog {
   explicit EventLog(const std::string& level);
   ~EventLog();
 
-  void Write(Level level, const char* event, nlohmann::ordered_json fields);
-  void Info(const char* event, nlohmann::ordered_json fields) {
-    Write(Level::kInfo, event, std::move(fields));
+  void Write(Level level, const char* event, const nlohmann::ordered_json& fields);
+  void Info(const char* event, const nlohmann::ordered_json& fields) {
+    Write(Level::kInfo, event, fields);
   }
-  void Error(const char* event, nlohmann::ordered_json fields) {
-    Write(Level::kError, event, std::move(fields));
+  void Error(const char* event, const nlohmann::ordered_json& fields) {
+    Write(Level::kError, event, fields);
   }
 
  private:
