@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-client/client.h"
 
-#include <grpcpp/client_context.h>
-
-#include <chrono>
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,10 +17,6 @@
 
 namespace kt::client {
 namespace {
-
-// The server waits for the end of an epoch, up to a minute in any sane configuration, before it
-// answers that something is published.
-constexpr int kPublishTimeoutMs = 60'000;
 
 absl::StatusOr<smime::CertificateSet> DecodeSet(base::ByteView value) {
   absl::StatusOr<smime::CertificateSet> set = smime::CertificateSet::Decode(value);
@@ -50,29 +44,29 @@ class ClientImpl : public Client {
     result.version = search.version;
     result.monitoring_required = search.monitoring_required;
     result.log = session->info();
-    if (search.found) {
-      KT_ASSIGN_OR_RETURN(result.certificates, DecodeSet(search.value));
-    }
+    if (!search.found) return result;
+    KT_ASSIGN_OR_RETURN(result.set, DecodeSet(search.value));
+    smime::SortedEntries sorted =
+        smime::SortEntries(result.set, address, base::SystemClock().NowMs());
+    std::stable_partition(sorted.usable.begin(), sorted.usable.end(),
+                          [](const auto& usable) { return usable.certificate.can_encrypt(); });
+    result.certificates = std::move(sorted.usable);
+    result.passed_over = std::move(sorted.passed_over);
     return result;
   }
 
   absl::StatusOr<HistoryResult> History(const std::string& text, size_t limit) override {
+    if (limit == 0) return absl::InvalidArgumentError("at least one version must be asked for");
     KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(text));
     KT_ASSIGN_OR_RETURN(const auto session, OpenSession(address.domain));
+    KT_ASSIGN_OR_RETURN(const SearchHistory history, session->History(address.label(), limit));
     HistoryResult result;
-    KT_ASSIGN_OR_RETURN(const SearchResult newest, session->Search(address.label(), std::nullopt));
-    result.found = newest.found;
-    if (newest.found && limit > 0) {
-      KT_RETURN_IF_ERROR(AddVersion(newest, &result));
-      for (base::Version version = newest.version; version > 0 && result.versions.size() < limit;) {
-        const absl::StatusOr<SearchResult> older = session->Search(address.label(), --version);
-        if (older.status().code() == absl::StatusCode::kOutOfRange) {
-          result.expired = true;
-          break;
-        }
-        KT_RETURN_IF_ERROR(older.status());
-        if (older->found) KT_RETURN_IF_ERROR(AddVersion(*older, &result));
-      }
+    result.found = !history.versions.empty();
+    result.expired = history.expired;
+    for (const SearchResult& version : history.versions) {
+      HistoryEntry& entry = result.versions.emplace_back();
+      entry.version = version.version;
+      KT_ASSIGN_OR_RETURN(entry.certificates, DecodeSet(version.value));
     }
     result.log = session->info();
     return result;
@@ -81,27 +75,15 @@ class ClientImpl : public Client {
   absl::StatusOr<PublishResult> Publish(const PublishRequest& request,
                                         const std::string& token) override {
     KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(request.address));
-    KT_ASSIGN_OR_RETURN(const Discovery discovery, Find(address.domain));
-    KT_ASSIGN_OR_RETURN(const Connection connection, ConnectTo(discovery, address.domain));
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() +
-                         std::chrono::milliseconds(options_.timeout_ms + kPublishTimeoutMs));
-    context.AddMetadata("authorization", "Bearer " + token);
-    v1::PublishResponse response;
-    const auto stub = v1::Publisher::NewStub(connection.channel);
-    KT_RETURN_IF_ERROR(FromGrpc(stub->Publish(&context, ToProto(address, request), &response),
-                                connection.used.host));
+    KT_ASSIGN_OR_RETURN(const auto session, OpenSession(address.domain));
+    // The token goes only to who has just proven to be the log that is pinned.
+    KT_RETURN_IF_ERROR(session->Search(address.label(), std::nullopt).status());
+    KT_ASSIGN_OR_RETURN(const v1::PublishResponse response,
+                        session->Publish(ToProto(address, request), token));
     return PublishResult{response.version(), response.position(), response.tree_size()};
   }
 
  private:
-  static absl::Status AddVersion(const SearchResult& search, HistoryResult* result) {
-    HistoryEntry& entry = result->versions.emplace_back();
-    entry.version = search.version;
-    KT_ASSIGN_OR_RETURN(entry.certificates, DecodeSet(search.value));
-    return absl::OkStatus();
-  }
-
   static v1::PublishRequest ToProto(const smime::Address& address, const PublishRequest& request) {
     v1::PublishRequest proto;
     proto.set_address(address.text());

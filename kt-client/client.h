@@ -9,7 +9,7 @@
 //   auto result = (*client)->Lookup("bob@example.com");
 //   if (!result.ok()) ...                 // see below: never "no certificates"
 //   else if (!result->found) ...          // proven: there is no such address
-//   else for (const auto& entry : result->certificates.entries()) ...
+//   else for (const auto& usable : result->certificates) ...   // usable.certificate.der()
 //
 // A result is verified completely, or it is an error. Errors:
 //   verification failure  base::FailedCheck(status) names the check. A security event: somebody
@@ -34,6 +34,7 @@
 #include "base/bytes.h"
 #include "base/types.h"
 #include "smime/certificate_set.h"
+#include "smime/reader_policy.h"
 
 namespace kt::client {
 
@@ -65,8 +66,12 @@ struct LogInfo {
 
 struct LookupResult {
   bool found = false;
-  base::Version version = 0;           // if found
-  smime::CertificateSet certificates;  // if found; may be empty: all were withdrawn
+  base::Version version = 0;  // if found
+  // If found: those of `set` that name the address, are valid now and have a use in e-mail, able to
+  // encrypt first. Trusting their issuers is up to the caller.
+  std::vector<smime::UsableCertificate> certificates;
+  std::vector<smime::PassedOver> passed_over;  // the others of `set`, and why
+  smime::CertificateSet set;                   // as published; empty: all were withdrawn
   // In Contact Monitoring mode: the log entry is so new that the owner may not have seen it yet.
   bool monitoring_required = false;
   LogInfo log;
@@ -108,7 +113,7 @@ class Client {
   // All active certificates of `address`, or proof that it has none.
   virtual absl::StatusOr<LookupResult> Lookup(const std::string& address) = 0;
 
-  // The versions of `address`, newest first, at most `limit`.
+  // The versions of `address`, newest first, at most `limit` (at least 1).
   virtual absl::StatusOr<HistoryResult> History(const std::string& address, size_t limit) = 0;
 
   // Asks the log to publish; `token` is the bearer token that its operator issued. The result is

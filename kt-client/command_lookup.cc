@@ -44,6 +44,16 @@ bool HasUsage(const smime::Certificate& certificate, const std::string& usage) {
   return true;
 }
 
+nlohmann::ordered_json ToJsonArray(const LookupResult& result,
+                                   const std::vector<smime::PassedOver>& passed_over) {
+  nlohmann::ordered_json array = nlohmann::ordered_json::array();
+  for (const smime::PassedOver& entry : passed_over) {
+    array.push_back(
+        {{"reason", entry.reason}, {"der", base::ToBase64(result.set.entries()[entry.index].der)}});
+  }
+  return array;
+}
+
 void PrintLookup(const LookupOptions& options, const LookupResult& result,
                  const std::vector<smime::Certificate>& certificates) {
   PrintLog(result.log);
@@ -58,6 +68,9 @@ void PrintLookup(const LookupOptions& options, const LookupResult& result,
   for (const smime::Certificate& certificate : certificates) {
     std::cerr << "  " << Describe(certificate) << "\n";
   }
+  for (const smime::PassedOver& entry : result.passed_over) {
+    std::cerr << "  passed over: " << OneLine(entry.reason) << "\n";
+  }
   if (result.monitoring_required) {
     std::cerr << "note: this version is too new to have been checked by its owner\n";
   }
@@ -67,10 +80,10 @@ void PrintLookup(const LookupOptions& options, const LookupResult& result,
 absl::StatusOr<int> Lookup(const LookupOptions& options) {
   KT_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Create(options.common.client));
   KT_ASSIGN_OR_RETURN(const LookupResult result, client->Lookup(options.address));
-  KT_ASSIGN_OR_RETURN(std::vector<smime::Certificate> certificates, ParseSet(result.certificates));
-  std::erase_if(certificates, [&](const smime::Certificate& certificate) {
-    return !HasUsage(certificate, options.usage);
-  });
+  std::vector<smime::Certificate> certificates;
+  for (const smime::UsableCertificate& usable : result.certificates) {
+    if (HasUsage(usable.certificate, options.usage)) certificates.push_back(usable.certificate);
+  }
   if (!options.out.empty() && !certificates.empty()) {
     KT_RETURN_IF_ERROR(
         base::WriteFileAtomically(options.out, base::AsBytes(smime::ToPem(certificates)), 0644));
@@ -80,6 +93,7 @@ absl::StatusOr<int> Lookup(const LookupOptions& options) {
     if (result.found) {
       json["version"] = result.version;
       json["certificates"] = ToJsonArray(certificates);
+      json["passed_over"] = ToJsonArray(result, result.passed_over);
       json["monitoring_required"] = result.monitoring_required;
     }
     json["log"] = ToJson(result.log);
@@ -87,8 +101,10 @@ absl::StatusOr<int> Lookup(const LookupOptions& options) {
   } else {
     PrintLookup(options, result, certificates);
   }
-  // An address that has withdrawn its certificates is as absent as one that never had any.
-  return certificates.empty() ? kExitAbsent : kExitFound;
+  if (!certificates.empty()) return kExitFound;
+  // An address that has withdrawn its certificates is as absent as one that never had any. One that
+  // has nothing but what nobody should use is not.
+  return result.certificates.empty() && !result.passed_over.empty() ? kExitRefused : kExitAbsent;
 }
 
 struct HistoryOptions {
@@ -103,24 +119,33 @@ absl::StatusOr<int> History(const HistoryOptions& options) {
   nlohmann::ordered_json versions = nlohmann::ordered_json::array();
   if (!options.common.json) PrintLog(result.log);
   for (const HistoryEntry& entry : result.versions) {
-    KT_ASSIGN_OR_RETURN(const auto certificates, ParseSet(entry.certificates));
-    versions.push_back({{"version", entry.version}, {"certificates", ToJsonArray(certificates)}});
+    const std::vector<smime::Certificate> certificates = ParseSet(entry.certificates);
+    const size_t unreadable = entry.certificates.entries().size() - certificates.size();
+    versions.push_back({{"version", entry.version},
+                        {"certificates", ToJsonArray(certificates)},
+                        {"unreadable", unreadable}});
     if (options.common.json) continue;
     std::cout << "version " << entry.version << ": " << certificates.size() << " certificate(s)\n";
     for (const smime::Certificate& certificate : certificates) {
       std::cout << "  " << Describe(certificate) << "\n";
     }
+    if (unreadable > 0) std::cout << "  and " << unreadable << " that cannot be read\n";
   }
+  const bool older_not_shown =
+      !result.expired && result.found && result.versions.back().version > 0;
   if (options.common.json) {
     PrintJson({{"address", options.address},
                {"found", result.found},
                {"versions", versions},
                {"older_expired", result.expired},
+               {"older_not_shown", older_not_shown},
                {"log", ToJson(result.log)}});
   } else if (!result.found) {
     std::cerr << options.address << ": no such address in the log\n";
   } else if (result.expired) {
     std::cerr << "the log says that older versions have expired\n";
+  } else if (older_not_shown) {
+    std::cerr << "there are older versions; --limit shows more\n";
   }
   return result.found ? kExitFound : kExitAbsent;
 }

@@ -39,13 +39,6 @@ int ExitCodeOf(const absl::Status& status) {
   }
 }
 
-std::string OneLine(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return text;
-}
-
 }  // namespace
 
 void AddCommonOptions(CLI::App* command, CommonOptions* options) {

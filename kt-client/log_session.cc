@@ -3,6 +3,7 @@
 
 #include <grpcpp/client_context.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -13,6 +14,16 @@
 
 namespace kt::client {
 namespace {
+
+constexpr int kMaxAttempts = 8;
+
+// The server waits for the end of an epoch, up to a minute in any sane configuration, before it
+// answers that something is published.
+constexpr int kPublishTimeoutMs = 60'000;
+
+bool IsPrintableAscii(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
 
 void SetDeadline(grpc::ClientContext* context, int timeout_ms) {
   context->set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms));
@@ -64,8 +75,8 @@ absl::Status LogSession::Load(const Discovery& discovery) {
   std::optional<core::Configuration> config;
   if (pinned.has_value()) {
     info_.configuration_fingerprint = *pinned;
-    KT_ASSIGN_OR_RETURN(state_, store_.Lock(*pinned, timeout_ms_));
-    if (state_->record().has_value()) config = state_->record()->config;
+    KT_ASSIGN_OR_RETURN(record_, store_.Read(*pinned));
+    if (record_.has_value()) config = record_->config;
   }
   if (!config.has_value()) {
     KT_ASSIGN_OR_RETURN(config, FetchConfiguration());
@@ -87,8 +98,8 @@ absl::Status LogSession::Load(const Discovery& discovery) {
                                      : ", but the one pinned here is sha256:",
                      base::ToHex(info_.configuration_fingerprint.bytes)));
   }
-  if (!state_.has_value()) {
-    KT_ASSIGN_OR_RETURN(state_, store_.Lock(info_.configuration_fingerprint, timeout_ms_));
+  if (!record_.has_value()) {
+    KT_ASSIGN_OR_RETURN(record_, store_.Read(info_.configuration_fingerprint));
   }
   KT_ASSIGN_OR_RETURN(verifier_, core::ResponseVerifier::Create(*std::move(config)));
   return absl::OkStatus();
@@ -121,15 +132,44 @@ absl::StatusOr<v1::SearchResponse> LogSession::Ask(const core::SearchRequest& re
         absl::StrCat("the log has been rolled back or replaced: ", request.last.value_or(0),
                      " entries were verified before, but it says: ", status.error_message()));
   }
+  if (status.error_code() == grpc::StatusCode::OUT_OF_RANGE &&
+      !verifier_->config().maximum_lifetime.has_value()) {
+    return base::VerificationFailed(
+        "expired-without-lifetime",
+        "the log says that the version has expired, but its entries never expire");
+  }
   KT_RETURN_IF_ERROR(FromGrpc(status, connection_.used.host));
   return response;
 }
 
-absl::Status LogSession::Retain(const core::UserState& state) {
-  if (!state_->record().has_value() || state_->record()->state != state) {
-    KT_RETURN_IF_ERROR(state_->Save({LogRecord::kFormat, verifier_->config(), state}));
+absl::StatusOr<v1::PublishResponse> LogSession::Publish(const v1::PublishRequest& request,
+                                                        const std::string& token) {
+  // gRPC aborts the process on anything else in metadata.
+  if (token.empty() || !IsPrintableAscii(token)) {
+    return absl::InvalidArgumentError(
+        "this is not a publishing token: it holds other characters than printable ASCII");
   }
-  KT_RETURN_IF_ERROR(store_.WritePin(domain_, info_.configuration_fingerprint));
+  grpc::ClientContext context;
+  SetDeadline(&context, timeout_ms_ + kPublishTimeoutMs);
+  context.AddMetadata("authorization", "Bearer " + token);
+  v1::PublishResponse response;
+  const auto stub = v1::Publisher::NewStub(connection_.channel);
+  KT_RETURN_IF_ERROR(FromGrpc(stub->Publish(&context, request, &response), connection_.used.host));
+  return response;
+}
+
+absl::Status LogSession::Retain(const core::UserState& state) {
+  if (!record_.has_value() || record_->state != state) {
+    KT_ASSIGN_OR_RETURN(StateStore::Session locked,
+                        store_.Lock(info_.configuration_fingerprint, timeout_ms_));
+    if (locked.record() != record_) {
+      record_ = locked.record();
+      return absl::AbortedError("the state was changed by another process");
+    }
+    KT_RETURN_IF_ERROR(locked.Save({LogRecord::kFormat, verifier_->config(), state}));
+    record_ = locked.record();
+  }
+  KT_RETURN_IF_ERROR(store_.WritePin(domain_, info_.configuration_fingerprint, timeout_ms_));
   info_.tree_size = state.tree_size();
   info_.head_timestamp_ms = state.frontier.back().timestamp;
   return absl::OkStatus();
@@ -137,10 +177,18 @@ absl::Status LogSession::Retain(const core::UserState& state) {
 
 absl::StatusOr<SearchResult> LogSession::Search(base::ByteView label,
                                                 std::optional<base::Version> version) {
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    absl::StatusOr<SearchResult> result = SearchOnce(label, version);
+    if (result.status().code() != absl::StatusCode::kAborted) return result;
+  }
+  return absl::UnavailableError(
+      "the client's state keeps being changed by other processes; try again");
+}
+
+absl::StatusOr<SearchResult> LogSession::SearchOnce(base::ByteView label,
+                                                    std::optional<base::Version> version) {
   const core::UserState* const previous =
-      state_->record().has_value() && state_->record()->state.has_value()
-          ? &*state_->record()->state
-          : nullptr;
+      record_.has_value() && record_->state.has_value() ? &*record_->state : nullptr;
   core::SearchRequest request;
   request.label = base::ToBytes(label);
   request.version = version;
@@ -169,6 +217,32 @@ absl::StatusOr<SearchResult> LogSession::Search(base::ByteView label,
       break;
   }
   return base::VerificationFailed("malformed-response", "the response holds no result");
+}
+
+absl::StatusOr<SearchHistory> LogSession::History(base::ByteView label, size_t limit) {
+  SearchHistory history;
+  std::optional<base::Version> version;  // nullopt: the greatest
+  while (history.versions.size() < limit) {
+    absl::StatusOr<SearchResult> result = Search(label, version);
+    if (version.has_value() && result.status().code() == absl::StatusCode::kOutOfRange) {
+      history.expired = true;
+      break;
+    }
+    KT_RETURN_IF_ERROR(result.status());
+    if (!result->found) {
+      if (!version.has_value()) break;
+      // Versions are assigned without gaps, and only expire from the oldest on.
+      return base::VerificationFailed(
+          "history-gap",
+          absl::StrCat("the log has version ", history.versions.front().version,
+                       " of the address, but proves that it has no version ", *version));
+    }
+    version = result->version;
+    history.versions.push_back(*std::move(result));
+    if (*version == 0) break;
+    --*version;
+  }
+  return history;
 }
 
 }  // namespace kt::client

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,8 +27,16 @@ struct SearchResult {
   bool monitoring_required = false;
 };
 
+// The newest versions of a label, newest first.
+struct SearchHistory {
+  std::vector<SearchResult> versions;  // empty: the label has none
+  bool expired = false;                // the log says that the versions before these have expired
+};
+
 // A conversation with one log: its pinned configuration, the state that is carried from answer to
-// answer and saved after each, and the channel. Not thread-safe.
+// answer and saved after each, and the channel. Other processes may talk to the same log meanwhile:
+// who finds that the state has changed asks again, since two answers that each extend an older
+// state might not extend each other. Not thread-safe.
 class LogSession {
  public:
   // A session with `domain`'s log over `connection`. If no log is pinned for the domain yet, the
@@ -42,8 +51,18 @@ class LogSession {
                                                           int timeout_ms, const base::Clock& clock);
 
   // Searches for the greatest version, or for `version`. Verifies the answer, then saves the state.
-  // kOutOfRange if the log says that the version has expired, which nobody can verify.
+  // kOutOfRange if the log says that the version has expired, which nobody can verify; only a log
+  // whose entries have a maximum lifetime may say so.
   absl::StatusOr<SearchResult> Search(base::ByteView label, std::optional<base::Version> version);
+
+  // At most `limit` versions, each as by Search. A verification failure ("history-gap") if the log
+  // proves that a version below the greatest does not exist.
+  absl::StatusOr<SearchHistory> History(base::ByteView label, size_t limit);
+
+  // Asks the log to publish. `token`: printable ASCII (kInvalidArgument otherwise). The answer is
+  // what the server says, and is not verified.
+  absl::StatusOr<v1::PublishResponse> Publish(const v1::PublishRequest& request,
+                                              const std::string& token);
 
   const LogInfo& info() const { return info_; }
 
@@ -54,6 +73,8 @@ class LogSession {
   absl::Status Load(const Discovery& discovery);
   absl::StatusOr<core::Configuration> FetchConfiguration();
   absl::StatusOr<v1::SearchResponse> Ask(const core::SearchRequest& request);
+  absl::StatusOr<SearchResult> SearchOnce(base::ByteView label,
+                                          std::optional<base::Version> version);
   absl::Status Retain(const core::UserState& state);
 
   const StateStore& store_;
@@ -62,7 +83,8 @@ class LogSession {
   const int timeout_ms_;
   const base::Clock& clock_;
   const std::unique_ptr<v1::KeyTransparency::Stub> stub_;
-  std::optional<StateStore::Session> state_;
+  // As it was when the request was sent: an answer is verified against it, and replaces just that.
+  std::optional<LogRecord> record_;
   std::unique_ptr<core::ResponseVerifier> verifier_;
   LogInfo info_;
 };

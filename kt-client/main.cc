@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The kt-client command.
+#include <grpc/support/log.h>
+
 #include <CLI/CLI.hpp>
 #include <iostream>
 
 #include "kt-client/commands.h"
 
 int main(int argc, char** argv) {
+  // gRPC writes what peers sent as it is. What matters of it comes back as a status.
+  gpr_set_log_function([](gpr_log_func_args*) {});
   CLI::App app("Key Transparency client for S/MIME certificates", "kt-client");
   app.footer(kt::client::kExitCodesHelp);
   app.require_subcommand(1);

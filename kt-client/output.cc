@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-client/output.h"
 
+#include <unictype.h>
+#include <unistr.h>
+
 #include <algorithm>
 #include <iostream>
 
@@ -22,22 +25,30 @@ std::string FormatUsage(const smime::Certificate& certificate) {
   return "none";
 }
 
-absl::StatusOr<std::vector<smime::Certificate>> ParseSet(const smime::CertificateSet& set) {
+std::vector<smime::Certificate> ParseSet(const smime::CertificateSet& set) {
   std::vector<smime::Certificate> certificates;
   for (const smime::CertificateEntry& entry : set.entries()) {
     absl::StatusOr<smime::Certificate> certificate = smime::Certificate::Parse(entry.der);
-    if (!certificate.ok()) {
-      return base::VerificationFailed("certificate-set",
-                                      absl::StrCat("a certificate in the log does not parse: ",
-                                                   std::string(certificate.status().message())));
-    }
-    certificates.push_back(*std::move(certificate));
+    if (certificate.ok()) certificates.push_back(*std::move(certificate));
   }
-  std::stable_sort(certificates.begin(), certificates.end(),
-                   [](const smime::Certificate& a, const smime::Certificate& b) {
-                     return a.can_encrypt() && !b.can_encrypt();
-                   });
+  std::stable_partition(
+      certificates.begin(), certificates.end(),
+      [](const smime::Certificate& certificate) { return certificate.can_encrypt(); });
   return certificates;
+}
+
+std::string OneLine(const std::string& text) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+  std::string line;
+  for (size_t i = 0; i < text.size();) {
+    ucs4_t c = 0;
+    const auto length = static_cast<size_t>(u8_mbtouc(&c, bytes + i, text.size() - i));
+    const bool hidden = uc_is_general_category_withtable(
+        c, UC_CATEGORY_MASK_C | UC_CATEGORY_MASK_Zl | UC_CATEGORY_MASK_Zp);
+    line.append(hidden || c == 0xfffd ? " " : text.substr(i, length));
+    i += length;
+  }
+  return line;
 }
 
 nlohmann::ordered_json ToJson(const smime::Certificate& certificate) {
@@ -62,7 +73,7 @@ nlohmann::ordered_json ToJson(const LogInfo& log) {
 }
 
 void PrintJson(const nlohmann::ordered_json& json) {
-  std::cout << json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+  std::cout << json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) << "\n";
 }
 
 std::string Describe(const smime::Certificate& certificate) {

@@ -22,14 +22,18 @@ std::string FormatTime(int64_t unix_ms);
 // "signing", "encryption", "signing, encryption" or "none".
 std::string FormatUsage(const smime::Certificate& certificate);
 
-// The parsed certificates of a set, encryption-capable ones first. A verification failure
-// ("certificate-set") if one does not parse.
-absl::StatusOr<std::vector<smime::Certificate>> ParseSet(const smime::CertificateSet& set);
+// The certificates of a set as they were published, encryption-capable ones first, without those
+// that do not parse.
+std::vector<smime::Certificate> ParseSet(const smime::CertificateSet& set);
+
+// `text` on one line and without anything that moves a terminal's cursor or turns text around:
+// what comes from a peer must not look like ours.
+std::string OneLine(const std::string& text);
 
 nlohmann::ordered_json ToJson(const smime::Certificate& certificate);
 nlohmann::ordered_json ToJson(const LogInfo& log);
 
-// Prints `json` on standard output, one line. Invalid UTF-8 is replaced, never fatal.
+// Prints `json` on standard output, one line of ASCII. Invalid UTF-8 is replaced, never fatal.
 void PrintJson(const nlohmann::ordered_json& json);
 
 // One line for each certificate: usage, key, expiry, fingerprint.

@@ -56,6 +56,19 @@ absl::StatusOr<LogRecord> DecodeRecord(base::ByteView bytes, const base::Hash& f
   return record;
 }
 
+// The lock that protects `path`: a file beside it, since the file itself is replaced.
+absl::StatusOr<base::FileLock> LockFile(const std::string& path, int timeout_ms) {
+  const absl::Time deadline = absl::Now() + absl::Milliseconds(timeout_ms);
+  absl::StatusOr<base::FileLock> lock = base::FileLock::Acquire(path + ".lock");
+  while (lock.status().code() == absl::StatusCode::kAborted && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(5));
+    lock = base::FileLock::Acquire(path + ".lock");
+  }
+  if (lock.status().code() != absl::StatusCode::kAborted) return lock;
+  return absl::UnavailableError(
+      absl::StrCat(path, " is in use by another process; try again when it has finished"));
+}
+
 }  // namespace
 
 absl::StatusOr<StateStore> StateStore::Open(const std::string& directory) {
@@ -93,8 +106,17 @@ absl::StatusOr<std::optional<base::Hash>> StateStore::ReadPin(const std::string&
   return pin->fingerprint;
 }
 
-absl::Status StateStore::WritePin(const std::string& domain, const base::Hash& fingerprint) const {
-  KT_ASSIGN_OR_RETURN(const std::optional<base::Hash> pinned, ReadPin(domain));
+std::string StateStore::StatePath(const base::Hash& fingerprint) const {
+  return (fs::path(directory_) / (base::ToHex(fingerprint.bytes) + ".state")).string();
+}
+
+absl::Status StateStore::WritePin(const std::string& domain, const base::Hash& fingerprint,
+                                  int timeout_ms) const {
+  // The usual case needs no lock, since pins never change.
+  KT_ASSIGN_OR_RETURN(std::optional<base::Hash> pinned, ReadPin(domain));
+  if (pinned == fingerprint) return absl::OkStatus();
+  KT_ASSIGN_OR_RETURN(const base::FileLock lock, LockFile(PinPath(domain), timeout_ms));
+  KT_ASSIGN_OR_RETURN(pinned, ReadPin(domain));
   if (pinned == fingerprint) return absl::OkStatus();
   if (pinned.has_value()) {
     return base::VerificationFailed(
@@ -104,26 +126,22 @@ absl::Status StateStore::WritePin(const std::string& domain, const base::Hash& f
       PinPath(domain), base::codec::Encode(DomainPin{DomainPin::kFormat, fingerprint}), kStateMode);
 }
 
+absl::StatusOr<std::optional<LogRecord>> StateStore::Read(const base::Hash& fingerprint) const {
+  const std::string path = StatePath(fingerprint);
+  const absl::StatusOr<base::Bytes> bytes = base::ReadFile(path, kMaxStateBytes);
+  if (bytes.status().code() == absl::StatusCode::kNotFound) return std::nullopt;
+  KT_RETURN_IF_ERROR(bytes.status());
+  absl::StatusOr<LogRecord> record = DecodeRecord(*bytes, fingerprint, path);
+  KT_RETURN_IF_ERROR(record.status());
+  return std::make_optional<LogRecord>(*std::move(record));
+}
+
 absl::StatusOr<StateStore::Session> StateStore::Lock(const base::Hash& fingerprint,
                                                      int timeout_ms) const {
-  const std::string name = base::ToHex(fingerprint.bytes);
-  const std::string path = (fs::path(directory_) / (name + ".state")).string();
-  const absl::Time deadline = absl::Now() + absl::Milliseconds(timeout_ms);
-  absl::StatusOr<base::FileLock> lock = base::FileLock::Acquire(path + ".lock");
-  while (lock.status().code() == absl::StatusCode::kAborted && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(5));
-    lock = base::FileLock::Acquire(path + ".lock");
-  }
-  if (lock.status().code() == absl::StatusCode::kAborted) {
-    return absl::UnavailableError(
-        absl::StrCat(path, " is in use by another process; try again when it has finished"));
-  }
-  KT_RETURN_IF_ERROR(lock.status());
-  Session session(path, *std::move(lock));
-  const absl::StatusOr<base::Bytes> bytes = base::ReadFile(path, kMaxStateBytes);
-  if (bytes.status().code() == absl::StatusCode::kNotFound) return session;
-  KT_RETURN_IF_ERROR(bytes.status());
-  KT_ASSIGN_OR_RETURN(session.record_, DecodeRecord(*bytes, fingerprint, path));
+  const std::string path = StatePath(fingerprint);
+  KT_ASSIGN_OR_RETURN(base::FileLock lock, LockFile(path, timeout_ms));
+  Session session(path, std::move(lock));
+  KT_ASSIGN_OR_RETURN(session.record_, Read(fingerprint));
   return session;
 }
 

@@ -29,12 +29,14 @@ struct LogRecord {
   core::Configuration config;            // pinned at first use
   std::optional<core::UserState> state;  // of the last verified head
 
+  bool operator==(const LogRecord&) const = default;
   static constexpr auto Fields() {
     return base::codec::List(&LogRecord::format, &LogRecord::config, &LogRecord::state);
   }
 };
 
-// A state directory. Files are replaced atomically and written only by who holds the log's lock.
+// A state directory. Files are replaced atomically and written only by who holds their lock, which
+// nobody does while waiting for a server.
 class StateStore {
  public:
   // Creates `directory` (mode 0700) if it is not there.
@@ -44,7 +46,13 @@ class StateStore {
   // none was. kDataLoss if the file is not one of ours.
   absl::StatusOr<std::optional<base::Hash>> ReadPin(const std::string& domain) const;
   // Pins, durably. A verification failure ("configuration-pin") if another log is pinned already.
-  absl::Status WritePin(const std::string& domain, const base::Hash& fingerprint) const;
+  // Waits for another process as Lock.
+  absl::Status WritePin(const std::string& domain, const base::Hash& fingerprint,
+                        int timeout_ms) const;
+
+  // What is remembered of the log with this configuration fingerprint, without locking it; nullopt
+  // if nothing is. kDataLoss if the file is not one of ours.
+  absl::StatusOr<std::optional<LogRecord>> Read(const base::Hash& fingerprint) const;
 
   // Exclusive use of one log's record, until it is destroyed.
   class Session {
@@ -63,13 +71,14 @@ class StateStore {
     std::optional<LogRecord> record_;
   };
 
-  // `fingerprint` is the log's. Waits up to `timeout_ms` for another process or thread,
-  // kUnavailable after that. kDataLoss if the file is not one of ours.
+  // Waits up to `timeout_ms` for another process or thread, kUnavailable after that. kDataLoss as
+  // Read.
   absl::StatusOr<Session> Lock(const base::Hash& fingerprint, int timeout_ms) const;
 
  private:
   explicit StateStore(std::string directory) : directory_(std::move(directory)) {}
   std::string PinPath(const std::string& domain) const;
+  std::string StatePath(const base::Hash& fingerprint) const;
 
   std::string directory_;
 };

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <utility>
 
 #include "kt-client/failure.h"
 #include "tests/support/fakes.h"
@@ -32,7 +33,8 @@ class TestService : public v1::KeyTransparency::Service {
   std::function<grpc::Status(v1::SearchResponse*)> lie;
   std::optional<base::Bytes> configuration;
   int configurations_sent = 0;
-  std::optional<base::TreeSize> last_seen;  // SearchRequest.last of the newest request
+  std::optional<base::TreeSize> last_seen;  // of the newest SearchRequest
+  std::optional<base::Version> last_version;
 
   grpc::Status GetConfiguration(grpc::ServerContext*, const v1::GetConfigurationRequest*,
                                 v1::GetConfigurationResponse* response) override {
@@ -48,6 +50,7 @@ class TestService : public v1::KeyTransparency::Service {
         base::codec::Decode<core::SearchRequest>(base::AsBytes(request->request()));
     if (!decoded.ok()) return {grpc::StatusCode::INVALID_ARGUMENT, "malformed"};
     last_seen = decoded->last;
+    last_version = decoded->version;
     const auto found = log_.Search(*decoded);
     if (found.ok()) {
       response->set_found(base::ToText(*found));
@@ -63,11 +66,24 @@ class TestService : public v1::KeyTransparency::Service {
   testing::TestLog log_;
 };
 
+// Accepts every publication.
+class TestPublisher : public v1::Publisher::Service {
+ public:
+  int publications = 0;
+  grpc::Status Publish(grpc::ServerContext*, const v1::PublishRequest*,
+                       v1::PublishResponse* response) override {
+    ++publications;
+    response->set_version(7);
+    return grpc::Status::OK;
+  }
+};
+
 class LogSessionTest : public ::testing::Test {
  protected:
   LogSessionTest() : service_(MakeLog(1)) {
     grpc::ServerBuilder builder;
     builder.RegisterService(&service_);
+    builder.RegisterService(&publisher_);
     server_ = builder.BuildAndStart();
     auto store = StateStore::Open(directory_.File("state"));
     EXPECT_THAT(store, IsOk());
@@ -109,6 +125,7 @@ class LogSessionTest : public ::testing::Test {
   testing::TemporaryDirectory directory_;
   testing::FakeClock clock_;
   TestService service_;
+  TestPublisher publisher_;
   std::unique_ptr<grpc::Server> server_;
   std::optional<StateStore> store_;
 };
@@ -238,7 +255,6 @@ TEST_F(LogSessionTest, NoStatusMeansThatTheAddressIsAbsent) {
       {grpc::StatusCode::INTERNAL, absl::StatusCode::kUnavailable},
       {grpc::StatusCode::RESOURCE_EXHAUSTED, absl::StatusCode::kUnavailable},
       {grpc::StatusCode::INVALID_ARGUMENT, absl::StatusCode::kInvalidArgument},
-      {grpc::StatusCode::OUT_OF_RANGE, absl::StatusCode::kOutOfRange},
       {grpc::StatusCode::PERMISSION_DENIED, absl::StatusCode::kPermissionDenied},
       {grpc::StatusCode::UNAUTHENTICATED, absl::StatusCode::kPermissionDenied},
   };
@@ -255,6 +271,123 @@ TEST_F(LogSessionTest, StaleHeadIsRefused) {
   EXPECT_THAT(Search("alice@a.example"), IsOk());
   clock_.Advance(1);
   EXPECT_THAT(Search("alice@a.example"), FailsCheck("timestamp-bounds"));
+}
+
+// Another process has talked to the log while this one waited for its answer.
+TEST_F(LogSessionTest, AsksAgainWhenTheStateHasChangedMeanwhile) {
+  ASSERT_THAT(Search("alice@a.example"), IsOk());
+  int other_processes = 1;
+  service_.lie = [&](v1::SearchResponse*) {
+    if (other_processes-- == 1) {
+      service_.log().Append(clock_.NowMs());
+      EXPECT_THAT(Search("nobody@a.example"), IsOk());
+    }
+    return grpc::Status::OK;
+  };
+  service_.log().Append(clock_.NowMs());
+  EXPECT_THAT(Search("alice@a.example"), IsOk());
+  EXPECT_EQ(service_.last_seen, 4u);
+  const base::Hash fingerprint = core::ConfigurationFingerprint(service_.log().config());
+  ASSERT_OK_AND_ASSIGN(const std::optional<LogRecord> record, store_->Read(fingerprint));
+  EXPECT_EQ(record->state, service_.log().StateAt(4));
+}
+
+// The other process was shown a fork of the log: both extend the older state, and the second to
+// come must not just be saved over the first.
+TEST_F(LogSessionTest, TwoProcessesCannotBeShownAForkEach) {
+  ASSERT_THAT(Search("alice@a.example"), IsOk());
+  testing::TestLog fork = service_.log().Prefix(2);
+  fork.Append(clock_.NowMs(), {{"bob@a.example", "forged"}});
+  const testing::TestLog honest = service_.log();
+  bool forked = false;
+  service_.lie = [&](v1::SearchResponse*) {
+    if (std::exchange(forked, true)) return grpc::Status::OK;
+    service_.log() = fork;
+    EXPECT_THAT(Search("alice@a.example"), IsOk());
+    service_.log() = honest;
+    service_.log().Append(clock_.NowMs(), {{"bob@a.example", "real"}});
+    return grpc::Status::OK;
+  };
+  service_.log().Append(clock_.NowMs(), {{"bob@a.example", "real"}});
+  EXPECT_THAT(Search("alice@a.example"), testing::IsVerificationFailure());
+}
+
+TEST_F(LogSessionTest, StateThatKeepsChangingIsNoVerificationFailure) {
+  ASSERT_THAT(Search("alice@a.example"), IsOk());
+  int depth = 0;
+  service_.lie = [&](v1::SearchResponse*) {
+    if (depth++ > 0) return grpc::Status::OK;
+    service_.log().Append(clock_.NowMs());
+    EXPECT_THAT(Search("nobody@a.example"), IsOk());
+    depth = 0;
+    service_.log().Append(clock_.NowMs());
+    return grpc::Status::OK;
+  };
+  service_.log().Append(clock_.NowMs());
+  EXPECT_THAT(Search("alice@a.example"), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(LogSessionTest, HistoryGoesDownToTheFirstVersionOrTheLimit) {
+  ASSERT_OK_AND_ASSIGN(const auto session, Open());
+  ASSERT_OK_AND_ASSIGN(const SearchHistory all,
+                       session->History(base::AsBytes("alice@a.example"), 10));
+  ASSERT_EQ(all.versions.size(), 2u);
+  EXPECT_EQ(base::ToText(all.versions[0].value), "one");
+  EXPECT_EQ(base::ToText(all.versions[1].value), "zero");
+  EXPECT_FALSE(all.expired);
+  ASSERT_OK_AND_ASSIGN(const SearchHistory one,
+                       session->History(base::AsBytes("alice@a.example"), 1));
+  EXPECT_EQ(one.versions.size(), 1u);
+  ASSERT_OK_AND_ASSIGN(const SearchHistory none,
+                       session->History(base::AsBytes("nobody@a.example"), 10));
+  EXPECT_TRUE(none.versions.empty());
+}
+
+// A log that proves that version 3 exists and version 2 does not has removed one.
+TEST_F(LogSessionTest, HistoryWithAGapIsRefused) {
+  service_.log().AddVersion("alice@a.example", 3, "three");
+  service_.log().Append(clock_.NowMs());
+  ASSERT_OK_AND_ASSIGN(const auto session, Open());
+  EXPECT_THAT(session->History(base::AsBytes("alice@a.example"), 10), FailsCheck("history-gap"));
+}
+
+TEST_F(LogSessionTest, OnlyALogWithALifetimeMaySayThatAVersionHasExpired) {
+  const auto expire_older = [&](v1::SearchResponse*) {
+    return service_.last_version.has_value()
+               ? grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "expired")
+               : grpc::Status::OK;
+  };
+  service_.lie = expire_older;
+  ASSERT_OK_AND_ASSIGN(auto session, Open());
+  EXPECT_THAT(session->History(base::AsBytes("alice@a.example"), 10),
+              FailsCheck("expired-without-lifetime"));
+
+  testing::TestLogOptions options;
+  options.seed = 3;
+  options.maximum_lifetime_ms = 1'000'000'000;
+  service_.log() = testing::TestLog(options);
+  service_.log().Append(1'000'000, {{"alice@a.example", "zero"}});
+  service_.log().Append(1'000'100, {{"alice@a.example", "one"}});
+  auto store = StateStore::Open(directory_.File("other-state"));
+  ASSERT_THAT(store, IsOk());
+  store_.emplace(*std::move(store));
+  ASSERT_OK_AND_ASSIGN(session, Open());
+  ASSERT_OK_AND_ASSIGN(const SearchHistory history,
+                       session->History(base::AsBytes("alice@a.example"), 10));
+  EXPECT_TRUE(history.expired);
+  EXPECT_EQ(history.versions.size(), 1u);
+}
+
+// gRPC would abort the process of a mail program that embeds this.
+TEST_F(LogSessionTest, TokensThatCannotBeSentAreRefused) {
+  ASSERT_OK_AND_ASSIGN(const auto session, Open());
+  for (const std::string& token : {std::string(), std::string("abc\ndef"), std::string("a\0b", 3),
+                                   std::string("t\xc3\xb6ken"), std::string("a b")}) {
+    EXPECT_THAT(session->Publish({}, token), StatusIs(absl::StatusCode::kInvalidArgument));
+  }
+  EXPECT_EQ(publisher_.publications, 0);
+  ASSERT_OK_AND_ASSIGN(const v1::PublishResponse response, session->Publish({}, "kt_abc-123"));
+  EXPECT_EQ(response.version(), 7u);
 }
 
 }  // namespace
