@@ -145,11 +145,32 @@ absl::StatusOr<ProvenView> ProofVerifier::Finish(std::optional<TreeSize> other_s
       view.log, merkle::EvaluateLogProof(shape, leaf_values,
                                          previous_ != nullptr ? previous_->full_subtrees : none,
                                          proof_.inclusion.elements));
+  nodes_.insert(view.log.nodes.begin(), view.log.nodes.end());
   for (const LogPosition position : Frontier(size_)) {
     view.frontier.push_back({timestamps_.at(position), prefix_roots_.at(position)});
   }
   view.rightmost_ms = view.frontier.back().timestamp;
   return view;
+}
+
+std::optional<UserState> ProofVerifier::PrefixState(TreeSize size) const {
+  KT_CHECK(size >= 1 && size <= size_);
+  UserState state;
+  state.tree_head.tree_size = size;
+  for (const merkle::LogNodeId& id : merkle::FullSubtrees(size)) {
+    const auto node = nodes_.find(id);
+    if (node == nodes_.end()) return std::nullopt;
+    state.full_subtrees.push_back(node->second);
+  }
+  for (const LogPosition position : Frontier(size)) {
+    const auto timestamp_ms = timestamps_.find(position);
+    const auto prefix_root = prefix_roots_.find(position);
+    if (timestamp_ms == timestamps_.end() || prefix_root == prefix_roots_.end()) {
+      return std::nullopt;
+    }
+    state.frontier.push_back({timestamp_ms->second, prefix_root->second});
+  }
+  return state;
 }
 
 }  // namespace kt::core

@@ -48,6 +48,14 @@ class ProofVerifier : public ProofSource {
   // Checks that everything was consumed and computes the root, also at `other_size` if given.
   absl::StatusOr<ProvenView> Finish(std::optional<TreeSize> other_size);
 
+  // After Finish: what a user retains who has seen the first `size` entries of this tree, without a
+  // signature. nullopt unless the proof shows all of it; it does if the timestamps of the frontier
+  // of these entries were asked for. 1 <= size <= size().
+  std::optional<UserState> PrefixState(TreeSize size) const;
+
+  // After Finish: the balanced subtrees of the log tree that the proof shows.
+  const std::map<merkle::LogNodeId, Hash>& nodes() const { return nodes_; }
+
  private:
   absl::Status CheckMonotonic(LogPosition position, uint64_t timestamp_ms) const;
   absl::Status ConsumePrefixRoots();
@@ -62,6 +70,7 @@ class ProofVerifier : public ProofSource {
   std::map<LogPosition, uint64_t> timestamps_;
   std::map<LogPosition, Hash> prefix_roots_;
   std::set<LogPosition> provided_;  // entries whose timestamp came with the proof
+  std::map<merkle::LogNodeId, Hash> nodes_;
 
   // The series of lookups between BeginLookups and EndLookups.
   LogPosition lookup_position_ = 0;

@@ -149,7 +149,8 @@ class ValueComputation {
 
   bool contradicts_retained() const { return contradicts_retained_; }
   const std::vector<Hash>& other_heads() const { return other_heads_; }
-  std::vector<Hash> TakeFullSubtrees() && { return std::move(stack_); }
+  std::vector<Hash> TakeFullSubtrees() { return std::move(stack_); }
+  std::vector<std::pair<LogNodeId, Hash>> TakeNodes() { return std::move(nodes_); }
 
  private:
   static Hash Next(std::span<const Hash>* values) {
@@ -161,6 +162,7 @@ class ValueComputation {
 
   void Push(const LogNodeId& node, const Hash& value) {
     stack_.push_back(value);
+    nodes_.emplace_back(node, value);
     if (shape_.other_size.has_value() && IsFullSubtree(node, *shape_.other_size)) {
       other_heads_.push_back(value);
     }
@@ -177,6 +179,7 @@ class ValueComputation {
   std::span<const Hash> retained_;
   std::span<const Hash> elements_;
   std::vector<Hash> stack_;
+  std::vector<std::pair<LogNodeId, Hash>> nodes_;
   std::vector<Hash> other_heads_;
   bool contradicts_retained_ = false;
 };
@@ -241,7 +244,8 @@ absl::StatusOr<LogProofResult> EvaluateLogProof(const LogProofShape& shape,
   if (shape.other_size.has_value()) {
     result.other_root = LogRoot(*shape.other_size, values.other_heads());
   }
-  result.full_subtrees = std::move(values).TakeFullSubtrees();
+  result.full_subtrees = values.TakeFullSubtrees();
+  result.nodes = values.TakeNodes();
   result.root = LogRoot(shape.size, result.full_subtrees);
   return result;
 }

@@ -55,6 +55,10 @@ struct LogProofResult {
   base::Hash root;
   std::optional<base::Hash> other_root;   // if shape.other_size
   std::vector<base::Hash> full_subtrees;  // heads of FullSubtrees(size), to be retained
+  // Every balanced subtree that the root was computed from or through, children first. For a known
+  // leaf p, those of FullSubtrees(p) and FullSubtrees(p + 1) are among them; so are those of
+  // FullSubtrees(*shape.retained), and of each prefix of that list.
+  std::vector<std::pair<LogNodeId, base::Hash>> nodes;
 };
 
 // Computes the roots from `leaf_values` (as shape.leaves), `retained_heads` (as
