@@ -144,7 +144,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& opti
   KT_ASSIGN_OR_RETURN(StateStore store, StateStore::Open(options.state_directory));
   ResolverConfig resolver_config;
   resolver_config.servers = options.dns_servers;
-  resolver_config.trusted = options.trust_dns_servers;
+  resolver_config.trust = options.dns_trust;
   resolver_config.timeout_ms = options.timeout_ms;
   KT_ASSIGN_OR_RETURN(auto resolver, Resolver::Create(resolver_config, base::SystemRandom()));
   std::string roots_pem;

@@ -33,6 +33,7 @@
 #include "absl/status/statusor.h"
 #include "base/bytes.h"
 #include "base/types.h"
+#include "kt-client/dns_trust.h"
 #include "smime/certificate_set.h"
 #include "smime/reader_policy.h"
 
@@ -44,9 +45,8 @@ struct ClientOptions {
   std::string state_directory;
   // "ADDRESS[:PORT],..." of recursive DNS servers; empty: the system's.
   std::string dns_servers;
-  // Whether the path to `dns_servers` is safe, so that their DNSSEC verdict may be believed.
-  // Servers on loopback are trusted without it.
-  bool trust_dns_servers = false;
+  // Which of them may vouch for an answer with DNSSEC.
+  DnsTrust dns_trust = DnsTrust::kLoopback;
   // "HOST:PORT" to use instead of what DNS says; empty: discovery.
   std::string server;
   // PEM file of CAs that may vouch for the server's TLS certificate; empty: the system's.

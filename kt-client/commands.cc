@@ -3,6 +3,8 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <map>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -45,9 +47,14 @@ void AddCommonOptions(CLI::App* command, CommonOptions* options) {
   options->client.state_directory = DefaultStateDirectory();
   command->add_option("--dns-server", options->client.dns_servers,
                       "DNS server as HOST:PORT, several separated by commas [the system's]");
-  command->add_flag(
-      "--trust-dns", options->client.trust_dns_servers,
-      "Believe the DNSSEC verdict of --dns-server (servers on loopback are believed)");
+  command
+      ->add_option("--dns-trust", options->client.dns_trust,
+                   "Whose DNSSEC verdict is believed: servers on 'loopback', 'always', 'never'")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, DnsTrust>{{"loopback", DnsTrust::kLoopback},
+                                                                  {"always", DnsTrust::kAlways},
+                                                                  {"never", DnsTrust::kNever}}))
+      ->option_text("TEXT [loopback]");
   command->add_option("--server", options->client.server,
                       "Server as HOST:PORT, instead of what DNS says");
   command->add_option("--ca", options->client.ca_file,

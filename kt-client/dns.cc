@@ -300,7 +300,8 @@ absl::StatusOr<std::unique_ptr<Resolver>> Resolver::Create(const ResolverConfig&
   }
   std::vector<Server> servers;
   for (HostPort& address : addresses) {
-    const bool trusted = config.trusted || IsLoopback(address.host);
+    const bool trusted = config.trust == DnsTrust::kAlways ||
+                         (config.trust == DnsTrust::kLoopback && IsLoopback(address.host));
     servers.push_back({std::move(address), trusted});
   }
   return std::unique_ptr<Resolver>(new Resolver(config, std::move(servers), random));

@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/random.h"
 #include "kt-client/dns_message.h"
+#include "kt-client/dns_trust.h"
 
 namespace kt::client {
 
@@ -27,9 +28,7 @@ struct ResolverConfig {
   // "ADDRESS[:PORT]", several separated by commas, each an IP address; asked in this order.
   // Empty: the name servers of the system (/etc/resolv.conf).
   std::string servers;
-  // Whether the path to these servers is safe from others, so that their AD bit may be believed.
-  // A server on a loopback address is trusted without being asked.
-  bool trusted = false;
+  DnsTrust trust = DnsTrust::kLoopback;
   // For one discovery as a whole, whatever number of lookups it takes.
   int timeout_ms = 5000;
 };

@@ -155,7 +155,7 @@ TEST(ParsePin, RejectsContradictions) {
 
 std::unique_ptr<Resolver> NewResolver(const std::string& servers, int timeout_ms = 2000) {
   static SeededRandom random(1);
-  auto resolver = Resolver::Create({servers, /*trusted=*/false, timeout_ms}, random);
+  auto resolver = Resolver::Create({servers, DnsTrust::kLoopback, timeout_ms}, random);
   EXPECT_THAT(resolver, IsOk());
   return *std::move(resolver);
 }

@@ -265,9 +265,9 @@ TEST(DnsMessage, SurvivesRandomDamage) {
 // --- asking --------------------------------------------------------------------------------
 
 std::unique_ptr<Resolver> NewResolver(const std::string& servers, int timeout_ms = 2000,
-                                      bool trusted = false) {
+                                      DnsTrust trust = DnsTrust::kLoopback) {
   static testing::SeededRandom random(1);
-  auto resolver = Resolver::Create({servers, trusted, timeout_ms}, random);
+  auto resolver = Resolver::Create({servers, trust, timeout_ms}, random);
   EXPECT_THAT(resolver, IsOk());
   return *std::move(resolver);
 }
@@ -510,8 +510,20 @@ TEST(Resolver, DoubtsAuthenticatedDataFromAfarUnlessTrusted) {
   EXPECT_FALSE(doubted.authenticated);
   ASSERT_OK_AND_ASSIGN(
       const auto trusted,
-      AskOne(*NewResolver(stub.address(), 2000, /*trusted=*/true), "_kt.test", DnsType::kSrv));
+      AskOne(*NewResolver(stub.address(), 2000, DnsTrust::kAlways), "_kt.test", DnsType::kSrv));
   EXPECT_TRUE(trusted.authenticated);
+}
+
+// A forwarder on loopback that passes the bit on from whoever claims it.
+TEST(Resolver, DoubtsAuthenticatedDataFromLoopbackIfToldTo) {
+  StubDns stub(Authenticating(kRecursiveAnswer | kAd));
+  ASSERT_OK_AND_ASSIGN(
+      const auto doubted,
+      AskOne(*NewResolver(stub.address(), 2000, DnsTrust::kNever), "_kt.test", DnsType::kSrv));
+  EXPECT_FALSE(doubted.authenticated);
+  ASSERT_OK_AND_ASSIGN(const auto believed,
+                       AskOne(*NewResolver(stub.address()), "_kt.test", DnsType::kSrv));
+  EXPECT_TRUE(believed.authenticated);
 }
 
 // Over the network this time: c-ares looks at the bytes first. Question "tN" gets the first N
@@ -589,7 +601,7 @@ TEST(Resolver, RejectsUnreadableConfigurations) {
                 StatusIs(absl::StatusCode::kInvalidArgument))
         << servers;
   }
-  EXPECT_THAT(Resolver::Create({"127.0.0.1", false, 0}, random).status(),
+  EXPECT_THAT(Resolver::Create({"127.0.0.1", DnsTrust::kLoopback, 0}, random).status(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("time-out")));
 }
 
