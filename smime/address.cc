@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -267,10 +268,13 @@ absl::StatusOr<std::string> NormaliseDomain(const std::string& given) {
   std::transform(domain.begin(), domain.end(), domain.begin(), ToLower);
   // Plain ASCII needs no IDNA, which would refuse names such as "ab--cd.example" that work in mail.
   if (!IsAscii(domain) || HasALabel(domain)) {
-    KT_ASSIGN_OR_RETURN(domain, LookupIdna(domain));
-    // The mapping of a character may begin an A-label that has not been looked at yet.
-    KT_ASSIGN_OR_RETURN(const std::string again, LookupIdna(domain));
-    if (again != domain) return Invalid("the domain has no stable internationalised form");
+    KT_ASSIGN_OR_RETURN(std::string mapped, LookupIdna(domain));
+    if (mapped != domain) {
+      // The mapping of a character may begin an A-label that has not been looked at yet.
+      KT_ASSIGN_OR_RETURN(const std::string again, LookupIdna(mapped));
+      if (again != mapped) return Invalid("the domain has no stable internationalised form");
+    }
+    domain = std::move(mapped);
   }
   KT_RETURN_IF_ERROR(CheckLdhDomain(domain));
   return domain;

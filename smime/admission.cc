@@ -6,18 +6,22 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "smime/name_constraints.h"
 #include "smime/openssl_ptr.h"
 
 namespace kt::smime {
 namespace {
 
 constexpr unsigned kMinSignatureSecurityBits = 112;
+constexpr int kMaxRsaExponentBits = 256;
+constexpr unsigned kMaxIssuerRsaBits = 8192;
 constexpr int kAuthLevel = 2;  // OpenSSL's name for the same 112 bits, of keys and digests
 constexpr size_t kMaxShownText = 120;
 
@@ -34,39 +38,6 @@ std::string Shorten(const std::string& text) {
   size_t end = kMaxShownText;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
   return text.substr(0, end) + "...";
-}
-
-struct ParsedEntry {
-  Certificate certificate;
-  std::vector<Certificate> chain;
-};
-
-absl::StatusOr<ParsedEntry> ParseEntry(const CertificateEntry& entry) {
-  absl::StatusOr<Certificate> certificate = Certificate::Parse(entry.der);
-  if (!certificate.ok()) return base::Annotate(certificate.status(), "certificate");
-  ParsedEntry parsed{*std::move(certificate), {}};
-  for (size_t i = 0; i < entry.chain.size(); ++i) {
-    const std::string which = absl::StrCat("issuer ", i + 1);
-    absl::StatusOr<Certificate> issuer = Certificate::Parse(entry.chain[i].der);
-    if (!issuer.ok())
-      return Malformed("chain-format",
-                       absl::StrCat(which, ": ", std::string(issuer.status().message())));
-    const Certificate& subject = i == 0 ? parsed.certificate : parsed.chain.back();
-    if (X509_check_issued(issuer->x509(), subject.x509()) != X509_V_OK) {
-      return Malformed("chain-format", absl::StrCat(which,
-                                                    " did not issue the certificate before it; "
-                                                    "give issuers nearest first, and no others"));
-    }
-    const bool repeated =
-        issuer->der() == parsed.certificate.der() ||
-        std::any_of(parsed.chain.begin(), parsed.chain.end(),
-                    [&](const Certificate& other) { return other.der() == issuer->der(); });
-    if (repeated) {
-      return Malformed("chain-format", absl::StrCat(which, " is there already; give it once"));
-    }
-    parsed.chain.push_back(*std::move(issuer));
-  }
-  return parsed;
 }
 
 // RFC 8551 §2.5.2: SMIMECapabilities is a SEQUENCE OF SEQUENCE { OBJECT IDENTIFIER, ANY OPTIONAL },
@@ -137,6 +108,7 @@ absl::Status CheckExtendedKeyUsage(const Certificate& certificate) {
 }
 
 // RFC 8017 §3.1: with an even or a trivial exponent nothing is encrypted and anybody can sign.
+// FIPS 186-5 §A.1.1 bounds the exponent, and with it the cost of every use of the key.
 bool RsaNumbersAreSane(const EVP_PKEY* key) {
   BIGNUM* raw_n = nullptr;
   BIGNUM* raw_e = nullptr;
@@ -145,7 +117,7 @@ bool RsaNumbersAreSane(const EVP_PKEY* key) {
   const BignumPtr n(raw_n);
   const BignumPtr e(raw_e);
   return read && BN_is_odd(n.get()) && BN_is_odd(e.get()) && !BN_is_one(e.get()) &&
-         BN_cmp(e.get(), n.get()) < 0;
+         BN_cmp(e.get(), n.get()) < 0 && BN_num_bits(e.get()) <= kMaxRsaExponentBits;
 }
 
 absl::Status CheckKey(const Certificate& certificate, const AdmissionPolicy& policy) {
@@ -200,6 +172,80 @@ absl::Status CheckValidity(const Certificate& certificate, uint64_t now_ms) {
 
 // --- chain -------------------------------------------------------------------------------
 
+using Chain = std::vector<Certificate>;
+
+// The curves that certification authorities use beside NIST's: RFC 5639.
+bool IsBrainpool(const Certificate& issuer) {
+  return issuer.key_algorithm() == KeyAlgorithm::kOther &&
+         issuer.key_text().starts_with("brainpoolP");
+}
+
+// Whether a signature by `issuer` can be checked at a bounded cost. Whether its key is strong
+// enough is for the verification of the whole path.
+bool KeyIsCheap(const Certificate& issuer) {
+  switch (issuer.key_algorithm()) {
+    case KeyAlgorithm::kRsa:
+    case KeyAlgorithm::kRsaPss:
+      return issuer.key_bits() <= kMaxIssuerRsaBits &&
+             RsaNumbersAreSane(X509_get0_pubkey(issuer.x509()));
+    case KeyAlgorithm::kP256:
+    case KeyAlgorithm::kP384:
+    case KeyAlgorithm::kP521:
+    case KeyAlgorithm::kEd25519:
+    case KeyAlgorithm::kEd448:
+      return true;
+    case KeyAlgorithm::kX25519:
+    case KeyAlgorithm::kX448:
+      return false;
+    case KeyAlgorithm::kOther:
+      break;
+  }
+  return IsBrainpool(issuer);
+}
+
+// That the certificate in `der` issued `subject`, by its names and by its signature.
+absl::StatusOr<Certificate> ParseIssuerOf(const Certificate& subject, const base::Bytes& der) {
+  KT_ASSIGN_OR_RETURN(Certificate issuer, Certificate::ParseIssuer(der));
+  if (X509_check_issued(issuer.x509(), subject.x509()) != X509_V_OK) {
+    return absl::InvalidArgumentError(
+        "it did not issue the certificate before it; give issuers nearest first, and no others");
+  }
+  if (!KeyIsCheap(issuer)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("its key (", issuer.key_text(),
+                     ") is not of an algorithm and size that issuers may have; ask for a "
+                     "certificate of another issuer"));
+  }
+  if (X509_verify(subject.x509(), X509_get0_pubkey(issuer.x509())) != 1) {
+    return absl::InvalidArgumentError(
+        "its key did not make the signature of the certificate before it; give the certificate of "
+        "the issuer itself");
+  }
+  return issuer;
+}
+
+absl::StatusOr<Chain> ParseChain(const CertificateEntry& entry, const Certificate& certificate) {
+  Chain chain;
+  for (size_t i = 0; i < entry.chain.size(); ++i) {
+    const std::string which = absl::StrCat("issuer ", i + 1);
+    const base::Bytes& der = entry.chain[i].der;
+    const bool repeated = der == entry.der ||
+                          std::any_of(chain.begin(), chain.end(),
+                                      [&](const Certificate& other) { return other.der() == der; });
+    if (repeated) {
+      return Malformed("chain-format", absl::StrCat(which, " is there already; give it once"));
+    }
+    absl::StatusOr<Certificate> issuer =
+        ParseIssuerOf(chain.empty() ? certificate : chain.back(), der);
+    if (!issuer.ok()) {
+      return Malformed("chain-format",
+                       absl::StrCat(which, ": ", std::string(issuer.status().message())));
+    }
+    chain.push_back(*std::move(issuer));
+  }
+  return chain;
+}
+
 // OpenSSL's S/MIME purposes know keyEncipherment but not keyAgreement, and would refuse every
 // X25519 certificate. The leaf's usages are checked above; the purpose is for its issuers.
 int IgnorePurposeOfLeaf(int ok, X509_STORE_CTX* context) {
@@ -227,47 +273,74 @@ const char* AdviceFor(int error) {
   }
 }
 
-// Which certificate of the chain that OpenSSL built is at fault; it may have taken another way than
+// Which certificate of the path that OpenSSL built is at fault; it may have taken another way than
 // the issuers that were given.
-std::string Describe(const X509* culprit, const ParsedEntry& parsed) {
+std::string Describe(const X509* culprit, const Certificate& certificate, const Chain& chain) {
   if (culprit == nullptr) return "the whole chain";
   const auto is_culprit = [&](const Certificate& other) {
     return X509_cmp(other.x509(), culprit) == 0;
   };
-  if (is_culprit(parsed.certificate)) {
-    return absl::StrCat("the certificate, issued by ", Shorten(parsed.certificate.issuer()));
+  if (is_culprit(certificate)) {
+    return absl::StrCat("the certificate, issued by ", Shorten(certificate.issuer()));
   }
-  const auto issuer = std::find_if(parsed.chain.begin(), parsed.chain.end(), is_culprit);
-  if (issuer == parsed.chain.end()) return "the trust anchor";
-  return absl::StrCat("issuer ", issuer - parsed.chain.begin() + 1, ", ",
-                      Shorten(issuer->subject()));
+  const auto issuer = std::find_if(chain.begin(), chain.end(), is_culprit);
+  if (issuer == chain.end()) return "the trust anchor";
+  return absl::StrCat("issuer ", issuer - chain.begin() + 1, ", ", Shorten(issuer->subject()));
 }
 
-absl::Status CheckChain(const ParsedEntry& parsed, const TrustAnchors& anchors, uint64_t now_ms) {
+// What was verified must be what is published: the certificates of `path` after the first are
+// `chain`, and a trust anchor that may have been left out.
+absl::Status CheckPathIsChain(std::span<X509* const> path, const Chain& chain) {
+  const size_t issuers = path.size() - 1;
+  bool same = issuers == chain.size() || issuers == chain.size() + 1;
+  for (size_t i = 0; same && i < chain.size(); ++i) {
+    same = X509_cmp(path[i + 1], chain[i].x509()) == 0;
+  }
+  if (same) return absl::OkStatus();
+  return Refused("chain",
+                 "the issuers that were given are not those that lead to a trust anchor; give the "
+                 "intermediate certificates of one path, and no others");
+}
+
+absl::Status CheckChain(const Certificate& certificate, const Chain& chain,
+                        const TrustAnchors& anchors, uint64_t now_ms) {
   if (anchors.store() == nullptr) {
     return Refused("chain", "no trusted certification authority is configured for this log");
   }
   const BorrowingX509StackPtr untrusted(sk_X509_new_null());
   const X509StoreCtxPtr context(X509_STORE_CTX_new());
   KT_CHECK(untrusted != nullptr && context != nullptr);
-  for (const Certificate& issuer : parsed.chain) {
+  for (const Certificate& issuer : chain) {
     KT_CHECK(sk_X509_push(untrusted.get(), issuer.x509()) > 0);
   }
-  KT_CHECK(X509_STORE_CTX_init(context.get(), anchors.store(), parsed.certificate.x509(),
+  KT_CHECK(X509_STORE_CTX_init(context.get(), anchors.store(), certificate.x509(),
                                untrusted.get()) == 1);
   KT_CHECK(X509_STORE_CTX_set_purpose(context.get(), X509_PURPOSE_SMIME_SIGN) == 1);
   X509_VERIFY_PARAM* const param = X509_STORE_CTX_get0_param(context.get());
   X509_VERIFY_PARAM_set_time(param, static_cast<time_t>(now_ms / 1000));
   X509_VERIFY_PARAM_set_depth(param, static_cast<int>(kMaxChainCertificates));
   X509_VERIFY_PARAM_set_auth_level(param, kAuthLevel);
+  // Else a shorter way than the given one, past a cross-certificate, would be taken.
+  KT_CHECK(X509_VERIFY_PARAM_clear_flags(param, X509_V_FLAG_TRUSTED_FIRST) == 1);
   X509_STORE_CTX_set_verify_cb(context.get(), &IgnorePurposeOfLeaf);
-  if (X509_verify_cert(context.get()) == 1) return absl::OkStatus();
-
-  const int error = X509_STORE_CTX_get_error(context.get());
-  return Refused(
-      "chain", absl::StrCat(X509_verify_cert_error_string(error), " (",
-                            Describe(X509_STORE_CTX_get_current_cert(context.get()), parsed), "); ",
-                            AdviceFor(error)));
+  if (X509_verify_cert(context.get()) != 1) {
+    const int error = X509_STORE_CTX_get_error(context.get());
+    return Refused("chain", absl::StrCat(X509_verify_cert_error_string(error), " (",
+                                         Describe(X509_STORE_CTX_get_current_cert(context.get()),
+                                                  certificate, chain),
+                                         "); ", AdviceFor(error)));
+  }
+  std::vector<X509*> path;
+  const STACK_OF(X509)* const verified = X509_STORE_CTX_get0_chain(context.get());
+  for (int i = 0; i < sk_X509_num(verified); ++i) path.push_back(sk_X509_value(verified, i));
+  KT_RETURN_IF_ERROR(CheckPathIsChain(path, chain));
+  const absl::Status constraints =
+      CheckMailboxConstraints(certificate.x509(), std::span(path).subspan(1));
+  if (!constraints.ok()) {
+    return Refused("chain", absl::StrCat(std::string(constraints.message()),
+                                         "; ask for a certificate of another issuer"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -296,9 +369,10 @@ absl::Status CheckAdmission(const CertificateEntry& entry, const Address& addres
                             const AdmissionPolicy& policy, uint64_t now_ms) {
   const ErrorQueueGuard guard;
   KT_RETURN_IF_ERROR(CheckSize(entry, policy));
-  KT_ASSIGN_OR_RETURN(const ParsedEntry parsed, ParseEntry(entry));
+  const absl::StatusOr<Certificate> parsed = Certificate::Parse(entry.der);
+  if (!parsed.ok()) return base::Annotate(parsed.status(), "certificate");
+  const Certificate& certificate = *parsed;
   KT_RETURN_IF_ERROR(CheckCapabilities(entry.smime_capabilities));
-  const Certificate& certificate = parsed.certificate;
   KT_RETURN_IF_ERROR(CheckAddress(certificate, address));
   KT_RETURN_IF_ERROR(CheckAuthority(certificate));
   KT_RETURN_IF_ERROR(CheckExtendedKeyUsage(certificate));
@@ -306,8 +380,10 @@ absl::Status CheckAdmission(const CertificateEntry& entry, const Address& addres
   KT_RETURN_IF_ERROR(CheckKeyUsage(certificate));
   KT_RETURN_IF_ERROR(CheckSignatureAlgorithm(certificate));
   KT_RETURN_IF_ERROR(CheckValidity(certificate, now_ms));
+  // Only a certificate that may be published is worth the work on its issuers.
+  KT_ASSIGN_OR_RETURN(const Chain chain, ParseChain(entry, certificate));
   if (policy.require_chain) {
-    KT_RETURN_IF_ERROR(CheckChain(parsed, policy.trust_anchors, now_ms));
+    KT_RETURN_IF_ERROR(CheckChain(certificate, chain, policy.trust_anchors, now_ms));
   }
   return absl::OkStatus();
 }

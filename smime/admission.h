@@ -59,7 +59,6 @@ struct AdmissionPolicy {
 // kFailedPrecondition for what the policy forbids. The checks, in this order:
 //   size                 within max_certificate_size and kMaxChainCertificates
 //   certificate          is a DER certificate                               (kInvalidArgument)
-//   chain-format         issuers are DER certificates, nearest first        (kInvalidArgument)
 //   smime-capabilities   empty, or DER SMIMECapabilities                    (kInvalidArgument)
 //   address              stands in subjectAltName, compared by normal form
 //   authority            is not a certification authority and has no keyCertSign or cRLSign
@@ -68,7 +67,11 @@ struct AdmissionPolicy {
 //   key-usage            allows the key to sign or to be encrypted to (RFC 8550 §4.4.2)
 //   signature-algorithm  at least 112 bits of security: not MD5, not SHA-1
 //   validity             not_before_ms <= now_ms < not_after_ms
-//   chain                leads to a trust anchor, all of it valid for S/MIME at now_ms
+//   chain-format         issuers are DER certificates, nearest first, each of which signed the one
+//                        before it, with RSA keys of at most 8192 bits      (kInvalidArgument)
+//   chain                leads to a trust anchor, all of it valid for S/MIME at now_ms, through
+//                        exactly the issuers given (the anchor may be left out), and within their
+//                        name constraints
 // Revocation is not checked: that needs the network.
 absl::Status CheckAdmission(const CertificateEntry& entry, const Address& address,
                             const AdmissionPolicy& policy, uint64_t now_ms);

@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "smime/openssl_ptr.h"
+#include "smime/subject_alt_name.h"
 
 namespace kt::smime {
 namespace {
@@ -65,60 +66,13 @@ absl::StatusOr<int64_t> TimeMs(const ASN1_TIME* time) {
 
 // --- extensions --------------------------------------------------------------------------
 
-// The decoded extension, or null if the certificate does not have it. kInvalidArgument if it is
-// malformed or there twice.
-template <typename Pointer>
-absl::StatusOr<Pointer> Extension(const X509* x509, int nid) {
-  int critical = 0;
-  Pointer value(
-      static_cast<typename Pointer::pointer>(X509_get_ext_d2i(x509, nid, &critical, nullptr)));
-  if (value == nullptr && critical != -1) {
-    return Invalid(absl::StrCat("the extension ", OBJ_nid2sn(nid), " is malformed or repeated"));
-  }
-  return value;
-}
-
-std::string AsnText(const ASN1_STRING* string) {
-  return std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(string)),
-                     static_cast<size_t>(ASN1_STRING_length(string)));
-}
-
-bool IsAscii(const std::string& text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
-
-// The text of an rfc822Name or a SmtpUTF8Mailbox, if `name` is one in its proper alphabet.
-std::optional<std::string> MailboxText(const GENERAL_NAME* name) {
-  if (name->type == GEN_EMAIL) {
-    std::string text = AsnText(name->d.rfc822Name);
-    if (!IsAscii(text)) return std::nullopt;
-    return text;
-  }
-  if (name->type == GEN_OTHERNAME) {
-    const OTHERNAME* other = name->d.otherName;
-    if (OBJ_obj2nid(other->type_id) != NID_id_on_SmtpUTF8Mailbox) return std::nullopt;
-    if (other->value == nullptr || other->value->type != V_ASN1_UTF8STRING) return std::nullopt;
-    std::string text = AsnText(other->value->value.utf8string);
-    // With an ASCII local part it would slip past name constraints of older issuers.
-    if (IsAscii(text.substr(0, text.rfind('@')))) return std::nullopt;
-    return text;
-  }
-  return std::nullopt;
-}
-
 absl::StatusOr<std::vector<Address>> Addresses(const X509* x509) {
-  KT_ASSIGN_OR_RETURN(const GeneralNamesPtr names,
-                      Extension<GeneralNamesPtr>(x509, NID_subject_alt_name));
+  KT_ASSIGN_OR_RETURN(std::vector<MailboxName> names, MailboxNames(x509));
   std::vector<Address> addresses;
   std::set<std::string> seen;
-  for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names.get()); ++i) {
-    const std::optional<std::string> text = MailboxText(sk_GENERAL_NAME_value(names.get(), i));
-    if (!text.has_value()) continue;
-    absl::StatusOr<Address> address = ParseAddress(*text);
-    // RFC 9598 §5: a certificate's local part is compared as it stands, without normalisation.
-    if (!address.ok() || !text->starts_with(address->local + "@")) continue;
-    if (seen.insert(address->text()).second) addresses.push_back(*std::move(address));
+  for (MailboxName& name : names) {
+    if (!name.address.has_value()) continue;
+    if (seen.insert(name.address->text()).second) addresses.push_back(*std::move(name.address));
   }
   return addresses;
 }
@@ -246,6 +200,9 @@ absl::StatusOr<X509Ptr> ParseDer(base::ByteView der) {
       std::memcmp(again, der.data(), der.size()) != 0) {
     return Invalid("the certificate is not in distinguished encoding (DER)");
   }
+  if (X509_get_ext_count(x509.get()) > static_cast<int>(kMaxExtensions)) {
+    return Invalid(absl::StrCat("the certificate has more than ", kMaxExtensions, " extensions"));
+  }
   // Decodes and caches the extensions that OpenSSL knows.
   if ((X509_get_extension_flags(x509.get()) & EXFLAG_INVALID) != 0) {
     return Invalid("an extension of the certificate is malformed or repeated");
@@ -256,6 +213,14 @@ absl::StatusOr<X509Ptr> ParseDer(base::ByteView der) {
 }  // namespace
 
 absl::StatusOr<Certificate> Certificate::Parse(base::ByteView der) {
+  return Parse(der, /*is_issuer=*/false);
+}
+
+absl::StatusOr<Certificate> Certificate::ParseIssuer(base::ByteView der) {
+  return Parse(der, /*is_issuer=*/true);
+}
+
+absl::StatusOr<Certificate> Certificate::Parse(base::ByteView der, bool is_issuer) {
   const ErrorQueueGuard guard;
   KT_ASSIGN_OR_RETURN(X509Ptr parsed, ParseDer(der));
   X509* const x509 = parsed.get();
@@ -268,7 +233,11 @@ absl::StatusOr<Certificate> Certificate::Parse(base::ByteView der) {
   KT_ASSIGN_OR_RETURN(data->serial_hex, SerialHex(x509));
   KT_ASSIGN_OR_RETURN(data->not_before_ms, TimeMs(X509_get0_notBefore(x509)));
   KT_ASSIGN_OR_RETURN(data->not_after_ms, TimeMs(X509_get0_notAfter(x509)));
-  KT_ASSIGN_OR_RETURN(data->addresses, Addresses(x509));
+  if (is_issuer) {
+    KT_RETURN_IF_ERROR(CheckSubjectAltNameCount(x509));
+  } else {
+    KT_ASSIGN_OR_RETURN(data->addresses, Addresses(x509));
+  }
   KT_ASSIGN_OR_RETURN(data->extended_key_usage, ExtendedKeyUsage(x509));
   data->key_usage = KeyUsageBits(x509);
   // X509_check_ca forgives CA:TRUE if keyUsage lacks keyCertSign.

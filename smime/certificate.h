@@ -21,6 +21,8 @@ struct x509_st;  // OpenSSL's X509
 namespace kt::smime {
 
 inline constexpr size_t kMaxCertificateSize = 65535;  // bytes of DER
+inline constexpr size_t kMaxExtensions = 32;
+inline constexpr size_t kMaxSubjectAltNames = 64;  // of any kind, in one certificate
 inline constexpr size_t kMaxPemSize = 4u << 20;
 inline constexpr size_t kMaxPemCertificates = 512;
 
@@ -54,9 +56,14 @@ enum KeyUsage : uint32_t {
 class Certificate {
  public:
   // kInvalidArgument unless `der` is exactly one certificate of at most kMaxCertificateSize bytes
-  // whose standard extensions are well formed. Nothing is said about trust, time or strength: that
-  // is CheckAdmission's.
+  // with at most kMaxExtensions extensions, of which the standard ones are well formed, and at most
+  // kMaxSubjectAltNames names. Nothing is said about trust, time or strength: that is
+  // CheckAdmission's.
   static absl::StatusOr<Certificate> Parse(base::ByteView der);
+
+  // The same for a certificate in a chain: addresses() stays empty, since working them out costs
+  // more than all the rest, and nobody asks.
+  static absl::StatusOr<Certificate> ParseIssuer(base::ByteView der);
 
   const base::Bytes& der() const { return data_->der; }
   // One CERTIFICATE block with a final newline.
@@ -74,8 +81,9 @@ class Certificate {
   int64_t not_after_ms() const { return data_->not_after_ms; }
 
   // The addresses in subjectAltName, without duplicates, in the order of the certificate:
-  // rfc822Name, and SmtpUTF8Mailbox (RFC 9598) if its local part is not ASCII, for which RFC 9598
-  // §3 reserves it. Names that are no address are left out; so is the subject's emailAddress.
+  // rfc822Names, and those SmtpUTF8Mailboxes (RFC 9598) that have a local part beyond ASCII, for
+  // which RFC 9598 §3 reserves them, and are in normal form already. Names that are no address are
+  // left out; so is the subject's emailAddress.
   const std::vector<Address>& addresses() const { return data_->addresses; }
 
   KeyAlgorithm key_algorithm() const { return data_->key_algorithm; }
@@ -123,6 +131,7 @@ class Certificate {
     std::optional<std::vector<std::string>> extended_key_usage;
     bool is_ca = false;
   };
+  static absl::StatusOr<Certificate> Parse(base::ByteView der, bool is_issuer);
   explicit Certificate(std::shared_ptr<const Data> data) : data_(std::move(data)) {}
   bool EkuAllowsEmail() const;
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/smime/test_certificates.h"
@@ -189,10 +190,9 @@ TEST(CertificateAddresses, AreThoseOfSubjectAltName) {
                  std::string("evil@example.com\0.test", 22),
                  "m\xC3\xBCller@example.com"};
   spec.utf8_mailboxes = {"\xE5\xAD\xA6\xE7\x94\x9F@example.com",
-                         "m\xC3\xBCller@m\xC3\xBCnchen.example",  // U-label: RFC 8398
-                         "m\xC3\xBCller@xn--mnchen-3ya.example",  // A-label: RFC 9598
-                         "ascii@example.com",                     // belongs into an rfc822Name
-                         "mu\xCC\x88ller@example.com"};           // not in NFC
+                         "m\xC3\xBCller@xn--mnchen-3ya.example",
+                         "ascii@example.com",            // belongs into an rfc822Name
+                         "mu\xCC\x88ller@example.com"};  // not in NFC
   EXPECT_THAT(
       AddressTexts(Make(spec)),
       ElementsAre("Alice@example.com", "bob@xn--mnchen-3ya.example",
@@ -200,6 +200,73 @@ TEST(CertificateAddresses, AreThoseOfSubjectAltName) {
   spec.emails.clear();
   spec.utf8_mailboxes.clear();
   EXPECT_THAT(AddressTexts(Make(spec)), IsEmpty());
+}
+
+// RFC 9598 §3. What our parser would have to map first, name constraints were not compared with.
+TEST(CertificateAddresses, TakeSmtpUtf8MailboxesInNormalFormOnly) {
+  const std::pair<const char*, bool> kCases[] = {
+      {"m\xC3\xBCller@example.com", true},
+      {"m\xC3\xBCller@xn--mnchen-3ya.example", true},
+      {"\"m\xC3\xBC ller\"@example.com", true},
+      {"m\xC3\xBCller@m\xC3\xBCnchen.example", false},  // U-label: RFC 8398
+      {"m\xC3\xBCller@EXAMPLE.com", false},             // upper case
+      {"m\xC3\xBCller@XN--MNCHEN-3YA.example", false},  // upper case
+      {"m\xC3\xBCller@\xEF\xBD\x85xample.com", false},  // U+FF45, mapped to e
+      {"m\xC3\xBCller@example\xE3\x80\x82"
+       "com",
+       false},  // U+3002, mapped to a dot
+      {"m\xC3\xBCller@ex\xC2\xAD"
+       "ample.com",
+       false},                                        // U+00AD, mapped to nothing
+      {"m\xC3\xBCller@xn--99999999.example", false},  // no A-label
+      {"mu\xCC\x88ller@example.com", false},          // not in NFC
+      {"\"m\xC3\xBCller\"@example.com", false},       // quotes without need
+      {"m\xC3\xBCller", false},
+      {"muller@example.com", false}};
+  for (const auto& [mailbox, counts] : kCases) {
+    SCOPED_TRACE(mailbox);
+    Spec spec;
+    spec.emails.clear();
+    spec.utf8_mailboxes = {mailbox};
+    if (counts) {
+      EXPECT_THAT(AddressTexts(Make(spec)), ElementsAre(mailbox));
+    } else {
+      EXPECT_THAT(AddressTexts(Make(spec)), IsEmpty());
+    }
+  }
+}
+
+TEST(CertificateAddresses, AreNotWorkedOutForIssuers) {
+  const base::Bytes der = Root().Issue(Spec());
+  ASSERT_OK_AND_ASSIGN(const Certificate issuer, Certificate::ParseIssuer(der));
+  EXPECT_THAT(issuer.addresses(), IsEmpty());
+  EXPECT_EQ(issuer.der(), der);
+  EXPECT_EQ(issuer.key_algorithm(), KeyAlgorithm::kP256);
+}
+
+TEST(CertificateParse, BoundsSubjectAltNames) {
+  Spec spec;
+  spec.emails.assign(kMaxSubjectAltNames - 1, "alice@example.com");
+  spec.utf8_mailboxes = {"m\xC3\xBCller@example.com"};
+  EXPECT_THAT(Certificate::Parse(Root().Issue(spec)), IsOk());
+  EXPECT_THAT(Certificate::ParseIssuer(Root().Issue(spec)), IsOk());
+  spec.emails.emplace_back("no address");  // what is no address counts too
+  EXPECT_THAT(Certificate::Parse(Root().Issue(spec)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("more than 64 names")));
+  EXPECT_THAT(Certificate::ParseIssuer(Root().Issue(spec)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("more than 64 names")));
+}
+
+TEST(CertificateParse, BoundsExtensions) {
+  Spec spec;
+  constexpr size_t kOthers = 4;  // those of Spec
+  for (size_t i = 0; i + kOthers < kMaxExtensions; ++i) {
+    spec.raw_extensions.push_back({"1.2.3." + std::to_string(i), false, {0x05, 0x00}});
+  }
+  EXPECT_THAT(Certificate::Parse(Root().Issue(spec)), IsOk());
+  spec.raw_extensions.push_back({"1.2.4", false, {0x05, 0x00}});
+  EXPECT_THAT(Certificate::Parse(Root().Issue(spec)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("more than 32 extensions")));
 }
 
 TEST(CertificateParse, ReadsDatesOutsideTheUsualRange) {

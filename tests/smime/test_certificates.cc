@@ -110,10 +110,25 @@ EVP_PKEY* Generate(const std::string& kind) {
     return EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA",
                              static_cast<size_t>(std::stoul(kind.substr(4))));
   }
-  if (kind.starts_with("P-") || kind.starts_with("secp")) {
+  if (kind.starts_with("P-") || kind.starts_with("secp") || kind.starts_with("brainpool")) {
     return EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", kind.c_str());
   }
   return EVP_PKEY_Q_keygen(nullptr, nullptr, kind.c_str());
+}
+
+Key RsaKeyFrom(const BIGNUM* n, const BIGNUM* e) {
+  OSSL_PARAM_BLD* builder = OSSL_PARAM_BLD_new();
+  OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n);
+  OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e);
+  OSSL_PARAM* params = OSSL_PARAM_BLD_to_param(builder);
+  EVP_PKEY_CTX* context = EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr);
+  EVP_PKEY* key = nullptr;
+  KT_CHECK(EVP_PKEY_fromdata_init(context) == 1);
+  KT_CHECK(EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) == 1);
+  EVP_PKEY_CTX_free(context);
+  OSSL_PARAM_free(params);
+  OSSL_PARAM_BLD_free(builder);
+  return Key(key, &EVP_PKEY_free);
 }
 
 }  // namespace
@@ -129,19 +144,20 @@ Key TestKey(const std::string& kind, const std::string& owner) {
 Key KeyWithExponentOne() {
   BIGNUM* n = nullptr;
   KT_CHECK(EVP_PKEY_get_bn_param(TestKey("RSA-2048").get(), OSSL_PKEY_PARAM_RSA_N, &n) == 1);
-  OSSL_PARAM_BLD* builder = OSSL_PARAM_BLD_new();
-  OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n);
-  OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, BN_value_one());
-  OSSL_PARAM* params = OSSL_PARAM_BLD_to_param(builder);
-  EVP_PKEY_CTX* context = EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr);
-  EVP_PKEY* key = nullptr;
-  KT_CHECK(EVP_PKEY_fromdata_init(context) == 1);
-  KT_CHECK(EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) == 1);
-  EVP_PKEY_CTX_free(context);
-  OSSL_PARAM_free(params);
-  OSSL_PARAM_BLD_free(builder);
+  Key key = RsaKeyFrom(n, BN_value_one());
   BN_free(n);
-  return Key(key, &EVP_PKEY_free);
+  return key;
+}
+
+Key RsaPublicKey(int modulus_bits, int exponent_bits) {
+  BIGNUM* n = BN_new();
+  BIGNUM* e = BN_new();
+  KT_CHECK(BN_rand(n, modulus_bits, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD) == 1);
+  KT_CHECK(BN_rand(e, exponent_bits, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD) == 1);
+  Key key = RsaKeyFrom(n, e);
+  BN_free(n);
+  BN_free(e);
+  return key;
 }
 
 Key KeyWithExplicitCurve() {

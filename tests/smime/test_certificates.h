@@ -29,6 +29,9 @@ Key TestKey(const std::string& kind, const std::string& owner = "");
 // An RSA public key of 2048 bits whose exponent is 1.
 Key KeyWithExponentOne();
 
+// An RSA public key, without its private key, of that many bits in modulus and exponent.
+Key RsaPublicKey(int modulus_bits, int exponent_bits);
+
 // A key on P-256 that spells out the curve instead of naming it.
 Key KeyWithExplicitCurve();
 
