@@ -49,6 +49,11 @@ std::vector<LogPosition> PathFromRoot(LogPosition x, TreeSize size) {
   return path;
 }
 
+bool IsInLeftSubtree(LogPosition entry, LogPosition x) {
+  // The left subtree spans the 2^level - 1 entries before.
+  return x < entry && entry - x < LogPosition{1} << Level(entry);
+}
+
 std::vector<LogPosition> Frontier(TreeSize size) {
   std::vector<LogPosition> frontier = {RootEntry(size)};
   while (const auto right = RightChild(frontier.back(), size)) frontier.push_back(*right);

@@ -22,6 +22,10 @@ std::optional<base::LogPosition> RightChild(base::LogPosition x, base::TreeSize 
 // The entries from the root down to `x`, `x` excluded. `x` is less than `size`. At most 64.
 std::vector<base::LogPosition> PathFromRoot(base::LogPosition x, base::TreeSize size);
 
+// Whether `x` lies in the left subtree of `entry`, in every log that has both: relations of entries
+// never change as a log grows. `entry` is less than 2^63.
+bool IsInLeftSubtree(base::LogPosition entry, base::LogPosition x);
+
 // The root, its right child, that one's right child and so on; ends with size - 1. `size` is at
 // least 1; at most 64 entries.
 std::vector<base::LogPosition> Frontier(base::TreeSize size);

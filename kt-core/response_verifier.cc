@@ -22,6 +22,17 @@ absl::StatusOr<SearchOutcome> RefuseNegativeResult(absl::StatusOr<SearchOutcome>
   return outcome;
 }
 
+// A search may end before it has looked up all that monitoring then looks up.
+absl::Status CheckMonitorable(std::span<const RetainedVersion> ladder, Version target) {
+  for (const RetainedVersion& version : ladder) {
+    if (version.version <= target && !version.commitment.has_value()) {
+      return base::VerificationFailed(
+          "commitment", absl::StrCat("the commitment of version ", version.version, " is missing"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 ResponseVerifier::ResponseVerifier(std::unique_ptr<VerificationContext> context)
@@ -47,6 +58,7 @@ absl::StatusOr<VerifiedSearch> ResponseVerifier::VerifySearch(const SearchReques
                                          response.opening, response.value, response.binary_ladder));
   KT_ASSIGN_OR_RETURN(const TreeSize size, PresentedTreeSize(response.full_tree_head, previous));
 
+  std::vector<RetainedVersion> ladder = ToRetainedVersions(versions);
   ProofVerifier proof(response.search, size, previous, std::move(versions));
   KT_RETURN_IF_ERROR(UpdateView(proof, request.last));
   KT_ASSIGN_OR_RETURN(const SearchOutcome outcome,
@@ -61,6 +73,8 @@ absl::StatusOr<VerifiedSearch> ResponseVerifier::VerifySearch(const SearchReques
   result.terminal = outcome.terminal;
   result.monitoring_required =
       config().mode == DeploymentMode::kContactMonitoring && outcome.right_of_distinguished;
+  if (result.monitoring_required) KT_RETURN_IF_ERROR(CheckMonitorable(ladder, target));
+  result.ladder = std::move(ladder);
   return result;
 }
 
