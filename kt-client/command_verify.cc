@@ -2,8 +2,10 @@
 //
 // kt-client verify: checks a saved response without any network.
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -12,6 +14,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "kt-client/commands.h"
+#include "kt-client/log_user.h"
 #include "kt-client/output.h"
 #include "kt-client/state_store.h"
 #include "kt-core/operations.h"
@@ -24,6 +27,7 @@ constexpr size_t kMaxInputBytes = 64 << 20;
 constexpr int kLockTimeoutMs = 10'000;
 
 struct VerifyOptions {
+  std::string operation = "search";
   std::string config;
   std::string request;
   std::string response;
@@ -33,13 +37,8 @@ struct VerifyOptions {
   bool json = false;
 };
 
-struct Verified {
-  core::SearchRequest request;
-  base::Version version = 0;
-  std::optional<base::Bytes> value;  // nullopt for an absence
-  bool monitoring_required = false;
-  core::UserState state;
-};
+// What is printed: fields in order.
+using Report = nlohmann::ordered_json;
 
 template <typename T>
 absl::StatusOr<T> ReadStructure(const std::string& path, const char* name) {
@@ -49,74 +48,119 @@ absl::StatusOr<T> ReadStructure(const std::string& path, const char* name) {
   return base::Annotate(value.status(), absl::StrCat(path, " is not a ", name));
 }
 
-absl::StatusOr<Verified> VerifyWith(const core::ResponseVerifier& verifier,
-                                    const VerifyOptions& options, const core::UserState* previous) {
-  Verified verified;
-  KT_ASSIGN_OR_RETURN(verified.request,
+// A saved response and the clock that it is checked by.
+struct Saved {
+  base::Bytes response;
+  uint64_t now_ms;
+};
+
+absl::StatusOr<Report> VerifySearch(const VerifyOptions& options, const Saved& saved,
+                                    LogUser* user) {
+  KT_ASSIGN_OR_RETURN(const auto request,
                       ReadStructure<core::SearchRequest>(options.request, "SearchRequest"));
-  KT_ASSIGN_OR_RETURN(const base::Bytes response, base::ReadFile(options.response, kMaxInputBytes));
-  const uint64_t now_ms = options.at_ms.value_or(base::SystemClock().NowMs());
-  if (options.absence) {
-    KT_ASSIGN_OR_RETURN(core::VerifiedAbsence result,
-                        verifier.VerifyAbsence(verified.request, response, previous, now_ms));
-    verified.version = result.version;
-    verified.state = std::move(result.state);
-    return verified;
+  absl::StatusOr<SearchResult> result = options.absence
+                                            ? user->Absence(request, saved.response, saved.now_ms)
+                                            : user->Search(request, saved.response, saved.now_ms);
+  KT_RETURN_IF_ERROR(result.status());
+  Report report = {{"operation", options.absence ? "absence" : "search"},
+                   {"label", base::ToText(request.label)},
+                   {"version", result->version}};
+  if (result->found) {
+    report["value"] = base::ToBase64(result->value);
+    report["monitoring_required"] = result->monitoring_required;
   }
-  KT_ASSIGN_OR_RETURN(core::VerifiedSearch result,
-                      verifier.VerifySearch(verified.request, response, previous, now_ms));
-  verified.version = result.version;
-  verified.value = std::move(result.value);
-  verified.monitoring_required = result.monitoring_required;
-  verified.state = std::move(result.state);
-  return verified;
+  return report;
 }
 
-absl::StatusOr<Verified> Verify(const VerifyOptions& options) {
+Report ToReport(const core::MonitoringMap& map) {
+  Report entries = Report::array();
+  for (const core::MonitorMapEntry& entry : map) {
+    entries.push_back({{"position", entry.position}, {"version", entry.version}});
+  }
+  return entries;
+}
+
+absl::StatusOr<Report> VerifyContactMonitor(const VerifyOptions& options, const Saved& saved,
+                                            LogUser* user) {
+  KT_ASSIGN_OR_RETURN(const auto request, ReadStructure<core::ContactMonitorRequest>(
+                                              options.request, "ContactMonitorRequest"));
+  KT_RETURN_IF_ERROR(user->ContactMonitor(request, saved.response, saved.now_ms));
+  const core::ContactState* const contact = user->record().FindWatched(request.label);
+  return Report{{"operation", "contact-monitor"},
+                {"label", base::ToText(request.label)},
+                {"entries", contact == nullptr ? Report::array() : ToReport(contact->map)}};
+}
+
+absl::StatusOr<Report> VerifyDistinguished(const VerifyOptions& options, const Saved& saved,
+                                           LogUser* user) {
+  KT_ASSIGN_OR_RETURN(const auto request, ReadStructure<core::DistinguishedRequest>(
+                                              options.request, "DistinguishedRequest"));
+  KT_ASSIGN_OR_RETURN(const auto found, user->Distinguished(request, saved.response, saved.now_ms));
+  Report heads = Report::array();
+  for (const core::DistinguishedEntry& entry : found) {
+    heads.push_back({{"position", entry.position},
+                     {"timestamp", entry.entry().timestamp},
+                     {"root", base::ToHex(entry.root().bytes)}});
+  }
+  return Report{{"operation", "distinguished"}, {"heads", std::move(heads)}};
+}
+
+using Operation = absl::StatusOr<Report> (*)(const VerifyOptions&, const Saved&, LogUser*);
+const std::map<std::string, Operation>& Operations() {
+  static const auto* const operations = new std::map<std::string, Operation>{
+      {"search", VerifySearch},
+      {"contact-monitor", VerifyContactMonitor},
+      {"distinguished", VerifyDistinguished},
+  };
+  return *operations;
+}
+
+absl::StatusOr<Report> VerifyWith(const VerifyOptions& options, LogUser* user) {
+  KT_ASSIGN_OR_RETURN(base::Bytes response, base::ReadFile(options.response, kMaxInputBytes));
+  const Saved saved{std::move(response), options.at_ms.value_or(base::SystemClock().NowMs())};
+  KT_ASSIGN_OR_RETURN(Report report, Operations().at(options.operation)(options, saved, user));
+  report["tree_size"] = user->record().state->tree_size();
+  return report;
+}
+
+absl::StatusOr<Report> Verify(const VerifyOptions& options) {
   KT_ASSIGN_OR_RETURN(const base::Bytes config_bytes,
                       base::ReadFile(options.config, kMaxInputBytes));
   absl::StatusOr<core::Configuration> config = core::DecodeConfiguration(config_bytes);
   if (!config.ok()) return base::Annotate(config.status(), options.config);
   const base::Hash fingerprint = core::ConfigurationFingerprint(*config);
   KT_ASSIGN_OR_RETURN(const auto verifier, core::ResponseVerifier::Create(*config));
-  if (options.state.empty()) return VerifyWith(*verifier, options, nullptr);
-
+  LogRecord record;
+  record.config = *std::move(config);
+  if (options.state.empty()) {
+    LogUser user(*verifier, std::move(record));
+    return VerifyWith(options, &user);
+  }
   KT_ASSIGN_OR_RETURN(const StateStore store, StateStore::Open(options.state));
   KT_ASSIGN_OR_RETURN(StateStore::Session session, store.Lock(fingerprint, kLockTimeoutMs));
-  const std::optional<LogRecord>& record = session.record();
-  const core::UserState* const previous =
-      record.has_value() && record->state.has_value() ? &*record->state : nullptr;
-  KT_ASSIGN_OR_RETURN(Verified verified, VerifyWith(*verifier, options, previous));
-  KT_RETURN_IF_ERROR(session.Save({LogRecord::kFormat, *std::move(config), verified.state}));
-  return verified;
+  LogUser user(*verifier, session.record().value_or(std::move(record)));
+  KT_ASSIGN_OR_RETURN(Report report, VerifyWith(options, &user));
+  KT_RETURN_IF_ERROR(session.Save(user.record()));
+  return report;
 }
 
-void Print(const VerifyOptions& options, const Verified& verified) {
-  const std::string label = base::ToText(verified.request.label);
-  if (options.json) {
-    nlohmann::ordered_json json = {{"operation", options.absence ? "absence" : "search"},
-                                   {"label", label},
-                                   {"version", verified.version}};
-    if (verified.value.has_value()) {
-      json["value"] = base::ToBase64(*verified.value);
-      json["monitoring_required"] = verified.monitoring_required;
-    }
-    json["tree_size"] = verified.state.tree_size();
-    PrintJson(json);
-    return;
-  }
+void Print(const VerifyOptions& options, const Report& report) {
+  if (options.json) return PrintJson(report);
   std::cout << "verified: ";
-  if (verified.value.has_value()) {
-    std::cout << "version " << verified.version << " with a value of " << verified.value->size()
-              << " bytes";
-  } else {
-    std::cout << "version " << verified.version << " does not exist";
+  if (report.contains("value")) {
+    std::cout << "version " << report["version"] << ", ";
+  } else if (report.contains("version")) {
+    std::cout << "version " << report["version"] << " does not exist, ";
+  } else if (report.contains("entries")) {
+    std::cout << report["entries"].size() << " log entries still to be monitored, ";
+  } else if (report.contains("heads")) {
+    std::cout << report["heads"].size() << " distinguished heads, ";
   }
-  std::cout << ", in a log of " << verified.state.tree_size() << " entries\n";
+  std::cout << "in a log of " << report["tree_size"] << " entries\n";
 }
 
 void Run(const VerifyOptions& options, int* exit_code) {
-  const absl::StatusOr<Verified> verified = Verify(options);
+  const absl::StatusOr<Report> verified = Verify(options);
   if (!verified.ok()) {
     *exit_code = ReportError(verified.status(), options.json);
     return;
@@ -130,11 +174,18 @@ void Run(const VerifyOptions& options, int* exit_code) {
 void AddVerifyCommand(CLI::App& app, int* exit_code) {
   const auto options = std::make_shared<VerifyOptions>();
   CLI::App* const command = app.add_subcommand(
-      "verify", "Check a saved search response offline; all files are TLS-encoded as in the draft");
+      "verify", "Check a saved response offline; all files are TLS-encoded as in the draft");
   command->footer(kExitCodesHelp);
+  std::set<std::string> names;
+  for (const auto& [name, operation] : Operations()) names.insert(name);
+  command->add_option("--operation", options->operation, "What was asked")
+      ->check(CLI::IsMember(names))
+      ->capture_default_str();
   command->add_option("--config", options->config, "Configuration of the log")->required();
-  command->add_option("--request", options->request, "SearchRequest")->required();
-  command->add_option("--response", options->response, "SearchResponse")->required();
+  command->add_option("--request", options->request, "The request, such as a SearchRequest")
+      ->required();
+  command->add_option("--response", options->response, "The response, such as a SearchResponse")
+      ->required();
   command->add_flag("--absence", options->absence,
                     "The response is an AbsenceResponse (docs/extensions.md)");
   command->add_option("--state", options->state,

@@ -158,18 +158,26 @@ absl::StatusOr<v1::PublishResponse> LogSession::Publish(const v1::PublishRequest
   return response;
 }
 
-absl::Status LogSession::Retain(const core::UserState& state) {
-  if (!record_.has_value() || record_->state != state) {
+LogUser LogSession::User() const {
+  if (record_.has_value()) return LogUser(*verifier_, *record_);
+  LogRecord record;
+  record.config = verifier_->config();
+  return LogUser(*verifier_, std::move(record));
+}
+
+absl::Status LogSession::Retain(const LogUser& user) {
+  if (user.record() != record_) {
     KT_ASSIGN_OR_RETURN(StateStore::Session locked,
                         store_.Lock(info_.configuration_fingerprint, timeout_ms_));
     if (locked.record() != record_) {
       record_ = locked.record();
       return absl::AbortedError("the state was changed by another process");
     }
-    KT_RETURN_IF_ERROR(locked.Save({LogRecord::kFormat, verifier_->config(), state}));
+    KT_RETURN_IF_ERROR(locked.Save(user.record()));
     record_ = locked.record();
   }
   KT_RETURN_IF_ERROR(store_.WritePin(domain_, info_.configuration_fingerprint, timeout_ms_));
+  const core::UserState& state = *user.record().state;
   info_.tree_size = state.tree_size();
   info_.head_timestamp_ms = state.frontier.back().timestamp;
   return absl::OkStatus();
@@ -187,36 +195,23 @@ absl::StatusOr<SearchResult> LogSession::Search(base::ByteView label,
 
 absl::StatusOr<SearchResult> LogSession::SearchOnce(base::ByteView label,
                                                     std::optional<base::Version> version) {
-  const core::UserState* const previous =
-      record_.has_value() && record_->state.has_value() ? &*record_->state : nullptr;
-  core::SearchRequest request;
-  request.label = base::ToBytes(label);
-  request.version = version;
-  if (previous != nullptr) request.last = previous->tree_size();
-
+  LogUser user = User();
+  const core::SearchRequest request = user.MakeSearch(label, version);
   KT_ASSIGN_OR_RETURN(const v1::SearchResponse response, Ask(request));
-  SearchResult result;
+  absl::StatusOr<SearchResult> result;
   switch (response.result_case()) {
-    case v1::SearchResponse::kFound: {
-      KT_ASSIGN_OR_RETURN(const core::VerifiedSearch verified,
-                          verifier_->VerifySearch(request, base::AsBytes(response.found()),
-                                                  previous, clock_.NowMs()));
-      result = {true, verified.version, verified.value, verified.monitoring_required};
-      KT_RETURN_IF_ERROR(Retain(verified.state));
-      return result;
-    }
-    case v1::SearchResponse::kAbsent: {
-      KT_ASSIGN_OR_RETURN(const core::VerifiedAbsence verified,
-                          verifier_->VerifyAbsence(request, base::AsBytes(response.absent()),
-                                                   previous, clock_.NowMs()));
-      result.version = verified.version;
-      KT_RETURN_IF_ERROR(Retain(verified.state));
-      return result;
-    }
-    case v1::SearchResponse::RESULT_NOT_SET:
+    case v1::SearchResponse::kFound:
+      result = user.Search(request, base::AsBytes(response.found()), clock_.NowMs());
       break;
+    case v1::SearchResponse::kAbsent:
+      result = user.Absence(request, base::AsBytes(response.absent()), clock_.NowMs());
+      break;
+    case v1::SearchResponse::RESULT_NOT_SET:
+      return base::VerificationFailed("malformed-response", "the response holds no result");
   }
-  return base::VerificationFailed("malformed-response", "the response holds no result");
+  KT_RETURN_IF_ERROR(result.status());
+  KT_RETURN_IF_ERROR(Retain(user));
+  return result;
 }
 
 absl::StatusOr<SearchHistory> LogSession::History(base::ByteView label, size_t limit) {

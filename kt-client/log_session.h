@@ -13,19 +13,12 @@
 #include "kt-client/channel.h"
 #include "kt-client/client.h"
 #include "kt-client/discovery.h"
+#include "kt-client/log_user.h"
 #include "kt-client/state_store.h"
 #include "kt-core/response_verifier.h"
 #include "proto/kt.grpc.pb.h"
 
 namespace kt::client {
-
-// A verified answer to a search.
-struct SearchResult {
-  bool found = false;
-  base::Version version = 0;
-  base::Bytes value;
-  bool monitoring_required = false;
-};
 
 // The newest versions of a label, newest first.
 struct SearchHistory {
@@ -75,7 +68,8 @@ class LogSession {
   absl::StatusOr<v1::SearchResponse> Ask(const core::SearchRequest& request);
   absl::StatusOr<SearchResult> SearchOnce(base::ByteView label,
                                           std::optional<base::Version> version);
-  absl::Status Retain(const core::UserState& state);
+  LogUser User() const;
+  absl::Status Retain(const LogUser& user);
 
   const StateStore& store_;
   const std::string domain_;

@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/check.h"
+#include "base/codec.h"
 #include "base/status.h"
 
 namespace kt::client {
@@ -17,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxStateBytes = 1 << 20;
+constexpr size_t kMaxStateBytes = 64 << 20;
 constexpr mode_t kStateMode = 0600;
 
 // The content of a pin file.
@@ -34,26 +35,6 @@ absl::Status Damaged(const std::string& path, const std::string& why) {
   return absl::DataLossError(absl::StrCat(
       path, " is damaged (", why,
       "); keep a copy, since it is evidence of what the log showed, and remove it to start anew"));
-}
-
-absl::StatusOr<LogRecord> DecodeRecord(base::ByteView bytes, const base::Hash& fingerprint,
-                                       const std::string& path) {
-  const auto corrupt = [&](const std::string& why) { return Damaged(path, why); };
-  absl::StatusOr<LogRecord> record = base::codec::Decode<LogRecord>(bytes);
-  if (!record.ok()) return corrupt(std::string(record.status().message()));
-  if (record->format != LogRecord::kFormat) return corrupt("unknown format");
-  if (const absl::Status status = core::ValidateConfiguration(record->config); !status.ok()) {
-    return corrupt(std::string(status.message()));
-  }
-  if (core::ConfigurationFingerprint(record->config) != fingerprint) {
-    return corrupt("it belongs to another log");
-  }
-  if (record->state.has_value()) {
-    if (const absl::Status status = core::ValidateUserState(*record->state); !status.ok()) {
-      return corrupt(std::string(status.message()));
-    }
-  }
-  return record;
 }
 
 // The lock that protects `path`: a file beside it, since the file itself is replaced.
@@ -131,8 +112,8 @@ absl::StatusOr<std::optional<LogRecord>> StateStore::Read(const base::Hash& fing
   const absl::StatusOr<base::Bytes> bytes = base::ReadFile(path, kMaxStateBytes);
   if (bytes.status().code() == absl::StatusCode::kNotFound) return std::nullopt;
   KT_RETURN_IF_ERROR(bytes.status());
-  absl::StatusOr<LogRecord> record = DecodeRecord(*bytes, fingerprint, path);
-  KT_RETURN_IF_ERROR(record.status());
+  absl::StatusOr<LogRecord> record = DecodeLogRecord(*bytes, fingerprint);
+  if (!record.ok()) return Damaged(path, std::string(record.status().message()));
   return std::make_optional<LogRecord>(*std::move(record));
 }
 

@@ -13,27 +13,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/bytes.h"
-#include "base/codec.h"
 #include "base/file.h"
 #include "base/types.h"
-#include "kt-core/configuration.h"
-#include "kt-core/user_state.h"
+#include "kt-client/log_record.h"
 
 namespace kt::client {
-
-// The content of a state file.
-struct LogRecord {
-  static constexpr uint16_t kFormat = 1;
-
-  uint16_t format = kFormat;
-  core::Configuration config;            // pinned at first use
-  std::optional<core::UserState> state;  // of the last verified head
-
-  bool operator==(const LogRecord&) const = default;
-  static constexpr auto Fields() {
-    return base::codec::List(&LogRecord::format, &LogRecord::config, &LogRecord::state);
-  }
-};
 
 // A state directory. Files are replaced atomically and written only by who holds their lock, which
 // nobody does while waiting for a server.

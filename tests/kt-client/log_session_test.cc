@@ -347,8 +347,34 @@ TEST_F(LogSessionTest, HistoryGoesDownToTheFirstVersionOrTheLimit) {
 TEST_F(LogSessionTest, HistoryWithAGapIsRefused) {
   service_.log().AddVersion("alice@a.example", 3, "three");
   service_.log().Append(clock_.NowMs());
+  {
+    // It is so new that it is monitored from now on, and then nothing below it may be denied.
+    ASSERT_OK_AND_ASSIGN(const auto session, Open());
+    EXPECT_THAT(session->History(base::AsBytes("alice@a.example"), 10),
+                FailsCheck("label-removed"));
+  }
+  for (int i = 0; i < 4; ++i) {
+    clock_.Advance(5'000);
+    service_.log().Append(clock_.NowMs());
+  }
+  auto store = StateStore::Open(directory_.File("other-state"));
+  ASSERT_THAT(store, IsOk());
+  store_.emplace(*std::move(store));
   ASSERT_OK_AND_ASSIGN(const auto session, Open());
   EXPECT_THAT(session->History(base::AsBytes("alice@a.example"), 10), FailsCheck("history-gap"));
+}
+
+TEST_F(LogSessionTest, LookupOfANewVersionLeavesAnObligation) {
+  clock_.Advance(100);
+  service_.log().Append(clock_.NowMs(), {{"alice@a.example", "two"}});
+  ASSERT_OK_AND_ASSIGN(const SearchResult result, Search("alice@a.example"));
+  EXPECT_TRUE(result.monitoring_required);
+  const base::Hash fingerprint = core::ConfigurationFingerprint(service_.log().config());
+  ASSERT_OK_AND_ASSIGN(const std::optional<LogRecord> record, store_->Read(fingerprint));
+  const core::ContactState* const contact = record->FindWatched(base::AsBytes("alice@a.example"));
+  ASSERT_NE(contact, nullptr);
+  ASSERT_EQ(contact->map.size(), 1u);
+  EXPECT_EQ(contact->map[0].version, 2u);
 }
 
 TEST_F(LogSessionTest, OnlyALogWithALifetimeMaySayThatAVersionHasExpired) {

@@ -32,7 +32,10 @@ class StateStoreTest : public ::testing::Test {
   }
 
   LogRecord Record(base::TreeSize size) const {
-    return {LogRecord::kFormat, log_.config(), log_.StateAt(size)};
+    LogRecord record;
+    record.config = log_.config();
+    record.state = log_.StateAt(size);
+    return record;
   }
   std::string StatePath() const {
     return directory_.File("state") + "/" + base::ToHex(fingerprint_.bytes) + ".state";

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-client/log_record.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status.h"
+
+namespace kt::client {
+namespace {
+
+template <typename T>
+const T* Find(const std::vector<T>& labels, base::ByteView label) {
+  const base::Bytes key = base::ToBytes(label);
+  const auto it = std::ranges::lower_bound(labels, key, {}, &T::label);
+  return it != labels.end() && it->label == key ? &*it : nullptr;
+}
+
+template <typename T>
+void Erase(std::vector<T>& labels, base::ByteView label) {
+  const base::Bytes key = base::ToBytes(label);
+  std::erase_if(labels, [&](const T& entry) { return entry.label == key; });
+}
+
+template <typename T>
+void Set(std::vector<T>& labels, T entry) {
+  const auto it = std::ranges::lower_bound(labels, entry.label, {}, &T::label);
+  if (it != labels.end() && it->label == entry.label) {
+    *it = std::move(entry);
+  } else {
+    labels.insert(it, std::move(entry));
+  }
+}
+
+template <typename T>
+absl::Status CheckAscending(const std::vector<T>& labels) {
+  const auto wrong = std::ranges::adjacent_find(
+      labels, [](const T& a, const T& b) { return !(a.label < b.label); });
+  if (wrong == labels.end()) return absl::OkStatus();
+  return absl::DataLossError("its labels are out of order");
+}
+
+absl::Status CheckRecord(const LogRecord& record, const base::Hash& fingerprint) {
+  if (record.format != LogRecord::kFormat) return absl::DataLossError("unknown format");
+  KT_RETURN_IF_ERROR(core::ValidateConfiguration(record.config));
+  if (core::ConfigurationFingerprint(record.config) != fingerprint) {
+    return absl::DataLossError("it belongs to another log");
+  }
+  if (record.state.has_value()) KT_RETURN_IF_ERROR(core::ValidateUserState(*record.state));
+  KT_RETURN_IF_ERROR(core::ValidateDistinguishedState(record.distinguished));
+  KT_RETURN_IF_ERROR(CheckAscending(record.watched));
+  KT_RETURN_IF_ERROR(CheckAscending(record.owned));
+  for (const WatchedLabel& watched : record.watched) {
+    KT_RETURN_IF_ERROR(core::ValidateContactState(watched.contact));
+  }
+  for (const OwnedLabel& owned : record.owned) {
+    KT_RETURN_IF_ERROR(core::ValidateOwnerState(owned.owner));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+const core::ContactState* LogRecord::FindWatched(base::ByteView label) const {
+  const WatchedLabel* const found = Find(watched, label);
+  return found == nullptr ? nullptr : &found->contact;
+}
+
+const core::OwnerState* LogRecord::FindOwned(base::ByteView label) const {
+  const OwnedLabel* const found = Find(owned, label);
+  return found == nullptr ? nullptr : &found->owner;
+}
+
+void LogRecord::SetWatched(base::ByteView label, core::ContactState contact) {
+  if (contact.done()) return Erase(watched, label);
+  Set(watched, WatchedLabel{base::ToBytes(label), std::move(contact)});
+}
+
+void LogRecord::SetOwned(base::ByteView label, core::OwnerState owner) {
+  Set(owned, OwnedLabel{base::ToBytes(label), std::move(owner)});
+}
+
+void LogRecord::EraseOwned(base::ByteView label) { Erase(owned, label); }
+
+absl::StatusOr<LogRecord> DecodeLogRecord(base::ByteView bytes, const base::Hash& fingerprint) {
+  absl::StatusOr<LogRecord> record = base::codec::Decode<LogRecord>(bytes);
+  absl::Status status = record.status();
+  if (status.ok()) status = CheckRecord(*record, fingerprint);
+  if (!status.ok()) return absl::DataLossError(std::string(status.message()));
+  return record;
+}
+
+}  // namespace kt::client

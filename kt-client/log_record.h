@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a client remembers of one log. The encoding is for storing it and no part of the draft.
+#ifndef KT_CLIENT_LOG_RECORD_H_
+#define KT_CLIENT_LOG_RECORD_H_
+
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/bytes.h"
+#include "base/codec.h"
+#include "base/types.h"
+#include "kt-core/configuration.h"
+#include "kt-core/distinguished.h"
+#include "kt-core/monitoring_state.h"
+#include "kt-core/user_state.h"
+
+namespace kt::client {
+
+// A label that was looked up, and whose newest versions must be monitored until a distinguished log
+// entry covers them ("Contact Algorithm").
+struct WatchedLabel {
+  base::Bytes label;
+  core::ContactState contact;
+
+  bool operator==(const WatchedLabel&) const = default;
+  static constexpr auto Fields() {
+    return base::codec::List(base::codec::Opaque<uint8_t>(&WatchedLabel::label),
+                             &WatchedLabel::contact);
+  }
+};
+
+// A label that this client owns ("Owner Algorithm").
+struct OwnedLabel {
+  base::Bytes label;
+  core::OwnerState owner;
+
+  bool operator==(const OwnedLabel&) const = default;
+  static constexpr auto Fields() {
+    return base::codec::List(base::codec::Opaque<uint8_t>(&OwnedLabel::label), &OwnedLabel::owner);
+  }
+};
+
+struct LogRecord {
+  static constexpr uint16_t kFormat = 1;
+  static constexpr size_t kMaxLabels = 100'000;  // in either list
+
+  uint16_t format = kFormat;
+  core::Configuration config;              // pinned at first use
+  std::optional<core::UserState> state;    // of the last verified head
+  core::DistinguishedState distinguished;  // the recent distinguished log entries
+  std::vector<WatchedLabel> watched;       // ascending by label; none that is done
+  std::vector<OwnedLabel> owned;           // ascending by label
+
+  bool operator==(const LogRecord&) const = default;
+  static constexpr auto Fields() {
+    return base::codec::List(&LogRecord::format, &LogRecord::config, &LogRecord::state,
+                             &LogRecord::distinguished,
+                             base::codec::Vector<uint32_t>(&LogRecord::watched, kMaxLabels),
+                             base::codec::Vector<uint32_t>(&LogRecord::owned, kMaxLabels));
+  }
+
+  // nullptr if the label is not watched or not owned.
+  const core::ContactState* FindWatched(base::ByteView label) const;
+  const core::OwnerState* FindOwned(base::ByteView label) const;
+  // Replace what is there, or add it; a `contact` that is done is removed.
+  void SetWatched(base::ByteView label, core::ContactState contact);
+  void SetOwned(base::ByteView label, core::OwnerState owner);
+  void EraseOwned(base::ByteView label);
+};
+
+// kDataLoss unless `bytes` encodes a record that this version could have written for the log with
+// this configuration fingerprint: what was stored must not be able to break an invariant.
+absl::StatusOr<LogRecord> DecodeLogRecord(base::ByteView bytes, const base::Hash& fingerprint);
+
+}  // namespace kt::client
+#endif  // KT_CLIENT_LOG_RECORD_H_
