@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "base/signature.h"
 #include "base/status.h"
 #include "kt-server/commands.h"
 #include "kt-server/log_files.h"
@@ -19,6 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr char kContactMonitoring[] = "contact-monitoring";
+constexpr char kThirdPartyAuditing[] = "third-party-auditing";
+constexpr size_t kMaxKeyFileBytes = 4096;
 constexpr uint64_t kMinuteMs = 60 * 1000;
 constexpr uint64_t kHourMs = 60 * kMinuteMs;
 
@@ -34,6 +39,9 @@ struct InitOptions {
   uint64_t max_ahead_ms = 5 * kMinuteMs;
   uint64_t max_behind_ms = 2 * kHourMs;
   uint64_t reasonable_monitoring_window_ms = 24 * kHourMs;
+  std::string mode = kContactMonitoring;
+  std::string auditor_key;
+  uint64_t max_auditor_lag_ms = kHourMs;
 };
 
 std::string AbsoluteOr(const std::string& path, const char* otherwise) {
@@ -55,8 +63,60 @@ absl::StatusOr<ServerConfig> MakeConfig(const InitOptions& options) {
   return config;
 }
 
+// Creates the directory, for its owner only. One that exists keeps its mode: it may be shared on
+// purpose. But whoever may write to it could put other keys and another configuration in.
+absl::Status PrepareDirectory(const std::string& path) {
+  std::error_code error;
+  if (fs::create_directories(path, error)) {
+    fs::permissions(path, fs::perms::owner_all, error);
+  } else if (!error) {
+    const fs::perms mode = fs::status(path, error).permissions();
+    if (!error && (mode & (fs::perms::group_write | fs::perms::others_write)) != fs::perms::none) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path, " may be written by its group or by others; run: chmod go-w ", path));
+    }
+  }
+  if (!error) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("cannot create ", path, ": ", error.message()));
+}
+
+// The auditor's public key: one line of hexadecimal digits, as kt-auditor writes it.
+absl::Status SetAuditor(const InitOptions& options, core::Configuration* log) {
+  if (options.mode == kContactMonitoring) {
+    if (options.auditor_key.empty()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("--auditor-key is for --mode ", kThirdPartyAuditing));
+  }
+  if (options.auditor_key.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--mode ", kThirdPartyAuditing, " needs --auditor-key"));
+  }
+  KT_ASSIGN_OR_RETURN(const base::Bytes file,
+                      base::ReadFile(options.auditor_key, kMaxKeyFileBytes));
+  std::string line = base::ToText(file);
+  if (!line.empty() && line.back() == '\n') line.pop_back();
+  std::optional<base::Bytes> key = base::FromHex(line);
+  const auto algorithm = core::SignatureAlgorithmOf(log->ciphersuite);
+  if (!key.has_value() || !base::CreateVerifier(algorithm, *key).ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.auditor_key, " is not a public key of cipher suite ",
+                     core::NameOf(log->ciphersuite), " in one line of hexadecimal digits"));
+  }
+  log->mode = core::DeploymentMode::kThirdPartyAuditing;
+  log->auditor_public_key = *std::move(key);
+  log->max_auditor_lag = options.max_auditor_lag_ms;
+  return absl::OkStatus();
+}
+
 absl::Status Init(const InitOptions& options) {
   KT_ASSIGN_OR_RETURN(const ServerConfig config, MakeConfig(options));
+  core::Configuration log;
+  log.ciphersuite =
+      options.suite == "p256" ? core::CipherSuite::kP256 : core::CipherSuite::kEd25519;
+  log.max_ahead = options.max_ahead_ms;
+  log.max_behind = options.max_behind_ms;
+  log.reasonable_monitoring_window = options.reasonable_monitoring_window_ms;
+  KT_RETURN_IF_ERROR(SetAuditor(options, &log));
   const std::string text = FormatServerConfig(config);
   // What is written must be what `run` will accept.
   KT_ASSIGN_OR_RETURN(const ServerConfig resolved,
@@ -67,18 +127,7 @@ absl::Status Init(const InitOptions& options) {
     return absl::AlreadyExistsError(
         absl::StrCat(path, " exists; choose an empty directory for --data"));
   }
-  fs::create_directories(options.data, error);
-  if (!error) fs::permissions(options.data, fs::perms::owner_all, error);
-  if (error) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot create ", options.data, ": ", error.message()));
-  }
-  core::Configuration log;
-  log.ciphersuite =
-      options.suite == "p256" ? core::CipherSuite::kP256 : core::CipherSuite::kEd25519;
-  log.max_ahead = options.max_ahead_ms;
-  log.max_behind = options.max_behind_ms;
-  log.reasonable_monitoring_window = options.reasonable_monitoring_window_ms;
+  KT_RETURN_IF_ERROR(PrepareDirectory(options.data));
   // Serves up to about 130 million label-versions; docs/decisions/ has the trade-off.
   const merkle::PrefixTreeLayout layout{.bucket_depth = 20, .rows_per_snapshot = 16};
   KT_RETURN_IF_ERROR(CreateLogFiles(resolved, log, layout, base::SystemRandom()));
@@ -124,6 +173,17 @@ void AddInitCommand(CLI::App& app, int* exit_code) {
   command
       ->add_option("--rmw-ms", options->reasonable_monitoring_window_ms,
                    "Reasonable Monitoring Window")
+      ->capture_default_str();
+  command
+      ->add_option("--mode", options->mode,
+                   "Deployment mode: who else watches over the log besides its users")
+      ->check(CLI::IsMember({kContactMonitoring, kThirdPartyAuditing}))
+      ->capture_default_str();
+  command->add_option("--auditor-key", options->auditor_key,
+                      "The auditor's public key, as kt-auditor init writes it");
+  command
+      ->add_option("--max-auditor-lag-ms", options->max_auditor_lag_ms,
+                   "How far the auditor may be behind the newest entry shown to clients")
       ->capture_default_str();
   command->callback([=] { *exit_code = ExitCodeOf(Init(*options)); });
 }

@@ -70,12 +70,15 @@ struct TokenOptions {
 
 absl::Status CreateToken(const TokenOptions& options) {
   KT_ASSIGN_OR_RETURN(const ServerConfig config, LoadServerConfig(options.config));
-  KT_ASSIGN_OR_RETURN(Tokens tokens, Tokens::Load(config.publishers.tokens));
-  KT_ASSIGN_OR_RETURN(const std::string secret,
-                      tokens.Create(options.scopes, base::SystemRandom()));
-  KT_RETURN_IF_ERROR(tokens.Save(config.publishers.tokens));
+  std::string id;
+  std::string secret;
+  KT_RETURN_IF_ERROR(Tokens::Edit(config.publishers.tokens, [&](Tokens& tokens) -> absl::Status {
+    KT_ASSIGN_OR_RETURN(secret, tokens.Create(options.scopes, base::SystemRandom()));
+    id = tokens.all().back().id;
+    return absl::OkStatus();
+  }));
   if (options.json) {
-    const nlohmann::ordered_json json = {{"id", tokens.all().back().id}, {"token", secret}};
+    const nlohmann::ordered_json json = {{"id", id}, {"token", secret}};
     std::cout << json.dump() << "\n";
   } else {
     std::cout << secret << "\n";
@@ -100,9 +103,8 @@ absl::Status ListTokens(const TokenOptions& options) {
 
 absl::Status RevokeToken(const TokenOptions& options) {
   KT_ASSIGN_OR_RETURN(const ServerConfig config, LoadServerConfig(options.config));
-  KT_ASSIGN_OR_RETURN(Tokens tokens, Tokens::Load(config.publishers.tokens));
-  KT_RETURN_IF_ERROR(tokens.Revoke(options.id));
-  return tokens.Save(config.publishers.tokens);
+  return Tokens::Edit(config.publishers.tokens,
+                      [&](Tokens& tokens) { return tokens.Revoke(options.id); });
 }
 
 }  // namespace

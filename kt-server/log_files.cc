@@ -63,7 +63,8 @@ absl::StatusOr<base::SecretBytes> ReadKey(const std::string& path) {
 
 absl::Status CreateDatabase(const ServerConfig& config, const core::Configuration& public_config,
                             const merkle::PrefixTreeLayout& layout) {
-  KT_RETURN_IF_ERROR(MakeParentDirectory(config.log.database));
+  // The directory itself is made here, so that it is its owner's only, whatever lies above it.
+  KT_RETURN_IF_ERROR(MakeParentDirectory(config.log.database + "/CURRENT"));
   KT_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
                       OpenRocksDbStore({.path = config.log.database, .create_if_missing = true}));
   LogProperties properties;

@@ -4,7 +4,9 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <chrono>
 #include <sstream>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
@@ -46,8 +48,12 @@ absl::StatusOr<Token> ReadToken(const toml::node& node) {
   for (const toml::node& element : *scopes) {
     const auto scope = element.value_exact<std::string>();
     if (!scope.has_value()) return malformed;
-    KT_ASSIGN_OR_RETURN(std::string normal, NormalizeScope(*scope));
-    token.scopes.push_back(std::move(normal));
+    absl::StatusOr<std::string> normal = NormalizeScope(*scope);
+    if (!normal.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("line ", element.source().begin.line,
+                                                     ": a scope is neither domain nor address"));
+    }
+    token.scopes.push_back(*std::move(normal));
   }
   return token;
 }
@@ -87,8 +93,9 @@ absl::StatusOr<Tokens> Tokens::Load(const std::string& path) {
       }
     }
   } catch (const toml::parse_error& error) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": line ", error.source().begin.line, ": ",
-                                                   std::string(error.description())));
+    // The parser's own description quotes the file.
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": line ", error.source().begin.line, ": not valid TOML"));
   }
   return tokens;
 }
@@ -107,6 +114,25 @@ absl::Status Tokens::Save(const std::string& path) const {
       << toml::table{{"token", std::move(array)}} << "\n";
   constexpr mode_t kMode = 0600;
   return base::WriteFileAtomically(path, base::AsBytes(out.str()), kMode);
+}
+
+absl::Status Tokens::Edit(const std::string& path,
+                          const std::function<absl::Status(Tokens& tokens)>& change) {
+  constexpr auto kPatience = std::chrono::seconds(10);
+  constexpr auto kPause = std::chrono::milliseconds(20);
+  // The lock has a file of its own, because saving replaces the tokens file.
+  const std::string lock_path = path + ".lock";
+  const auto give_up = std::chrono::steady_clock::now() + kPatience;
+  absl::StatusOr<base::FileLock> lock = base::FileLock::Acquire(lock_path);
+  while (lock.status().code() == absl::StatusCode::kAborted &&
+         std::chrono::steady_clock::now() < give_up) {
+    std::this_thread::sleep_for(kPause);
+    lock = base::FileLock::Acquire(lock_path);
+  }
+  KT_RETURN_IF_ERROR(lock.status());
+  KT_ASSIGN_OR_RETURN(Tokens tokens, Load(path));
+  KT_RETURN_IF_ERROR(change(tokens));
+  return tokens.Save(path);
 }
 
 absl::StatusOr<std::string> Tokens::Create(const std::vector<std::string>& scopes,

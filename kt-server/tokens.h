@@ -2,6 +2,7 @@
 #ifndef KT_SERVER_TOKENS_H_
 #define KT_SERVER_TOKENS_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,9 +29,17 @@ class Tokens {
  public:
   Tokens() = default;
   // An absent file has no tokens. kPermissionDenied if group or others have access to it,
-  // kInvalidArgument if it is malformed.
+  // kInvalidArgument if it is malformed; the message names the line and quotes nothing of the file,
+  // since scopes are addresses.
   static absl::StatusOr<Tokens> Load(const std::string& path);
   absl::Status Save(const std::string& path) const;
+
+  // Loads the file at `path`, applies `change` and saves the result, while no other Edit of the
+  // file runs, in this process or another: two changes at once lose neither. kAborted if others
+  // kept the file locked for several seconds, otherwise what loading, `change` or saving reports;
+  // then the file is as it was.
+  static absl::Status Edit(const std::string& path,
+                           const std::function<absl::Status(Tokens& tokens)>& change);
 
   const std::vector<Token>& all() const { return tokens_; }
 

@@ -249,6 +249,32 @@ TEST_P(Commands, ServerRefusesLooseSecretsAndBadConfiguration) {
   ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
 }
 
+TEST_P(Commands, InitKeepsTheModeOfADirectoryThatExists) {
+  const auto init = [&](const std::string& data) {
+    return deployment_.ServerCommand({"init", "--data", data, "--domain", "smime.example"});
+  };
+  const auto mode = [](const std::string& path) {
+    return static_cast<unsigned>(fs::status(path).permissions());
+  };
+  const std::string shared = deployment_.File("shared");
+  ASSERT_EQ(mkdir(shared.c_str(), 0700), 0);
+  ASSERT_EQ(chmod(shared.c_str(), 0755), 0);
+  EXPECT_EQ(init(shared).exit_code, 0);
+  EXPECT_EQ(mode(shared), 0755u);
+  EXPECT_EQ(mode(shared + "/db"), 0700u) << "certificates and addresses are in it";
+  EXPECT_EQ(mode(shared + "/keys"), 0700u);
+
+  const std::string open = deployment_.File("open");
+  ASSERT_EQ(mkdir(open.c_str(), 0700), 0);
+  ASSERT_EQ(chmod(open.c_str(), 0775), 0);
+  ExpectError(init(open), 1, "chmod go-w");
+  EXPECT_EQ(mode(open), 0775u);
+  EXPECT_TRUE(fs::is_empty(open));
+
+  EXPECT_EQ(init(deployment_.File("fresh")).exit_code, 0);
+  EXPECT_EQ(mode(deployment_.File("fresh")), 0700u);
+}
+
 TEST_P(Commands, SecondServerOnTheSameLogIsRefused) {
   const ProcessResult second = deployment_.ServerCommand({"run", "--config", deployment_.config()});
   EXPECT_EQ(second.exit_code, 1);

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <thread>
+
 #include "tests/support/fakes.h"
 #include "tests/support/process.h"
 #include "tests/support/status_matchers.h"
@@ -14,6 +16,7 @@ namespace {
 
 using ::kt::testing::IsOk;
 using ::kt::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -96,6 +99,50 @@ TEST_F(TokensTest, RefusesLooseModesAndMalformedFiles) {
     testing::WriteText(path_, text, 0600);
     EXPECT_THAT(Tokens::Load(path_), StatusIs(absl::StatusCode::kInvalidArgument)) << text;
   }
+}
+
+// Such messages go to the event log, where addresses have no place.
+TEST_F(TokensTest, ErrorsNameTheLineAndQuoteNothingOfTheFile) {
+  const std::string head = "[[token]]\nid = \"a\"\nsha256 = \"" + std::string(64, '0') + "\"\n";
+  for (const std::string& text :
+       {head + "scopes = [\"secret name@x.example\"]\n", head + "scopes = [\"secret@x.example\n",
+        head + "scopes = []\nsecret = 1\n", head + "scopes = []\nsecret = 1\nsecret = 2\n"}) {
+    testing::WriteText(path_, text, 0600);
+    EXPECT_THAT(Tokens::Load(path_), StatusIs(absl::StatusCode::kInvalidArgument,
+                                              AllOf(HasSubstr("line "), Not(HasSubstr("secret")))))
+        << text;
+  }
+}
+
+TEST_F(TokensTest, ChangesAtOnceLoseNone) {
+  constexpr int kThreads = 8;
+  constexpr int kChanges = 5;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([this] {
+      for (int i = 0; i < kChanges; ++i) {
+        EXPECT_THAT(Tokens::Edit(path_,
+                                 [this](Tokens& tokens) {
+                                   return tokens.Create({"a.example"}, random_).status();
+                                 }),
+                    IsOk());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_OK_AND_ASSIGN(const Tokens tokens, Tokens::Load(path_));
+  EXPECT_EQ(tokens.all().size(), static_cast<size_t>(kThreads * kChanges));
+}
+
+TEST_F(TokensTest, ChangeThatFailsLeavesTheFile) {
+  ASSERT_THAT(
+      Tokens::Edit(
+          path_, [this](Tokens& tokens) { return tokens.Create({"a.example"}, random_).status(); }),
+      IsOk());
+  const std::string before = testing::ReadText(path_);
+  EXPECT_THAT(Tokens::Edit(path_, [](Tokens& tokens) { return tokens.Revoke("nosuch"); }),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_EQ(testing::ReadText(path_), before);
 }
 
 }  // namespace
