@@ -2,6 +2,9 @@
 #include "base/clock.h"
 
 #include <chrono>
+#include <ctime>
+
+#include "base/check.h"
 
 namespace kt::base {
 namespace {
@@ -13,6 +16,14 @@ class MachineClock : public Clock {
     using std::chrono::milliseconds;
     const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
     return static_cast<uint64_t>(duration_cast<milliseconds>(since_epoch).count());
+  }
+
+  uint64_t SteadyMs() const override {
+    // std::chrono::steady_clock stands still while the machine sleeps.
+    timespec since_boot;
+    KT_CHECK(clock_gettime(CLOCK_BOOTTIME, &since_boot) == 0);
+    return static_cast<uint64_t>(since_boot.tv_sec) * 1000 +
+           static_cast<uint64_t>(since_boot.tv_nsec) / 1'000'000;
   }
 };
 

@@ -6,12 +6,15 @@
 
 namespace kt::base {
 
-// Wall-clock time, behind an interface so that tests can set it. Thread-safe.
+// Time, behind an interface so that tests can set it. Thread-safe.
 class Clock {
  public:
   virtual ~Clock() = default;
-  // Milliseconds since the Unix epoch.
+  // The wall clock: milliseconds since the Unix epoch. It may be set, forward and back.
   virtual uint64_t NowMs() const = 0;
+  // Milliseconds since some moment before the process began. Only ever goes on, at a steady pace,
+  // also while the machine sleeps, and whatever happens to the wall clock.
+  virtual uint64_t SteadyMs() const = 0;
 };
 
 // The machine's clock; lives for the whole process.

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/resource.h>
+
 #include <csignal>
 #include <memory>
 #include <string>
@@ -8,6 +10,7 @@
 #include "base/status.h"
 #include "kt-server/commands.h"
 #include "kt-server/event_log.h"
+#include "kt-server/grpc_log.h"
 #include "kt-server/server.h"
 #include "kt-server/server_config.h"
 
@@ -23,12 +26,32 @@ sigset_t BlockSignals() {
   return signals;
 }
 
-absl::Status Run(const std::string& path) {
-  KT_ASSIGN_OR_RETURN(const ServerConfig config, LoadServerConfig(path));
+// Each connection takes a file descriptor, and the usual soft limit of 1024 is for programs that
+// use select(2).
+void RaiseFileLimit() {
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  // If it fails, Server works with what there is.
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
+struct RunOptions {
+  std::string config;
+  bool accept_clock = false;
+};
+
+absl::Status Run(const RunOptions& options) {
+  KT_ASSIGN_OR_RETURN(const ServerConfig config, LoadServerConfig(options.config));
   EventLog events(config.logging.level);
+  const GrpcLogRedirect redirect(events);
+  RaiseFileLimit();
   const sigset_t signals = BlockSignals();
-  KT_ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
-                      Server::Start(config, events, base::SystemClock(), base::SystemRandom()));
+  const auto trust =
+      options.accept_clock ? Server::ClockTrust::kAccept : Server::ClockTrust::kCheck;
+  KT_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Server> server,
+      Server::Start(config, events, base::SystemClock(), base::SystemRandom(), trust));
   for (int signal = 0; signal != SIGTERM && signal != SIGINT;) {
     if (sigwait(&signals, &signal) != 0 || signal != SIGHUP) continue;
     const absl::Status status = server->ReloadTokens();
@@ -47,11 +70,13 @@ absl::Status Run(const std::string& path) {
 }  // namespace
 
 void AddRunCommand(CLI::App& app, int* exit_code) {
-  const auto config = std::make_shared<std::string>();
+  const auto options = std::make_shared<RunOptions>();
   CLI::App* const command = app.add_subcommand(
       "run", "Serve the log until SIGTERM or SIGINT; SIGHUP reads the tokens again");
-  command->add_option("--config", *config, "Configuration file")->required();
-  command->callback([=] { *exit_code = ExitCodeOf(Run(*config)); });
+  command->add_option("--config", options->config, "Configuration file")->required();
+  command->add_flag("--accept-clock", options->accept_clock,
+                    "Start although the newest log entry is old: the clock has been checked");
+  command->callback([=] { *exit_code = ExitCodeOf(Run(*options)); });
 }
 
 }  // namespace kt::server

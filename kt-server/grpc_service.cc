@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-server/grpc_service.h"
 
-#include <arpa/inet.h>
-
 #include <string_view>
 #include <utility>
 
@@ -25,19 +23,6 @@ grpc::Status ToGrpc(const absl::Status& status) {
     default:
       return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
   }
-}
-
-// Who is calling, for limiting rates: an IPv4 address, or the /64 of an IPv6 address, which is what
-// one subscriber commands. `peer` is "ipv4:192.0.2.1:4711" or "ipv6:%5B2001:db8::1%5D:4711".
-std::string RateKey(const std::string& peer) {
-  constexpr std::string_view kIpv6 = "ipv6:%5B";
-  const std::string host = peer.substr(0, peer.rfind(':'));
-  if (!host.starts_with(kIpv6)) return host;
-  const std::string text = host.substr(kIpv6.size(), host.rfind("%5D") - kIpv6.size());
-  in6_addr address;
-  if (inet_pton(AF_INET6, text.c_str(), &address) != 1) return host;
-  constexpr size_t kPrefixBytes = 8;
-  return base::ToHex(base::ByteView(address.s6_addr, kPrefixBytes));
 }
 
 std::string BearerToken(const grpc::CallbackServerContext& context) {
@@ -81,71 +66,81 @@ absl::StatusOr<Publication> FromProto(const v1::PublishRequest& request) {
   return publication;
 }
 
-grpc::Status TooFast() {
-  return {grpc::StatusCode::RESOURCE_EXHAUSTED, "too many requests; try again later"};
-}
-
-grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context, grpc::Status status) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  reactor->Finish(std::move(status));
-  return reactor;
-}
+// A search that needs a VRF proof made takes about as long as five that do not.
+constexpr double kRequestsPerVrfProof = 4;
 
 }  // namespace
 
 KeyTransparencyGrpc::KeyTransparencyGrpc(base::Bytes configuration, const SearchService& search,
-                                         RateLimiter& limiter, ConcurrencyLimit& concurrency)
-    : configuration_(std::move(configuration)),
-      search_(search),
-      limiter_(limiter),
-      concurrency_(concurrency) {}
+                                         CallGate& gate)
+    : configuration_(std::move(configuration)), search_(search), gate_(gate) {}
 
 grpc::ServerUnaryReactor* KeyTransparencyGrpc::GetConfiguration(
     grpc::CallbackServerContext* context, const v1::GetConfigurationRequest*,
     v1::GetConfigurationResponse* response) {
-  if (!limiter_.Allow(RateKey(context->peer()))) return FinishNow(context, TooFast());
+  auto* const call = new UnaryCall(*context, gate_);
+  call->End(ToGrpc(Configuration(*call, response)));
+  return call;
+}
+
+absl::Status KeyTransparencyGrpc::Configuration(UnaryCall& call,
+                                                v1::GetConfigurationResponse* response) {
+  KT_RETURN_IF_ERROR(call.Begin());
+  KT_RETURN_IF_ERROR(call.TakeRoom(configuration_.size()));
   response->set_configuration(configuration_.data(), configuration_.size());
-  return FinishNow(context, grpc::Status::OK);
+  return absl::OkStatus();
 }
 
 grpc::ServerUnaryReactor* KeyTransparencyGrpc::Search(grpc::CallbackServerContext* context,
                                                       const v1::SearchRequest* request,
                                                       v1::SearchResponse* response) {
-  return FinishNow(context, Answer(*context, *request, response));
+  auto* const call = new UnaryCall(*context, gate_);
+  call->End(ToGrpc(Answer(*call, *request, response)));
+  return call;
 }
 
-grpc::Status KeyTransparencyGrpc::Answer(const grpc::CallbackServerContext& context,
-                                         const v1::SearchRequest& request,
+absl::Status KeyTransparencyGrpc::Answer(UnaryCall& call, const v1::SearchRequest& request,
                                          v1::SearchResponse* response) {
-  if (!limiter_.Allow(RateKey(context.peer()))) return TooFast();
-  if (!concurrency_.Enter()) {
-    return {grpc::StatusCode::RESOURCE_EXHAUSTED, "the server is busy; try again later"};
-  }
-  const absl::StatusOr<SearchAnswer> answer = search_.Search(base::AsBytes(request.request()));
-  concurrency_.Leave();
-  if (!answer.ok()) return ToGrpc(answer.status());
-  std::string* const body = answer->found ? response->mutable_found() : response->mutable_absent();
-  body->assign(base::AsText(answer->response));
-  return grpc::Status::OK;
+  KT_RETURN_IF_ERROR(call.Begin());
+  KT_ASSIGN_OR_RETURN(const SearchAnswer answer, search_.Search(base::AsBytes(request.request())));
+  call.Charge(kRequestsPerVrfProof * static_cast<double>(answer.vrf_proofs));
+  KT_RETURN_IF_ERROR(call.TakeRoom(answer.response.size()));
+  std::string* const body = answer.found ? response->mutable_found() : response->mutable_absent();
+  body->assign(base::AsText(answer.response));
+  return absl::OkStatus();
 }
 
 grpc::ServerUnaryReactor* PublisherGrpc::Publish(grpc::CallbackServerContext* context,
                                                  const v1::PublishRequest* request,
                                                  v1::PublishResponse* response) {
+  auto* const call = new UnaryCall(*context, gate_);
+  // Limits first, then who it is, and the body last.
+  if (const absl::Status status = call->Begin(); !status.ok()) {
+    call->End(ToGrpc(status));
+    return call;
+  }
+  const absl::StatusOr<Token> token = publish_.Authorize(BearerToken(*context));
+  if (!token.ok()) {
+    call->End(ToGrpc(token.status()));
+    return call;
+  }
   absl::StatusOr<Publication> publication = FromProto(*request);
-  if (!publication.ok()) return FinishNow(context, ToGrpc(publication.status()));
-  // The reactor and the response live until Finish, which comes when the epoch is signed.
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  publish_.Publish(BearerToken(*context), *std::move(publication),
-                   [reactor, response](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+  if (!publication.ok()) {
+    call->End(ToGrpc(publication.status()));
+    return call;
+  }
+  // The call and the response live until End, which comes when the epoch is signed.
+  publish_.Publish(*token, *std::move(publication),
+                   [call, response](const absl::StatusOr<Sequencer::Outcome>& outcome) {
                      if (outcome.ok()) {
                        response->set_version(outcome->version);
                        response->set_position(outcome->position);
                        response->set_tree_size(outcome->tree_size);
                      }
-                     reactor->Finish(ToGrpc(outcome.status()));
+                     call->End(ToGrpc(outcome.status()));
                    });
-  return reactor;
+  call->EndWork();
+  return call;
 }
 
 }  // namespace kt::server

@@ -46,6 +46,36 @@ absl::StatusOr<base::Bytes> NextValue(const Publication& publication, const Curr
   return set.Encode();
 }
 
+// What leaves the set is named by its DER; more would only be carried around.
+absl::Status CheckRemoval(const Publication& publication, size_t max_certificate_size) {
+  for (const smime::CertificateEntry& entry : publication.certificates) {
+    if (!entry.chain.empty() || !entry.smime_capabilities.empty()) {
+      return absl::InvalidArgumentError(
+          "a certificate to be removed is given without chain and capabilities");
+    }
+    if (entry.der.size() > max_certificate_size) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a certificate has at most ", max_certificate_size, " bytes"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Of memory that a publication takes while it waits.
+size_t SizeOf(const Publication& publication) {
+  constexpr size_t kOverhead = 4096;
+  constexpr size_t kEntryOverhead = 128;
+  size_t bytes = 0;
+  for (const smime::CertificateEntry& entry : publication.certificates) {
+    bytes += kEntryOverhead + entry.der.size() + entry.smime_capabilities.size();
+    for (const smime::ChainCertificate& issuer : entry.chain) {
+      bytes += kEntryOverhead + issuer.der.size();
+    }
+  }
+  // The message that it came in is kept until it is answered.
+  return kOverhead + 2 * bytes;
+}
+
 }  // namespace
 
 PublishService::PublishService(Options options, Tokens tokens, Sequencer& sequencer,
@@ -62,8 +92,7 @@ void PublishService::SetTokens(Tokens tokens) {
   tokens_ = std::move(tokens);
 }
 
-absl::StatusOr<smime::Address> PublishService::Authorize(const std::string& secret,
-                                                         const Publication& publication) {
+absl::StatusOr<Token> PublishService::Authorize(const std::string& secret) {
   Token token;
   {
     absl::MutexLock lock(&mutex_);
@@ -74,7 +103,12 @@ absl::StatusOr<smime::Address> PublishService::Authorize(const std::string& secr
   if (!limiter_.Allow(token.id)) {
     return absl::ResourceExhaustedError("this token publishes too fast; try again later");
   }
-  KT_ASSIGN_OR_RETURN(smime::Address address, smime::ParseAddress(publication.address));
+  return token;
+}
+
+absl::StatusOr<smime::Address> PublishService::CheckAddress(const Token& token,
+                                                            const std::string& text) const {
+  KT_ASSIGN_OR_RETURN(smime::Address address, smime::ParseAddress(text));
   if (!token.Allows(address)) {
     return absl::PermissionDeniedError("this token may not publish for the address");
   }
@@ -95,24 +129,27 @@ absl::Status PublishService::CheckCertificates(const smime::Address& address,
     return absl::InvalidArgumentError(
         absl::StrCat("at most ", smime::kMaxSetCertificates, " certificates are taken at once"));
   }
-  if (publication.operation == Publication::Operation::kRemove) return absl::OkStatus();
+  if (publication.operation == Publication::Operation::kRemove) {
+    return CheckRemoval(publication, options_.admission.max_certificate_size);
+  }
   for (const smime::CertificateEntry& entry : publication.certificates) {
     KT_RETURN_IF_ERROR(smime::CheckAdmission(entry, address, options_.admission, clock_.NowMs()));
   }
   return absl::OkStatus();
 }
 
-void PublishService::Publish(const std::string& token, Publication publication,
-                             Sequencer::Done done) {
-  const absl::StatusOr<smime::Address> address = Authorize(token, publication);
+void PublishService::Publish(const Token& token, Publication publication, Sequencer::Done done) {
+  const absl::StatusOr<smime::Address> address = CheckAddress(token, publication.address);
   if (!address.ok()) return done(address.status());
   if (absl::Status status = CheckCertificates(*address, publication); !status.ok()) {
     return done(status);
   }
+  const size_t bytes = SizeOf(publication);
   const auto mutation = [publication = std::move(publication)](const CurrentValue* current) {
     return NextValue(publication, current);
   };
-  const absl::Status submitted = sequencer_.Submit(address->label(), mutation, done);
+  const absl::Status submitted =
+      sequencer_.Submit({address->label(), token.id, bytes, mutation, done});
   if (!submitted.ok()) done(submitted);
 }
 

@@ -39,7 +39,7 @@ class PublishService {
   struct Options {
     std::vector<std::string> domains;
     smime::AdmissionPolicy admission;
-    double publishes_per_second = 1000;
+    double publishes_per_second = 50;  // of one token
   };
 
   // Borrows `sequencer` and `clock`.
@@ -48,16 +48,19 @@ class PublishService {
   // Replaces the tokens, for requests from now on.
   void SetTokens(Tokens tokens);
 
-  // `token` is what the client sent as bearer token. Calls `done` exactly once, maybe before it
-  // returns. Errors: kUnauthenticated for an unknown token; kPermissionDenied if the token or this
-  // log does not cover the address; kInvalidArgument for malformed input; kFailedPrecondition for
-  // what admission or the expected version forbid, and for removing what is not there;
-  // kResourceExhausted beyond the rate.
-  void Publish(const std::string& token, Publication publication, Sequencer::Done done);
+  // The token that a request with the bearer token `secret` uses; the request counts. Comes before
+  // anything is done with the request's body. kUnauthenticated for an unknown token,
+  // kResourceExhausted beyond its rate.
+  absl::StatusOr<Token> Authorize(const std::string& secret);
+
+  // Calls `done` exactly once, maybe before it returns. Errors: kPermissionDenied if the token or
+  // this log does not cover the address; kInvalidArgument for malformed input; kFailedPrecondition
+  // for what admission or the expected version forbid, and for removing what is not there;
+  // kResourceExhausted if too much is waiting.
+  void Publish(const Token& token, Publication publication, Sequencer::Done done);
 
  private:
-  absl::StatusOr<smime::Address> Authorize(const std::string& token,
-                                           const Publication& publication);
+  absl::StatusOr<smime::Address> CheckAddress(const Token& token, const std::string& text) const;
   absl::Status CheckCertificates(const smime::Address& address,
                                  const Publication& publication) const;
 

@@ -12,7 +12,7 @@ RateLimiter::RateLimiter(double per_second, const base::Clock& clock, size_t max
       max_keys_(std::max<size_t>(1, max_keys)) {}
 
 bool RateLimiter::Allow(const std::string& key) {
-  const uint64_t now_ms = clock_.NowMs();
+  const uint64_t now_ms = clock_.SteadyMs();
   absl::MutexLock lock(&mutex_);
   auto found = by_key_.find(key);
   if (found == by_key_.end()) {
@@ -25,15 +25,21 @@ bool RateLimiter::Allow(const std::string& key) {
   }
   buckets_.splice(buckets_.begin(), buckets_, found->second);
   Bucket& bucket = *found->second;
-  // A clock that went back gives nothing and takes nothing.
+  // Another thread may have read the clock later and come first.
   if (now_ms > bucket.refilled_ms) {
     const double elapsed_s = static_cast<double>(now_ms - bucket.refilled_ms) / 1000.0;
     bucket.tokens = std::min(burst_, bucket.tokens + elapsed_s * per_second_);
+    bucket.refilled_ms = now_ms;
   }
-  bucket.refilled_ms = now_ms;
   if (bucket.tokens < 1.0) return false;
   bucket.tokens -= 1.0;
   return true;
+}
+
+void RateLimiter::Charge(const std::string& key, double requests) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = by_key_.find(key);
+  if (found != by_key_.end()) found->second->tokens -= requests;
 }
 
 }  // namespace kt::server

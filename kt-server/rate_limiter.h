@@ -14,7 +14,8 @@
 namespace kt::server {
 
 // A token bucket for each key: `per_second` on average, bursts of one second's worth (at least
-// one). Remembers a bounded number of keys and forgets the one that was idle longest. Thread-safe.
+// one). Remembers a bounded number of keys and forgets the one that was idle longest. Setting the
+// wall clock changes nothing. Thread-safe.
 class RateLimiter {
  public:
   // Borrows `clock`.
@@ -23,11 +24,15 @@ class RateLimiter {
   // Whether one more request of `key` is within its rate; counts it if so.
   bool Allow(const std::string& key);
 
+  // Counts `requests` more for `key`, which turned out to cost more than one: later ones wait for
+  // them to be made up for. Without effect on a key that is no longer remembered.
+  void Charge(const std::string& key, double requests);
+
  private:
   struct Bucket {
     std::string key;
-    double tokens = 0;
-    uint64_t refilled_ms = 0;
+    double tokens = 0;         // negative: debt
+    uint64_t refilled_ms = 0;  // of the steady clock
   };
 
   const double per_second_;

@@ -16,11 +16,12 @@ namespace {
 
 absl::StatusOr<SearchAnswer> AnswerAbsent(const TransparencyLog& log, const LogState& state,
                                           const core::SearchRequest& request, LabelRows rows) {
+  SearchAnswer answer;
   const base::Version version[] = {request.version.value_or(0)};
   KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log.vrf(), request.label, version, &rows));
+  answer.vrf_proofs = rows.vrf_proofs_made;
   KT_ASSIGN_OR_RETURN(const core::AbsenceResponse response,
                       core::ProveAbsence(state, state.head(), request, RecordOf(rows)));
-  SearchAnswer answer;
   KT_ASSIGN_OR_RETURN(answer.response,
                       core::codec::TryEncode(response, core::WireContext::For(log.config())));
   return answer;
@@ -58,14 +59,19 @@ absl::StatusOr<SearchAnswer> SearchService::Search(base::ByteView request_bytes)
   }
 
   KT_ASSIGN_OR_RETURN(LabelRows rows, ReadLabel(state->snapshot(), request->label));
-  if (!rows.greatest.has_value()) return AnswerAbsent(log_, *state, *request, std::move(rows));
+  // What is not there is known before its binary ladder, up to 64 VRF proofs, is looked at.
+  if (!rows.greatest.has_value() || request->version.value_or(0) > *rows.greatest) {
+    return AnswerAbsent(log_, *state, *request, std::move(rows));
+  }
   const base::Version target = request->version.value_or(*rows.greatest);
   KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request->label,
                                   core::BaseBinaryLadder(target), &rows));
   if (!rows.rows.at(target).existing.has_value()) {
-    return AnswerAbsent(log_, *state, *request, std::move(rows));
+    return absl::DataLossError("a version below the greatest is missing in the database");
   }
-  return AnswerFound(log_, *state, *request, target, rows);
+  absl::StatusOr<SearchAnswer> answer = AnswerFound(log_, *state, *request, target, rows);
+  if (answer.ok()) answer->vrf_proofs = rows.vrf_proofs_made;
+  return answer;
 }
 
 }  // namespace kt::server

@@ -12,6 +12,7 @@ namespace kt::server {
 struct SearchAnswer {
   bool found = false;
   base::Bytes response;
+  size_t vrf_proofs = 0;  // that had to be made, which costs more than all the rest
 };
 
 // Answers searches from the newest published state. Thread-safe.

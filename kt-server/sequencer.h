@@ -3,8 +3,12 @@
 #define KT_SERVER_SEQUENCER_H_
 
 #include <functional>
+#include <limits>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -13,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
+#include "kt-server/clock_guard.h"
 #include "kt-server/transparency_log.h"
 
 namespace kt::server {
@@ -23,9 +28,23 @@ struct SequencerOptions {
   // Without submissions an entry is added only when the newest one is this old, so that clients do
   // not take the head for stale: each entry makes first-time proofs longer.
   uint64_t max_idle_ms = 30 * 60 * 1000;
-  size_t max_pending = 100'000;             // submissions waiting; more are refused
-  size_t max_versions_per_commit = 20'000;  // the rest waits for the next commit
+  // Submissions that wait for their answer; more are refused. One submitter and one label have
+  // bounds of their own, so that they cannot keep the others out.
+  size_t max_pending = 100'000;
+  size_t max_pending_bytes = 64 << 20;
+  size_t max_pending_per_submitter = 1'000;
+  size_t max_pending_per_label = 8;
+  // What one commit holds in memory at once; the rest waits for the next commit. The last version
+  // may go beyond the bytes.
+  size_t max_versions_per_commit = 20'000;
+  size_t max_value_bytes_per_commit = 32 << 20;
   size_t max_versions_per_entry = 65'536;
+
+  // How far the wall clock may get ahead of the steady clock in an hour; see ClockGuard.
+  uint64_t max_clock_step_ms = 150'000;
+  // Start refuses if the newest entry is older than this, unless `accept_clock`.
+  uint64_t max_downtime_ms = std::numeric_limits<uint64_t>::max();
+  bool accept_clock = false;
 };
 
 // What an address's newest version is when a submission's turn comes.
@@ -60,44 +79,69 @@ class Sequencer {
   };
   using Observer = std::function<void(const CommitReport&)>;
 
+  // Told why nothing is signed when the clock can no longer be believed, and OK when it can again,
+  // on the sequencer's thread.
+  using ClockObserver = std::function<void(const absl::Status&)>;
+
+  struct Submission {
+    base::Bytes label;
+    std::string submitter;  // who answers for it; for limits only
+    size_t bytes = 0;       // of memory that `mutation` holds
+    Mutation mutation;
+    Done done;
+  };
+
   // Borrows `log` and `clock`.
   Sequencer(const SequencerOptions& options, TransparencyLog& log, const base::Clock& clock,
-            Observer observer);
+            Observer observer, ClockObserver clock_observer);
   // As Stop.
   ~Sequencer();
 
-  // Gives the log its first entry if it has none, then starts the thread.
+  // Gives the log its first entry if it has none, then starts the thread. kFailedPrecondition if
+  // the newest entry is so old, by the wall clock, that the clock may be wrong.
   absl::Status Start();
 
   // Commits what is waiting, answers every submission, and ends the thread.
   void Stop();
 
-  // kResourceExhausted if too much is waiting, kUnavailable when stopping, otherwise the status of
-  // the log. `done` is called only if the result is OK.
-  absl::Status Submit(base::Bytes label, Mutation mutation, Done done);
+  // kResourceExhausted if too much is waiting: altogether, of the submitter or for the label;
+  // kUnavailable when stopping or while the clock cannot be believed; otherwise the status of the
+  // log. `done` is called only if the result is OK.
+  absl::Status Submit(Submission submission);
 
  private:
-  struct Submission {
-    base::Bytes label;
-    Mutation mutation;
-    Done done;
-  };
   class Batch;
 
+  // How much waits for its answer.
+  struct Waiting {
+    size_t count = 0;
+    size_t bytes = 0;
+    std::map<base::Bytes, size_t> of_label;
+    std::map<std::string, size_t> of_submitter;
+  };
+
+  absl::Status CheckDowntime() const;
+  absl::Status CheckRoom(const Submission& submission) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Release(const base::Bytes& label, const std::string& submitter, size_t bytes);
   void Run();
   bool ShouldWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CommitPending(std::vector<Submission> pending);
+  void WatchClock();
+  size_t CommitSome(std::span<Submission> pending);
   absl::Status AppendEntries(std::vector<NewEntry> entries, size_t versions);
   bool IdleTooLong() const;
-  uint64_t NextTimestampMs() const;
+  absl::StatusOr<uint64_t> NextTimestampMs();
 
   const SequencerOptions options_;
   TransparencyLog& log_;
   const base::Clock& clock_;
   const Observer observer_;
+  const ClockObserver clock_observer_;
+  ClockGuard clock_guard_;
+  bool clock_believed_ = true;  // what the clock observer was told last
 
   absl::Mutex mutex_;
   std::vector<Submission> pending_ ABSL_GUARDED_BY(mutex_);
+  Waiting waiting_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool running_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;

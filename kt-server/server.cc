@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-server/server.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +24,8 @@ constexpr size_t kMaxGrpcMemory = size_t{512} << 20;
 constexpr int kMaxGrpcThreads = 256;
 constexpr auto kShutdownGrace = std::chrono::seconds(5);
 constexpr int kMinuteMs = 60'000;
+// A server that was down for a day by default starts again by itself.
+constexpr uint64_t kMaxDowntimeInMaxBehinds = 12;
 
 absl::StatusOr<std::string> ReadText(const std::string& path, const char* key) {
   if (path.empty()) {
@@ -42,17 +46,43 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> TlsCredentials(
   return grpc::SslServerCredentials(options);
 }
 
+// How many connections the configuration and the file descriptors allow. The database needs many
+// descriptors too, and a log whose write failed for want of one takes no more entries.
+absl::StatusOr<size_t> MaxConnections(const ServerConfig::Limits& limits) {
+  constexpr rlim_t kLeast = 256;
+  constexpr rlim_t kEnough = 1 << 20;  // RLIM_INFINITY
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur < kLeast) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("at least ", kLeast, " file descriptors are needed; see ulimit -n"));
+  }
+  const auto half = static_cast<int64_t>(std::min(files.rlim_cur, kEnough) / 2);
+  return static_cast<size_t>(std::min(limits.max_connections, half));
+}
+
+CallGate::Options GateOptions(const ServerConfig::Limits& limits) {
+  CallGate::Options options;
+  options.requests_per_second = limits.requests_per_second;
+  options.max_concurrent = limits.max_concurrent_requests;
+  options.max_response_bytes = static_cast<size_t>(limits.max_response_bytes);
+  options.max_response_bytes_per_peer = static_cast<size_t>(limits.max_response_bytes_per_client);
+  options.response_timeout = std::chrono::milliseconds(limits.response_timeout_ms);
+  return options;
+}
+
 // Bounds on what connections may hold or leave lying about.
 void SetTransportLimits(const ServerConfig& config, grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(static_cast<int>(config.limits.max_request_bytes));
-  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 128);
-  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 5 * kMinuteMs);
-  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 60 * kMinuteMs);
-  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kMinuteMs);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 32);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 2 * kMinuteMs);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 5 * kMinuteMs);
+  // A publication is answered when its epoch ends.
+  constexpr int64_t kMaxGraceMs = std::numeric_limits<int>::max();
+  builder->AddChannelArgument(
+      GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+      static_cast<int>(std::min(config.epoch.interval_ms + kMinuteMs, kMaxGraceMs)));
   builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
   builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 8192);
-  // Two servers on one port would share its connections unnoticed.
-  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   grpc::ResourceQuota quota("kt-server");
   quota.Resize(kMaxGrpcMemory).SetMaxThreads(kMaxGrpcThreads);
   builder->SetResourceQuota(quota);
@@ -61,19 +91,15 @@ void SetTransportLimits(const ServerConfig& config, grpc::ServerBuilder* builder
 }  // namespace
 
 Server::Server(const ServerConfig& config, EventLog& events, const base::Clock& clock)
-    : config_(config),
-      events_(events),
-      clock_(clock),
-      search_limiter_(config.limits.searches_per_second, clock),
-      concurrency_(config.limits.max_concurrent_requests) {}
+    : config_(config), events_(events), clock_(clock), gate_(GateOptions(config.limits), clock) {}
 
 Server::~Server() { Stop(); }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, EventLog& events,
                                                       const base::Clock& clock,
-                                                      base::Random& random) {
+                                                      base::Random& random, ClockTrust trust) {
   std::unique_ptr<Server> server(new Server(config, events, clock));
-  KT_RETURN_IF_ERROR(server->StartLog(random));
+  KT_RETURN_IF_ERROR(server->StartLog(random, trust));
   KT_RETURN_IF_ERROR(server->StartServices());
   KT_RETURN_IF_ERROR(server->StartGrpc());
   events.Info("serving", {{"address", server->address_},
@@ -81,7 +107,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
   return server;
 }
 
-absl::Status Server::StartLog(base::Random& random) {
+absl::Status Server::StartLog(base::Random& random, ClockTrust trust) {
   KT_ASSIGN_OR_RETURN(opened_, OpenLog(config_, random));
   SequencerOptions options;
   options.epoch_interval_ms = static_cast<int>(config_.epoch.interval_ms);
@@ -89,9 +115,23 @@ absl::Status Server::StartLog(base::Random& random) {
                             ? static_cast<uint64_t>(config_.epoch.max_idle_ms)
                             : opened_.log->config().max_behind / 2;
   options.max_pending = static_cast<size_t>(config_.limits.max_pending_publishes);
+  options.max_pending_bytes = static_cast<size_t>(config_.limits.max_pending_publish_bytes);
+  options.max_pending_per_submitter =
+      static_cast<size_t>(config_.limits.max_pending_publishes_per_token);
+  options.max_pending_per_label =
+      static_cast<size_t>(config_.limits.max_pending_publishes_per_address);
+  // A head that is ahead by less than max_ahead is one that clients accept.
+  constexpr uint64_t kMinClockStepMs = 1000;
+  options.max_clock_step_ms = std::max(opened_.log->config().max_ahead / 2, kMinClockStepMs);
+  const uint64_t max_behind_ms = opened_.log->config().max_behind;
+  if (max_behind_ms <= std::numeric_limits<uint64_t>::max() / kMaxDowntimeInMaxBehinds) {
+    options.max_downtime_ms = kMaxDowntimeInMaxBehinds * max_behind_ms;
+  }
+  options.accept_clock = trust == ClockTrust::kAccept;
   sequencer_ = std::make_unique<Sequencer>(
       options, *opened_.log, clock_,
-      [this](const Sequencer::CommitReport& report) { Report(report); });
+      [this](const Sequencer::CommitReport& report) { Report(report); },
+      [this](const absl::Status& status) { ReportClock(status); });
   return sequencer_->Start();
 }
 
@@ -111,39 +151,61 @@ absl::Status Server::StartServices() {
   publish_ =
       std::make_unique<PublishService>(std::move(options), std::move(tokens), *sequencer_, clock_);
   key_transparency_grpc_ = std::make_unique<KeyTransparencyGrpc>(
-      base::codec::Encode(opened_.log->config()), *search_, search_limiter_, concurrency_);
-  publisher_grpc_ = std::make_unique<PublisherGrpc>(*publish_);
+      base::codec::Encode(opened_.log->config()), *search_, gate_);
+  publisher_grpc_ = std::make_unique<PublisherGrpc>(*publish_, gate_);
   return absl::OkStatus();
 }
 
 absl::Status Server::StartGrpc() {
   KT_ASSIGN_OR_RETURN(const auto credentials, TlsCredentials(config_.listen));
   grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  Listener::Options options;
+  options.address = config_.listen.address;
+  KT_ASSIGN_OR_RETURN(options.max_connections, MaxConnections(config_.limits));
+  options.max_connections_per_peer = static_cast<size_t>(config_.limits.max_connections_per_client);
+  KT_ASSIGN_OR_RETURN(listener_, Listener::Open(options, events_));
   grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort(config_.listen.address, credentials, &port);
+  acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   SetTransportLimits(config_, &builder);
   builder.RegisterService(key_transparency_grpc_.get());
   builder.RegisterService(publisher_grpc_.get());
   grpc_ = builder.BuildAndStart();
-  if (grpc_ == nullptr || port == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", config_.listen.address,
-                     "; is the port free, and do TLS certificate and key belong together?"));
+  if (grpc_ == nullptr) {
+    return absl::UnavailableError(absl::StrCat("cannot serve on ", config_.listen.address,
+                                               "; do TLS certificate and key belong together?"));
   }
-  address_ =
-      absl::StrCat(config_.listen.address.substr(0, config_.listen.address.rfind(':')), ":", port);
+  grpc_->GetHealthCheckService()->SetServingStatus("kt.v1.KeyTransparency", true);
+  health_ = grpc_->GetHealthCheckService();
+  SetPublisherHealth(opened_.log->writable().ok());
+  listener_->Start([this](int fd) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+    connection.fd = fd;
+    acceptor_->HandleNewConnection(&connection);
+  });
+  address_ = absl::StrCat(config_.listen.address.substr(0, config_.listen.address.rfind(':')), ":",
+                          listener_->port());
   return absl::OkStatus();
+}
+
+void Server::SetPublisherHealth(bool serving) {
+  grpc::HealthCheckServiceInterface* const health = health_;
+  if (health != nullptr) health->SetServingStatus("kt.v1.Publisher", serving);
+}
+
+void Server::ReportClock(const absl::Status& status) {
+  if (status.ok()) {
+    events_.Info("clock_believed", {});
+  } else {
+    events_.Error("clock_not_believed", {{"error", std::string(status.message())}});
+  }
+  SetPublisherHealth(status.ok() && opened_.log->writable().ok());
 }
 
 void Server::Report(const Sequencer::CommitReport& report) {
   if (!report.status.ok()) {
     events_.Error("epoch_failed", {{"error", std::string(report.status.message())}});
-    grpc::HealthCheckServiceInterface* const health = health_;
-    if (health != nullptr && !opened_.log->writable().ok()) {
-      health->SetServingStatus("kt.v1.Publisher", false);
-    }
+    if (!opened_.log->writable().ok()) SetPublisherHealth(false);
     return;
   }
   events_.Info(
@@ -160,7 +222,9 @@ absl::Status Server::ReloadTokens() {
 void Server::Stop() {
   // Publications that wait are committed and answered while connections still stand.
   if (sequencer_ != nullptr) sequencer_->Stop();
+  if (listener_ != nullptr) listener_->Stop();
   if (grpc_ == nullptr) return;
+  health_ = nullptr;
   grpc_->GetHealthCheckService()->SetServingStatus(false);
   grpc_->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
   grpc_->Wait();

@@ -4,6 +4,7 @@
 
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 #include <atomic>
 #include <memory>
@@ -13,8 +14,10 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "kt-server/call_gate.h"
 #include "kt-server/event_log.h"
 #include "kt-server/grpc_service.h"
+#include "kt-server/listener.h"
 #include "kt-server/log_files.h"
 #include "kt-server/publish_service.h"
 #include "kt-server/search_service.h"
@@ -26,10 +29,16 @@ namespace kt::server {
 // A running server: the log, its sequencer, and gRPC over TLS.
 class Server {
  public:
+  enum class ClockTrust {
+    kCheck,   // refuse to start if the newest entry is so old that the clock may be wrong
+    kAccept,  // somebody has looked at the clock
+  };
+
   // Opens the log and begins to serve. Borrows `events`, `clock` and `random`.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config, EventLog& events,
                                                        const base::Clock& clock,
-                                                       base::Random& random);
+                                                       base::Random& random,
+                                                       ClockTrust trust = ClockTrust::kCheck);
   // As Stop.
   ~Server();
 
@@ -45,10 +54,12 @@ class Server {
  private:
   Server(const ServerConfig& config, EventLog& events, const base::Clock& clock);
 
-  absl::Status StartLog(base::Random& random);
+  absl::Status StartLog(base::Random& random, ClockTrust trust);
   absl::Status StartServices();
   absl::Status StartGrpc();
   void Report(const Sequencer::CommitReport& report);
+  void ReportClock(const absl::Status& status);
+  void SetPublisherHealth(bool serving);
 
   const ServerConfig config_;
   EventLog& events_;
@@ -57,10 +68,11 @@ class Server {
   std::unique_ptr<Sequencer> sequencer_;
   std::unique_ptr<SearchService> search_;
   std::unique_ptr<PublishService> publish_;
-  RateLimiter search_limiter_;
-  ConcurrencyLimit concurrency_;
+  CallGate gate_;
   std::unique_ptr<KeyTransparencyGrpc> key_transparency_grpc_;
   std::unique_ptr<PublisherGrpc> publisher_grpc_;
+  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> grpc_;
   // Set once gRPC runs; the sequencer's thread reports to it.
   std::atomic<grpc::HealthCheckServiceInterface*> health_ = nullptr;

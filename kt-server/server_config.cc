@@ -148,8 +148,24 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   Section limits(file, "limits");
   limits.Integer("max_request_bytes", 1024, 16 << 20, &config->limits.max_request_bytes);
   limits.Integer("max_concurrent_requests", 1, 100'000, &config->limits.max_concurrent_requests);
-  limits.Integer("max_pending_publishes", 1, 10'000'000, &config->limits.max_pending_publishes);
-  limits.Number("searches_per_second", 0.001, &config->limits.searches_per_second);
+  constexpr int64_t kMostBytes = int64_t{1} << 40;
+  limits.Integer("max_response_bytes", 1 << 20, kMostBytes, &config->limits.max_response_bytes);
+  limits.Integer("max_response_bytes_per_client", 1 << 20, kMostBytes,
+                 &config->limits.max_response_bytes_per_client);
+  limits.Integer("response_timeout_ms", 100, 600'000, &config->limits.response_timeout_ms);
+  limits.Integer("max_connections", 1, 1'000'000, &config->limits.max_connections);
+  limits.Integer("max_connections_per_client", 1, 1'000'000,
+                 &config->limits.max_connections_per_client);
+  constexpr int64_t kMostPublishes = 10'000'000;
+  limits.Integer("max_pending_publishes", 1, kMostPublishes, &config->limits.max_pending_publishes);
+  // Room for the largest request, which counts twice.
+  limits.Integer("max_pending_publish_bytes", 64 << 20, kMostBytes,
+                 &config->limits.max_pending_publish_bytes);
+  limits.Integer("max_pending_publishes_per_token", 1, kMostPublishes,
+                 &config->limits.max_pending_publishes_per_token);
+  limits.Integer("max_pending_publishes_per_address", 1, kMostPublishes,
+                 &config->limits.max_pending_publishes_per_address);
+  limits.Number("requests_per_second", 0.001, &config->limits.requests_per_second);
   limits.Number("publishes_per_second", 0.001, &config->limits.publishes_per_second);
   KT_RETURN_IF_ERROR(limits.Finish());
 
@@ -255,9 +271,21 @@ std::string FormatServerConfig(const ServerConfig& config) {
       << "[limits]\n"
       << "max_request_bytes = " << config.limits.max_request_bytes << "\n"
       << "max_concurrent_requests = " << config.limits.max_concurrent_requests << "\n"
+      << "# A client is an IPv4 address or an IPv6 /64.\n"
+      << "max_connections = " << config.limits.max_connections << "\n"
+      << "max_connections_per_client = " << config.limits.max_connections_per_client << "\n"
+      << "# Of responses that clients have not taken; after the timeout they lose them.\n"
+      << "max_response_bytes = " << config.limits.max_response_bytes << "\n"
+      << "max_response_bytes_per_client = " << config.limits.max_response_bytes_per_client << "\n"
+      << "response_timeout_ms = " << config.limits.response_timeout_ms << "\n"
+      << "# Of publications that wait for their epoch to be signed.\n"
       << "max_pending_publishes = " << config.limits.max_pending_publishes << "\n"
-      << "searches_per_second = " << config.limits.searches_per_second
-      << "  # for one client address\n"
+      << "max_pending_publish_bytes = " << config.limits.max_pending_publish_bytes << "\n"
+      << "max_pending_publishes_per_token = " << config.limits.max_pending_publishes_per_token
+      << "\n"
+      << "max_pending_publishes_per_address = " << config.limits.max_pending_publishes_per_address
+      << "\n"
+      << "requests_per_second = " << config.limits.requests_per_second << "  # for one client\n"
       << "publishes_per_second = " << config.limits.publishes_per_second << "  # for one token\n\n"
       << "[logging]\n"
       << "level = " << quoted(config.logging.level) << "  # debug, info, warn, error\n";

@@ -40,9 +40,19 @@ struct ServerConfig {
   struct Limits {
     int64_t max_request_bytes = 1 << 20;
     int64_t max_concurrent_requests = 256;
+    // Of calls whose responses clients have not taken completely; then a call is given up.
+    int64_t max_response_bytes = 256 << 20;
+    int64_t max_response_bytes_per_client = 8 << 20;
+    int64_t response_timeout_ms = 10'000;
+    int64_t max_connections = 4096;
+    int64_t max_connections_per_client = 128;
+    // Of publications that wait for their epoch to be signed.
     int64_t max_pending_publishes = 100'000;
-    double searches_per_second = 100;    // for one client address
-    double publishes_per_second = 1000;  // for one token
+    int64_t max_pending_publish_bytes = 256 << 20;
+    int64_t max_pending_publishes_per_token = 1000;
+    int64_t max_pending_publishes_per_address = 8;
+    double requests_per_second = 100;  // for one client
+    double publishes_per_second = 50;  // for one token
   } limits;
   struct Logging {
     std::string level = "info";  // debug, info, warn, error

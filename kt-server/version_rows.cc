@@ -59,6 +59,7 @@ absl::Status CompleteRows(const Snapshot& snapshot, const vrf::Prover& vrf, base
                    std::move(proven[i].proof), std::nullopt};
     rows->rows.emplace(row.version, std::move(row));
   }
+  rows->vrf_proofs_made += unknown.size();
   return absl::OkStatus();
 }
 

@@ -20,6 +20,7 @@ namespace kt::server {
 struct LabelRows {
   std::map<base::Version, VersionRow> rows;
   std::optional<base::Version> greatest;  // the greatest version that exists
+  size_t vrf_proofs_made = 0;             // by CompleteRows
 };
 absl::StatusOr<LabelRows> ReadLabel(const Snapshot& snapshot, base::ByteView label);
 

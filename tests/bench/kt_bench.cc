@@ -82,7 +82,7 @@ class Bench {
     config_.listen.tls_key = directory_.File("server.key");
     config_.admission.trust_anchors = directory_.File("server.pem");
     config_.publishers.tokens = directory_.File("tokens.toml");
-    config_.limits.searches_per_second = 1e9;
+    config_.limits.requests_per_second = 1e9;
     config_.logging.level = "error";
     core::Configuration log;
     log.ciphersuite =

@@ -52,10 +52,19 @@ void Deployment::MakeTlsKeys() {
   WriteText(File("server.key"), ReadText(File("server.key")), 0600);
 }
 
-bool Deployment::StartServer() {
+void Deployment::SetLimit(const std::string& key, const std::string& value) {
+  std::string toml = ReadText(config());
+  const size_t begin = toml.find("\n" + key + " = ");
+  KT_CHECK(begin != std::string::npos);
+  toml.replace(begin + 1, toml.find('\n', begin + 1) - begin - 1, key + " = " + value);
+  WriteText(config(), toml);
+}
+
+bool Deployment::StartServer(const std::vector<std::string>& wrapper) {
   const std::string log = File("server." + std::to_string(starts_++) + ".log");
-  server_ = std::make_unique<BackgroundProcess>(
-      std::vector<std::string>{KT_SERVER_PROGRAM, "run", "--config", config()}, log);
+  std::vector<std::string> argv = wrapper;
+  argv.insert(argv.end(), {KT_SERVER_PROGRAM, "run", "--config", config()});
+  server_ = std::make_unique<BackgroundProcess>(argv, log);
   if (!server_->WaitForLog(kServing)) return false;
   if (port_ == 0) {
     const std::string text = server_->Log();

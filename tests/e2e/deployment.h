@@ -20,8 +20,11 @@ class Deployment {
   explicit Deployment(const std::string& suite, int epoch_ms = 50);
 
   // Starts kt-server and waits until it serves; false if it ends instead. The port stays the same
-  // from the first start on.
-  bool StartServer();
+  // from the first start on. `wrapper` is a command that runs the command after it.
+  bool StartServer(const std::vector<std::string>& wrapper = {});
+
+  // Sets a key of [limits]; before StartServer.
+  void SetLimit(const std::string& key, const std::string& value);
   BackgroundProcess& server() { return *server_; }
   void StopServer();
 

@@ -54,7 +54,10 @@ class Acknowledged {
 
 class KillNine : public ::testing::Test {
  protected:
-  KillNine() : deployment_("ed25519", kEpochMs) {}
+  KillNine() : deployment_("ed25519", kEpochMs) {
+    deployment_.SetLimit("requests_per_second", "1000000");
+    deployment_.SetLimit("publishes_per_second", "1000000");
+  }
 
   std::shared_ptr<grpc::Channel> Connect() const {
     grpc::SslCredentialsOptions tls;

@@ -51,14 +51,31 @@ TEST(RateLimiter, ForgetsTheKeyThatWasIdleLongest) {
   EXPECT_TRUE(limiter.Allow("b"));
 }
 
-TEST(RateLimiter, ClockThatGoesBackGivesNothing) {
+TEST(RateLimiter, SettingTheWallClockGivesNothing) {
   testing::FakeClock clock;
   RateLimiter limiter(1, clock);
   EXPECT_TRUE(limiter.Allow("a"));
   clock.Set(clock.NowMs() - 10'000);
   EXPECT_FALSE(limiter.Allow("a"));
+  clock.Set(clock.NowMs() + 100'000);
+  EXPECT_FALSE(limiter.Allow("a"));
   clock.Advance(1'000);
   EXPECT_TRUE(limiter.Allow("a"));
+}
+
+TEST(RateLimiter, ChargedRequestsHaveToBeMadeUpFor) {
+  testing::FakeClock clock;
+  RateLimiter limiter(2, clock);
+  EXPECT_TRUE(limiter.Allow("a"));
+  limiter.Charge("a", 5);  // now 4 in debt
+  limiter.Charge("unknown", 5);
+  EXPECT_FALSE(limiter.Allow("a"));
+  clock.Advance(2'400);
+  EXPECT_FALSE(limiter.Allow("a"));
+  clock.Advance(110);
+  EXPECT_TRUE(limiter.Allow("a"));
+  EXPECT_TRUE(limiter.Allow("unknown"));
+  EXPECT_TRUE(limiter.Allow("b"));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <future>
 #include <thread>
 
@@ -23,20 +24,26 @@ class SequencerTest : public ::testing::Test {
     if (options.epoch_interval_ms == SequencerOptions().epoch_interval_ms) {
       options.epoch_interval_ms = 5;
     }
-    return std::make_unique<Sequencer>(options, fixture_.log(), fixture_.clock(),
-                                       [this](const Sequencer::CommitReport& report) {
-                                         absl::MutexLock lock(&mutex_);
-                                         reports_.push_back(report);
-                                       });
+    return std::make_unique<Sequencer>(
+        options, fixture_.log(), fixture_.clock(),
+        [this](const Sequencer::CommitReport& report) {
+          absl::MutexLock lock(&mutex_);
+          reports_.push_back(report);
+        },
+        [this](const absl::Status& status) {
+          absl::MutexLock lock(&mutex_);
+          clock_reports_.push_back(status);
+        });
   }
 
   static std::future<Result> Submit(Sequencer& sequencer, const std::string& label,
-                                    Sequencer::Mutation mutation) {
+                                    Sequencer::Mutation mutation,
+                                    const std::string& submitter = "token", size_t bytes = 1) {
     auto promise = std::make_shared<std::promise<Result>>();
     std::future<Result> result = promise->get_future();
     const absl::Status status =
-        sequencer.Submit(base::ToBytes(label), std::move(mutation),
-                         [promise](Result outcome) { promise->set_value(std::move(outcome)); });
+        sequencer.Submit({base::ToBytes(label), submitter, bytes, std::move(mutation),
+                          [promise](Result outcome) { promise->set_value(std::move(outcome)); }});
     if (!status.ok()) promise->set_value(status);
     return result;
   }
@@ -60,6 +67,29 @@ class SequencerTest : public ::testing::Test {
   LogFixture fixture_;
   absl::Mutex mutex_;
   std::vector<Sequencer::CommitReport> reports_ ABSL_GUARDED_BY(mutex_);
+  std::vector<absl::Status> clock_reports_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Holds the sequencer in a commit, so that what is submitted meanwhile waits.
+class Hold {
+ public:
+  explicit Hold(const std::function<std::future<Result>(Sequencer::Mutation)>& submit)
+      : result_(submit([this](const CurrentValue*) -> absl::StatusOr<base::Bytes> {
+          entered_.set_value();
+          release_.get_future().wait();
+          return base::Bytes{1};
+        })) {
+    entered_.get_future().wait();
+  }
+  void Release() {
+    release_.set_value();
+    EXPECT_THAT(result_.get(), IsOk());
+  }
+
+ private:
+  std::promise<void> entered_;
+  std::promise<void> release_;
+  std::future<Result> result_;
 };
 
 TEST_F(SequencerTest, GivesAnEmptyLogItsFirstEntry) {
@@ -131,26 +161,85 @@ TEST_F(SequencerTest, SplitsLargeBatchesIntoEntriesOfOneCommit) {
   EXPECT_EQ(Reports(), 2u) << "the first entry, and one commit";
 }
 
+// What is being committed counts too, until it is answered.
 TEST_F(SequencerTest, RefusesMoreThanMayWait) {
-  const auto sequencer = Make({.max_pending = 3});
+  const auto sequencer = Make({.max_pending = 4});
   ASSERT_THAT(sequencer->Start(), IsOk());
-  // Holds the sequencer in a commit, so that what follows waits.
-  std::promise<void> entered;
-  std::promise<void> release;
-  auto held =
-      Submit(*sequencer, "a@x.example", [&](const CurrentValue*) -> absl::StatusOr<base::Bytes> {
-        entered.set_value();
-        release.get_future().wait();
-        return base::Bytes{1};
-      });
-  entered.get_future().wait();
+  Hold hold([&](auto mutation) { return Submit(*sequencer, "a@x.example", std::move(mutation)); });
   std::vector<std::future<Result>> waiting;
   for (int i = 0; i < 3; ++i) waiting.push_back(Submit(*sequencer, "b@x.example", AppendText("x")));
   EXPECT_THAT(Submit(*sequencer, "b@x.example", AppendText("x")).get(),
               StatusIs(absl::StatusCode::kResourceExhausted));
-  release.set_value();
-  EXPECT_THAT(held.get(), IsOk());
+  hold.Release();
   for (auto& result : waiting) EXPECT_THAT(result.get(), IsOk());
+  EXPECT_THAT(Submit(*sequencer, "b@x.example", AppendText("x")).get(), IsOk());
+}
+
+TEST_F(SequencerTest, RefusesMoreBytesThanMayWait) {
+  const auto sequencer = Make({.max_pending_bytes = 100});
+  ASSERT_THAT(sequencer->Start(), IsOk());
+  const auto submit = [&](const char* label, size_t bytes) {
+    return Submit(*sequencer, label, Set("1"), "token", bytes);
+  };
+  Hold hold([&](auto mutation) {
+    return Submit(*sequencer, "a@x.example", std::move(mutation), "token", 20);
+  });
+  auto second = submit("b@x.example", 80);
+  EXPECT_THAT(submit("c@x.example", 1).get(), StatusIs(absl::StatusCode::kResourceExhausted));
+  hold.Release();
+  EXPECT_THAT(second.get(), IsOk());
+  EXPECT_THAT(submit("c@x.example", 100).get(), IsOk());
+  EXPECT_THAT(submit("c@x.example", 101).get(), StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST_F(SequencerTest, OneLabelCannotFillTheQueue) {
+  const auto sequencer = Make({.max_pending_per_label = 2});
+  ASSERT_THAT(sequencer->Start(), IsOk());
+  Hold hold([&](auto mutation) { return Submit(*sequencer, "a@x.example", std::move(mutation)); });
+  auto second = Submit(*sequencer, "a@x.example", AppendText("x"));
+  EXPECT_THAT(Submit(*sequencer, "a@x.example", AppendText("x"), "another token").get(),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  auto other = Submit(*sequencer, "b@x.example", AppendText("x"));
+  hold.Release();
+  EXPECT_THAT(second.get(), IsOk());
+  EXPECT_THAT(other.get(), IsOk());
+  EXPECT_THAT(Submit(*sequencer, "a@x.example", AppendText("x")).get(), IsOk());
+}
+
+TEST_F(SequencerTest, OneSubmitterCannotFillTheQueue) {
+  const auto sequencer = Make({.max_pending_per_submitter = 2});
+  ASSERT_THAT(sequencer->Start(), IsOk());
+  Hold hold([&](auto mutation) { return Submit(*sequencer, "a@x.example", std::move(mutation)); });
+  auto second = Submit(*sequencer, "b@x.example", AppendText("x"));
+  EXPECT_THAT(Submit(*sequencer, "c@x.example", AppendText("x")).get(),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  auto other = Submit(*sequencer, "c@x.example", AppendText("x"), "another token");
+  hold.Release();
+  EXPECT_THAT(second.get(), IsOk());
+  EXPECT_THAT(other.get(), IsOk());
+  EXPECT_THAT(Submit(*sequencer, "c@x.example", AppendText("x")).get(), IsOk());
+}
+
+TEST_F(SequencerTest, OneCommitHoldsABoundedAmountOfValues) {
+  const auto sequencer = Make({.epoch_interval_ms = 100, .max_value_bytes_per_commit = 100});
+  ASSERT_THAT(sequencer->Start(), IsOk());
+  const std::string value(60, 'v');
+  std::vector<std::future<Result>> results;
+  for (int i = 0; i < 6; ++i) {
+    results.push_back(Submit(*sequencer, "u" + std::to_string(i) + "@x.example", Set(value)));
+  }
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_OK_AND_ASSIGN(const auto outcome, results[i].get());
+    EXPECT_EQ(outcome.position, static_cast<base::LogPosition>(1 + i / 2)) << "two a commit";
+  }
+  EXPECT_EQ(Reports(), 4u);
+  // Values that are only read are in memory too.
+  results.clear();
+  for (int i = 0; i < 6; ++i) {
+    results.push_back(Submit(*sequencer, "u" + std::to_string(i) + "@x.example", Set("w")));
+  }
+  for (int i = 0; i < 6; ++i) EXPECT_THAT(results[i].get(), IsOk());
+  EXPECT_EQ(Reports(), 7u);
 }
 
 TEST_F(SequencerTest, FullQueueDoesNotWaitForTheEpochToEnd) {
@@ -202,6 +291,56 @@ TEST_F(SequencerTest, TimestampsDoNotFollowAClockThatGoesBack) {
   fixture_.clock().Set(start_ms - 5'000);
   EXPECT_THAT(Submit(*sequencer, "a@x.example", Set("1")).get(), IsOk());
   EXPECT_THAT(fixture_.log().current()->Timestamp(1), testing::IsOkAndHolds(start_ms));
+}
+
+TEST_F(SequencerTest, SignsNoTimeToWhichTheClockJumped) {
+  const auto sequencer = Make({.max_idle_ms = 50'000, .max_clock_step_ms = 10'000});
+  ASSERT_THAT(sequencer->Start(), IsOk());
+  const uint64_t start_ms = fixture_.clock().NowMs();
+  // Jumps between the submission and the commit.
+  const auto jump = [&](const CurrentValue*) -> absl::StatusOr<base::Bytes> {
+    fixture_.clock().Set(start_ms + 3'600'000);
+    return absl::FailedPreconditionError("jumped");
+  };
+  EXPECT_THAT(Submit(*sequencer, "a@x.example", jump).get(),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(Submit(*sequencer, "a@x.example", Set("1")).get(),
+              StatusIs(absl::StatusCode::kUnavailable, ::testing::HasSubstr("clock")));
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  EXPECT_EQ(fixture_.log().current()->size(), 1u) << "no idle entry either";
+  {
+    absl::MutexLock lock(&mutex_);
+    ASSERT_EQ(clock_reports_.size(), 1u) << "told once";
+    EXPECT_THAT(clock_reports_[0], StatusIs(absl::StatusCode::kUnavailable));
+  }
+  fixture_.clock().Set(start_ms);
+  EXPECT_THAT(Submit(*sequencer, "a@x.example", Set("1")).get(), IsOk());
+  EXPECT_THAT(fixture_.log().current()->Timestamp(1), testing::IsOkAndHolds(start_ms));
+  absl::MutexLock lock(&mutex_);
+  ASSERT_EQ(clock_reports_.size(), 2u);
+  EXPECT_THAT(clock_reports_[1], IsOk());
+}
+
+// A clock that jumps after the submission was taken is noticed when the epoch ends.
+TEST_F(SequencerTest, AnswersWhatWaitedWhenTheClockJumps) {
+  const auto sequencer = Make({.epoch_interval_ms = 100, .max_clock_step_ms = 10'000});
+  ASSERT_THAT(sequencer->Start(), IsOk());
+  auto waiting = Submit(*sequencer, "a@x.example", Set("1"));
+  fixture_.clock().Set(fixture_.clock().NowMs() + 3'600'000);
+  EXPECT_THAT(waiting.get(), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(fixture_.log().current()->size(), 1u);
+}
+
+TEST_F(SequencerTest, StartAfterALongTimeNeedsAPersonsWord) {
+  ASSERT_THAT(Make({.max_downtime_ms = 100'000})->Start(), IsOk());
+  fixture_.clock().Advance(100'000);
+  ASSERT_THAT(Make({.max_downtime_ms = 100'000})->Start(), IsOk());
+  fixture_.clock().Advance(1);
+  EXPECT_THAT(
+      Make({.max_downtime_ms = 100'000})->Start(),
+      StatusIs(absl::StatusCode::kFailedPrecondition, ::testing::HasSubstr("--accept-clock")));
+  EXPECT_EQ(fixture_.log().current()->size(), 1u);
+  EXPECT_THAT(Make({.max_downtime_ms = 100'000, .accept_clock = true})->Start(), IsOk());
 }
 
 TEST_F(SequencerTest, ReadersAndManyPublishersAtOnce) {

@@ -38,7 +38,7 @@ TEST(ServerConfig, WrittenConfigurationReadsBack) {
   config.listen.address = "[::1]:443";
   config.listen.tls_certificate = "/a \"quoted\" path.pem";
   config.epoch.interval_ms = 77;
-  config.limits.searches_per_second = 2.5;
+  config.limits.requests_per_second = 2.5;
   config.logging.level = "warn";
   ASSERT_OK_AND_ASSIGN(const ServerConfig read,
                        ParseServerConfig(FormatServerConfig(config), "/etc/kt"));
@@ -46,7 +46,7 @@ TEST(ServerConfig, WrittenConfigurationReadsBack) {
   EXPECT_EQ(read.listen.address, config.listen.address);
   EXPECT_EQ(read.listen.tls_certificate, config.listen.tls_certificate);
   EXPECT_EQ(read.epoch.interval_ms, 77);
-  EXPECT_EQ(read.limits.searches_per_second, 2.5);
+  EXPECT_EQ(read.limits.requests_per_second, 2.5);
   EXPECT_EQ(read.logging.level, "warn");
 }
 
@@ -83,11 +83,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"WeakRsa", "[log]\ndomains=[\"x.example\"]\n[admission]\nmin_rsa_bits = 1024\n",
                   "min_rsa_bits"},
         BadConfig{"RateNan",
-                  "[log]\ndomains=[\"x.example\"]\n[limits]\nsearches_per_second = nan\n",
-                  "searches_per_second"},
+                  "[log]\ndomains=[\"x.example\"]\n[limits]\nrequests_per_second = nan\n",
+                  "requests_per_second"},
         BadConfig{"RateNegative",
-                  "[log]\ndomains=[\"x.example\"]\n[limits]\nsearches_per_second = -1\n",
-                  "searches_per_second"},
+                  "[log]\ndomains=[\"x.example\"]\n[limits]\nrequests_per_second = -1\n",
+                  "requests_per_second"},
         BadConfig{"Level", "[log]\ndomains=[\"x.example\"]\n[logging]\nlevel = \"loud\"\n",
                   "level"}),
     [](const auto& test) { return test.param.name; });

@@ -20,11 +20,18 @@ class FakeClock : public base::Clock {
  public:
   explicit FakeClock(uint64_t now_ms = 1'767'225'600'000) : now_ms_(now_ms) {}
   uint64_t NowMs() const override { return now_ms_; }
+  uint64_t SteadyMs() const override { return steady_ms_; }
+  // Sets the wall clock only, as an administrator does.
   void Set(uint64_t now_ms) { now_ms_ = now_ms; }
-  void Advance(uint64_t ms) { now_ms_ += ms; }
+  // Lets time pass.
+  void Advance(uint64_t ms) {
+    now_ms_ += ms;
+    steady_ms_ += ms;
+  }
 
  private:
   std::atomic<uint64_t> now_ms_;
+  std::atomic<uint64_t> steady_ms_ = 5'000'000;
 };
 
 // Repeatable bytes. Never for anything but tests.

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What one call may cost the server, and all calls of one peer together.
+#ifndef KT_SERVER_CALL_GATE_H_
+#define KT_SERVER_CALL_GATE_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "base/clock.h"
+#include "kt-server/byte_budget.h"
+#include "kt-server/concurrency_limit.h"
+#include "kt-server/drain_watch.h"
+#include "kt-server/rate_limiter.h"
+
+namespace kt::server {
+
+// Limits that all services share. Outlives all calls. Thread-safe.
+struct CallGate {
+  struct Options {
+    double requests_per_second = 100;  // for one peer
+    int64_t max_concurrent = 256;      // being worked on
+    // Held by calls that are not over: the peer has not taken the whole response.
+    size_t max_response_bytes = 256 << 20;
+    size_t max_response_bytes_per_peer = 8 << 20;
+    std::chrono::milliseconds response_timeout{10'000};
+  };
+
+  // Borrows `clock`.
+  CallGate(const Options& options, const base::Clock& clock)
+      : rate(options.requests_per_second, clock),
+        concurrency(options.max_concurrent),
+        responses(options.max_response_bytes, options.max_response_bytes_per_peer),
+        drain(options.response_timeout) {}
+
+  RateLimiter rate;
+  ConcurrencyLimit concurrency;
+  ByteBudget responses;
+  DrainWatch drain;
+};
+
+// One unary call, in place of gRPC's default reactor: that one does not tell when a response has
+// been taken. Deletes itself when the call is over.
+class UnaryCall : public grpc::ServerUnaryReactor {
+ public:
+  // Borrows `gate`; `context` is the call's own.
+  UnaryCall(grpc::CallbackServerContext& context, CallGate& gate);
+
+  // Must succeed before anything else is done for the call: counts it, and takes its place among
+  // those being worked on. kResourceExhausted if a limit forbids it.
+  absl::Status Begin();
+  // Gives that place back; End does so too. While the handler runs, another thread may call End.
+  void EndWork();
+  // Makes the call count as so many more for its peer's rate.
+  void Charge(double requests) { gate_.rate.Charge(peer_, requests); }
+  // Takes room for a response. kResourceExhausted if there is none; then it must not be sent.
+  absl::Status TakeRoom(size_t response_bytes);
+
+  // Sends the response, or only `status` if that is not OK. The object may be gone afterwards,
+  // unless this is still the method's handler.
+  void End(const grpc::Status& status);
+
+  void OnDone() override;
+
+ private:
+  ~UnaryCall() override = default;
+  bool Take(size_t bytes);
+
+  grpc::CallbackServerContext& context_;
+  CallGate& gate_;
+  const std::string peer_;
+  size_t held_bytes_ = 0;
+  std::atomic<bool> working_ = false;
+};
+
+}  // namespace kt::server
+#endif  // KT_SERVER_CALL_GATE_H_

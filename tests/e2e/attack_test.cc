@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Peers that want to do harm, and machines that go wrong: the server bounds what they cost, and
+// goes on serving the others.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "kt-server/server.h"
+#include "tests/e2e/deployment.h"
+#include "tests/support/fakes.h"
+#include "tests/support/status_matchers.h"
+
+namespace kt::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// A TCP connection from an address of the loopback network.
+int Dial(int port, const std::string& from) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  KT_CHECK(fd >= 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  inet_pton(AF_INET, from.c_str(), &address.sin_addr);
+  KT_CHECK(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  KT_CHECK(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  return fd;
+}
+
+bool WaitReadable(int fd, int timeout_ms) {
+  pollfd entry = {fd, POLLIN, 0};
+  return poll(&entry, 1, timeout_ms) == 1;
+}
+
+// Whether the server has closed a connection on which nothing was sent.
+bool IsClosed(int fd) {
+  char byte = 0;
+  return WaitReadable(fd, 0) && recv(fd, &byte, 1, MSG_PEEK) <= 0;
+}
+
+// HTTP/2 by hand (RFC 9113): does what no HTTP/2 library would.
+class RawClient {
+ public:
+  struct Frame {
+    uint8_t type = 0;
+    uint8_t flags = 0;
+    uint32_t stream = 0;
+    std::string payload;
+  };
+  static constexpr uint8_t kData = 0;
+  static constexpr uint8_t kHeaders = 1;
+  static constexpr uint8_t kRstStream = 3;
+  static constexpr uint8_t kSettings = 4;
+
+  // `window`: how much of a response the server may send before it is told that more is welcome,
+  // which it never is.
+  RawClient(int port, uint32_t window, const std::string& from = "127.0.0.1")
+      : fd_(Dial(port, from)), context_(SSL_CTX_new(TLS_client_method())) {
+    static const unsigned char kAlpn[] = {2, 'h', '2'};
+    ssl_ = SSL_new(context_);
+    KT_CHECK(SSL_set_alpn_protos(ssl_, kAlpn, sizeof(kAlpn)) == 0);
+    SSL_set_fd(ssl_, fd_);
+    EXPECT_EQ(SSL_connect(ssl_), 1);
+    const std::string initial_window = std::string("\0\4", 2) + Number(window, 4);
+    Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Encode(kSettings, 0, 0, initial_window));
+  }
+  RawClient(const RawClient&) = delete;
+  RawClient& operator=(const RawClient&) = delete;
+  ~RawClient() {
+    SSL_free(ssl_);
+    SSL_CTX_free(context_);
+    close(fd_);
+  }
+
+  // Calls a method with an encoded message; returns the stream.
+  uint32_t Call(const std::string& path, const std::string& message = "",
+                const std::string& te = "trailers") {
+    const uint32_t stream = next_stream_;
+    next_stream_ += 2;
+    const std::string headers = Header(":method", "POST") + Header(":scheme", "https") +
+                                Header(":path", path) + Header(":authority", "smime.example") +
+                                Header("te", te) + Header("content-type", "application/grpc");
+    constexpr uint8_t kEndStream = 1;
+    constexpr uint8_t kEndHeaders = 4;
+    const std::string body =
+        std::string(1, '\0') + Number(static_cast<uint32_t>(message.size()), 4) + message;
+    Write(Encode(kHeaders, kEndHeaders, stream, headers) + Encode(kData, kEndStream, stream, body));
+    return stream;
+  }
+
+  // All frames that come until nothing more does for `quiet_ms`.
+  std::vector<Frame> Read(int quiet_ms) {
+    char buffer[16384];
+    while (SSL_pending(ssl_) > 0 || WaitReadable(fd_, quiet_ms)) {
+      const int got = SSL_read(ssl_, buffer, sizeof(buffer));
+      if (got <= 0) break;
+      received_.append(buffer, static_cast<size_t>(got));
+    }
+    std::vector<Frame> frames;
+    constexpr size_t kFrameHeader = 9;
+    const auto byte = [&](size_t i) { return static_cast<uint8_t>(received_[i]); };
+    while (received_.size() >= kFrameHeader) {
+      const size_t size = size_t{byte(0)} << 16 | size_t{byte(1)} << 8 | byte(2);
+      if (received_.size() < kFrameHeader + size) break;
+      const uint32_t stream = uint32_t{byte(5)} << 24 | uint32_t{byte(6)} << 16 |
+                              uint32_t{byte(7)} << 8 | uint32_t{byte(8)};
+      frames.push_back({byte(3), byte(4), stream, received_.substr(kFrameHeader, size)});
+      received_.erase(0, kFrameHeader + size);
+    }
+    return frames;
+  }
+
+ private:
+  static std::string Number(uint32_t value, int bytes) {
+    std::string out;
+    for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> (8 * i));
+    return out;
+  }
+  static std::string Encode(uint8_t type, uint8_t flags, uint32_t stream,
+                            const std::string& payload) {
+    return Number(static_cast<uint32_t>(payload.size()), 3) + static_cast<char>(type) +
+           static_cast<char>(flags) + Number(stream, 4) + payload;
+  }
+  // RFC 7541 §6.2.2, lengths below 127.
+  static std::string Header(const std::string& name, const std::string& value) {
+    KT_CHECK(name.size() < 127 && value.size() < 127);
+    return std::string(1, '\0') + static_cast<char>(name.size()) + name +
+           static_cast<char>(value.size()) + value;
+  }
+  void Write(const std::string& bytes) {
+    EXPECT_EQ(SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())),
+              static_cast<int>(bytes.size()));
+  }
+
+  const int fd_;
+  SSL_CTX* const context_;
+  SSL* ssl_ = nullptr;
+  uint32_t next_stream_ = 1;
+  std::string received_;
+};
+
+constexpr char kGetConfiguration[] = "/kt.v1.KeyTransparency/GetConfiguration";
+constexpr uint32_t kOpenWindow = 1 << 20;
+
+size_t Count(const std::vector<RawClient::Frame>& frames, uint8_t type) {
+  return static_cast<size_t>(std::count_if(frames.begin(), frames.end(),
+                                           [&](const auto& frame) { return frame.type == type; }));
+}
+
+size_t CountWith(const std::vector<RawClient::Frame>& frames, const std::string& part) {
+  return static_cast<size_t>(std::count_if(frames.begin(), frames.end(), [&](const auto& frame) {
+    return frame.payload.find(part) != std::string::npos;
+  }));
+}
+
+class Attack : public ::testing::Test {
+ protected:
+  Attack() : deployment_("ed25519") {}
+
+  // Whether a client from elsewhere gets an answer.
+  bool IsServed(const std::string& from) {
+    RawClient client(deployment_.port(), kOpenWindow, from);
+    client.Call(kGetConfiguration);
+    return Count(client.Read(500), RawClient::kData) == 1;
+  }
+
+  Deployment deployment_;
+};
+
+TEST_F(Attack, UnreadResponsesAreBoundedAndGivenUp) {
+  deployment_.SetLimit("requests_per_second", "100000");
+  deployment_.SetLimit("max_response_bytes_per_client", "1048576");
+  deployment_.SetLimit("response_timeout_ms", "3000");
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+
+  // 320 calls whose responses are never taken; there is room for fewer than 256.
+  constexpr int kConnections = 10;
+  constexpr int kCalls = 32;
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < kConnections; ++i) {
+    clients.push_back(std::make_unique<RawClient>(deployment_.port(), 0));
+    for (int call = 0; call < kCalls; ++call) clients.back()->Call(kGetConfiguration);
+  }
+  size_t refused = 0;
+  size_t given_up = 0;
+  for (const auto& client : clients) {
+    const auto frames = client->Read(100);
+    EXPECT_EQ(Count(frames, RawClient::kData), 0u);
+    refused += CountWith(frames, "wait to be read");
+    given_up += Count(frames, RawClient::kRstStream);
+  }
+  EXPECT_GE(refused, static_cast<size_t>(kConnections * kCalls - 256));
+  EXPECT_LT(refused, static_cast<size_t>(kConnections * kCalls));
+  EXPECT_TRUE(IsServed("127.0.0.2")) << "others have room of their own";
+
+  // What is not taken is given up, and makes room.
+  const auto give_up = steady_clock::now() + std::chrono::seconds(10);
+  while (given_up + refused < kConnections * kCalls && steady_clock::now() < give_up) {
+    for (const auto& client : clients) {
+      given_up += Count(client->Read(50), RawClient::kRstStream);
+    }
+  }
+  EXPECT_GE(given_up + refused, static_cast<size_t>(kConnections * kCalls));
+  EXPECT_TRUE(IsServed("127.0.0.1"));
+  deployment_.StopServer();
+}
+
+TEST_F(Attack, OneConnectionHasABoundedNumberOfStreams) {
+  deployment_.SetLimit("requests_per_second", "100000");
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  RawClient client(deployment_.port(), 0);
+  const auto settings = client.Read(200);
+  // SETTINGS_MAX_CONCURRENT_STREAMS (3) is 32.
+  EXPECT_EQ(CountWith(settings, std::string("\0\3\0\0\0\x20", 6)), 1u);
+  deployment_.StopServer();
+}
+
+TEST_F(Attack, ConnectionsBeyondTheFileDescriptorsDoNotEndTheServer) {
+  constexpr int kConnections = 1200;
+  rlimit files;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = std::min<rlim_t>(files.rlim_max, kConnections + 200);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+  deployment_.SetLimit("max_connections_per_client", "100000");
+  ASSERT_TRUE(deployment_.StartServer({"/bin/sh", "-c", "ulimit -n 1024; exec \"$@\"", "sh"}))
+      << deployment_.server().Log();
+  std::vector<int> fds;
+  for (int i = 0; i < kConnections; ++i) fds.push_back(Dial(deployment_.port(), "127.0.0.1"));
+  std::this_thread::sleep_for(milliseconds(500));
+  const auto closed = std::count_if(fds.begin(), fds.end(), IsClosed);
+  EXPECT_GE(closed, kConnections - 512) << "half of the descriptors are for the database";
+  EXPECT_LT(closed, kConnections);
+  EXPECT_THAT(deployment_.server().Log(), HasSubstr("connections_refused"));
+  for (const int fd : fds) close(fd);
+  std::this_thread::sleep_for(milliseconds(500));
+  EXPECT_TRUE(IsServed("127.0.0.1"));
+  deployment_.StopServer();
+}
+
+TEST_F(Attack, ConnectionsOfOneClientLeaveRoomForOthers) {
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  std::vector<int> fds;
+  for (int i = 0; i < 200; ++i) fds.push_back(Dial(deployment_.port(), "127.0.0.1"));
+  std::this_thread::sleep_for(milliseconds(300));
+  EXPECT_EQ(std::count_if(fds.begin(), fds.end(), IsClosed), 200 - 128);
+  EXPECT_TRUE(IsServed("127.0.0.2"));
+  for (const int fd : fds) close(fd);
+  deployment_.StopServer();
+}
+
+// Every service draws on one rate; a request without a token too.
+TEST_F(Attack, AllServicesShareTheRateOfAClient) {
+  deployment_.SetLimit("requests_per_second", "0.001");
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  RawClient client(deployment_.port(), kOpenWindow);
+  client.Call("/kt.v1.Publisher/Publish");
+  EXPECT_EQ(CountWith(client.Read(500), "unknown publishing token"), 1u);
+  client.Call("/kt.v1.Publisher/Publish");
+  EXPECT_EQ(CountWith(client.Read(500), "too many requests"), 1u);
+  client.Call(kGetConfiguration);
+  EXPECT_EQ(CountWith(client.Read(500), "too many requests"), 1u);
+  deployment_.StopServer();
+}
+
+TEST_F(Attack, PeersCannotWriteIntoTheLog) {
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  for (int i = 0; i < 30; ++i) {
+    RawClient client(deployment_.port(), kOpenWindow);
+    client.Call(kGetConfiguration, "",
+                "x\n{\"event\":\"epoch_signed\",\"tree_size\":999}\n\x1b[31mred");
+    client.Read(50);
+  }
+  deployment_.StopServer();
+  const std::string log = deployment_.server().Log();
+  EXPECT_THAT(log, Not(HasSubstr("\x1b")));
+  std::istringstream lines(log);
+  int from_grpc = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ASSERT_TRUE(nlohmann::json::accept(line)) << line;
+    const auto json = nlohmann::json::parse(line);
+    ASSERT_TRUE(json.contains("level")) << line;
+    if (json["event"] == "grpc_error") ++from_grpc;
+  }
+  EXPECT_GE(from_grpc, 1) << "it is not lost either";
+  EXPECT_LE(from_grpc, 20);
+}
+
+// With a clock that a test can set.
+class ServerClock : public Attack {
+ protected:
+  ServerClock() {
+    auto config = server::LoadServerConfig(deployment_.config());
+    EXPECT_THAT(config, IsOk());
+    config_ = *std::move(config);
+    config_.limits.requests_per_second = 1e6;
+  }
+
+  absl::Status Start(server::Server::ClockTrust trust = server::Server::ClockTrust::kCheck) {
+    auto server = server::Server::Start(config_, events_, clock_, base::SystemRandom(), trust);
+    if (!server.ok()) return server.status();
+    server_ = *std::move(server);
+    return absl::OkStatus();
+  }
+  // What grpc.health.v1 says of a service: 1 SERVING, 2 NOT_SERVING.
+  bool HealthIs(const std::string& service, char status) {
+    const std::string& address = server_->address();
+    RawClient client(std::stoi(address.substr(address.rfind(':') + 1)), kOpenWindow);
+    client.Call("/grpc.health.v1.Health/Check",
+                std::string("\x0a") + static_cast<char>(service.size()) + service);
+    const std::string response = std::string("\0\0\0\0\2\x08", 6) + status;
+    return CountWith(client.Read(300), response) == 1;
+  }
+  bool AwaitHealth(const std::string& service, char status) {
+    const auto give_up = steady_clock::now() + std::chrono::seconds(5);
+    while (steady_clock::now() < give_up) {
+      if (HealthIs(service, status)) return true;
+    }
+    return false;
+  }
+
+  server::ServerConfig config_;
+  server::EventLog events_{"error"};
+  FakeClock clock_;
+  std::unique_ptr<server::Server> server_;
+};
+
+TEST_F(ServerClock, JumpForwardMakesThePublisherNotServing) {
+  ASSERT_THAT(Start(), IsOk());
+  EXPECT_TRUE(HealthIs("kt.v1.Publisher", 1));
+  const uint64_t start_ms = clock_.NowMs();
+  clock_.Set(start_ms + 3'600'000);
+  EXPECT_TRUE(AwaitHealth("kt.v1.Publisher", 2));
+  EXPECT_TRUE(HealthIs("kt.v1.KeyTransparency", 1)) << "lookups go on";
+  clock_.Set(start_ms);
+  EXPECT_TRUE(AwaitHealth("kt.v1.Publisher", 1));
+}
+
+TEST_F(ServerClock, StartAfterDaysNeedsTheFlag) {
+  ASSERT_THAT(Start(), IsOk());
+  server_ = nullptr;
+  clock_.Advance(23 * 3'600'000);
+  ASSERT_THAT(Start(), IsOk()) << "a day of downtime is nothing special";
+  server_ = nullptr;
+  clock_.Advance(30 * 24 * uint64_t{3'600'000});
+  EXPECT_THAT(Start(), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("clock")));
+  EXPECT_THAT(Start(server::Server::ClockTrust::kAccept), IsOk());
+  server_ = nullptr;
+}
+
+}  // namespace
+}  // namespace kt::testing
