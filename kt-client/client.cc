@@ -101,6 +101,8 @@ class ClientImpl : public Client {
     for (const smime::CertificateEntry& entry : request.certificates) {
       v1::Certificate* const certificate = proto.add_certificates();
       certificate->set_der(entry.der.data(), entry.der.size());
+      // Its DER says which one is to leave; the server takes no more then.
+      if (request.operation == PublishRequest::Operation::kRemove) continue;
       for (const smime::ChainCertificate& issuer : entry.chain) {
         certificate->add_chain_der(issuer.der.data(), issuer.der.size());
       }

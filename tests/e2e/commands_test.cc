@@ -83,6 +83,19 @@ TEST_P(Commands, HistoryShowsEachVersionNewestFirst) {
       << "all certificates are withdrawn";
 }
 
+TEST_P(Commands, RemoveTakesTheFileThatWasPublishedWithItsChain) {
+  const std::string with_chain = deployment_.File("alice.chain.pem");
+  WriteText(with_chain, ReadText(deployment_.Vector("alice.sign.crt.pem")) +
+                            ReadText(deployment_.Vector("ca.rsa.crt.pem")));
+  const std::vector<std::string> certificate = {"--cert", with_chain};
+  const ProcessResult published = deployment_.Publish("alice@smime.example", certificate);
+  ASSERT_EQ(published.exit_code, 0) << published.err;
+  const ProcessResult removed =
+      deployment_.Publish("alice@smime.example", {"--remove", "--cert", with_chain});
+  EXPECT_EQ(removed.exit_code, 0) << removed.err;
+  EXPECT_EQ(deployment_.Client("lookup", {"alice@smime.example"}).exit_code, 1);
+}
+
 TEST_P(Commands, AbsenceIsVerifiedAndHasItsOwnExitCode) {
   PublishAlice();
   const ProcessResult absent = deployment_.Client("lookup", {"nobody@smime.example"});
