@@ -25,6 +25,13 @@ void CheckPrefixWrites(const merkle::PrefixWrites& writes, base::TreeSize size) 
   for (const merkle::BandRow& row : writes.bands) KT_CHECK(row.position < size);
 }
 
+void CheckSubtrees(const std::vector<merkle::SubtreeId>& subtrees) {
+  for (size_t i = 0; i < subtrees.size(); ++i) {
+    KT_CHECK(subtrees[i].depth == kChangedDepth && (subtrees[i].bits & 0xff) == 0);
+    KT_CHECK(i == 0 || subtrees[i - 1].bits < subtrees[i].bits);
+  }
+}
+
 }  // namespace
 
 absl::Status CheckCommitBatch(const CommitBatch& batch, base::TreeSize expected_tree_size) {
@@ -34,6 +41,12 @@ absl::Status CheckCommitBatch(const CommitBatch& batch, base::TreeSize expected_
   for (const auto& [id, hash] : batch.log_nodes) KT_CHECK(IsComplete(id, size));
   CheckPrefixWrites(batch.prefix, size);
   for (const auto& [hash, value] : batch.values) KT_CHECK(base::Sha256(value) == hash);
+
+  KT_CHECK(batch.changed.empty() || batch.changed.size() == batch.entries.size());
+  for (size_t i = 0; i < batch.changed.size(); ++i) {
+    KT_CHECK(batch.changed[i].position == expected_tree_size + i);
+    CheckSubtrees(batch.changed[i].subtrees);
+  }
 
   for (const VersionRow& row : batch.versions) {
     KT_CHECK(!row.existing.has_value() || row.existing->position < size);

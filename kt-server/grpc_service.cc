@@ -5,25 +5,10 @@
 #include <utility>
 
 #include "base/status.h"
+#include "kt-server/grpc_util.h"
 
 namespace kt::server {
 namespace {
-
-// The status codes of abseil and gRPC have the same numbers. What is wrong with our own data is not
-// for a peer to read.
-grpc::Status ToGrpc(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kOk:
-      return grpc::Status::OK;
-    case absl::StatusCode::kInternal:
-    case absl::StatusCode::kDataLoss:
-    case absl::StatusCode::kUnknown:
-      return {grpc::StatusCode::INTERNAL,
-              "the server has a problem; its operator's log says which"};
-    default:
-      return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
-  }
-}
 
 std::string BearerToken(const grpc::CallbackServerContext& context) {
   constexpr std::string_view kPrefix = "Bearer ";

@@ -26,6 +26,13 @@ class LogState : public core::LogView {
         head_(std::move(head)) {}
 
   const core::SignedHead& head() const { return head_; }
+
+  // The same log with a later head of its auditor.
+  std::shared_ptr<const LogState> WithAuditorHead(const core::AuditorTreeHead& auditor) const {
+    return std::make_shared<const LogState>(snapshot_, tree_, timestamps_,
+                                            core::SignedHead{head_.tree_head, auditor});
+  }
+
   const Snapshot& snapshot() const { return *snapshot_; }
 
   core::TreeSize size() const override { return head_.tree_head.tree_size; }

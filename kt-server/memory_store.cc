@@ -88,6 +88,7 @@ struct Tables {
   VersionedMap<base::LogPosition, EntryRow> entries ABSL_GUARDED_BY(mutex);
   VersionedMap<LabelOrder, VersionRow> versions ABSL_GUARDED_BY(mutex);
   VersionedMap<base::Hash, base::Bytes> values ABSL_GUARDED_BY(mutex);
+  VersionedMap<base::LogPosition, ChangedRow> changed ABSL_GUARDED_BY(mutex);
 };
 
 class MemorySnapshot : public Snapshot {
@@ -192,6 +193,21 @@ class MemorySnapshot : public Snapshot {
     return out;
   }
 
+  absl::StatusOr<std::vector<std::vector<merkle::SubtreeId>>> ReadChanged(
+      std::span<const base::LogPosition> positions) const override {
+    absl::ReaderMutexLock lock(&tables_.mutex);
+    std::vector<std::vector<merkle::SubtreeId>> out;
+    for (const base::LogPosition position : positions) {
+      if (position >= head_.tree_size) {
+        return absl::OutOfRangeError(absl::StrCat("there is no log entry ", position));
+      }
+      const ChangedRow* row = tables_.changed.Find(position, commit_);
+      if (row == nullptr) return absl::DataLossError("table changed: a row is missing");
+      out.push_back(row->subtrees);
+    }
+    return out;
+  }
+
   absl::StatusOr<std::vector<VersionRow>> ReadVersions(base::ByteView label,
                                                        size_t limit) const override {
     absl::ReaderMutexLock lock(&tables_.mutex);
@@ -267,6 +283,18 @@ class MemoryStore : public Store {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<base::Bytes> ReadAuditorHead() const override {
+    absl::MutexLock lock(&mutex_);
+    if (!auditor_head_.has_value()) return absl::NotFoundError("the log has no head of an auditor");
+    return *auditor_head_;
+  }
+
+  absl::Status WriteAuditorHead(base::ByteView head) override {
+    absl::MutexLock lock(&mutex_);
+    auditor_head_ = base::ToBytes(head);
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<base::Bytes> ReadProperties() const override {
     absl::MutexLock lock(&mutex_);
     if (!properties_.has_value()) return absl::NotFoundError("the log has no properties");
@@ -295,6 +323,9 @@ class MemoryStore : public Store {
     for (const VersionRow& row : batch.versions) {
       tables_.versions.Put(OrderOf(row), commits_, row);
     }
+    for (const ChangedRow& row : batch.changed) {
+      tables_.changed.Put(row.position, commits_, row);
+    }
     for (const auto& [hash, value] : batch.values) {
       if (tables_.values.Find(hash, commits_) == nullptr) {
         tables_.values.Put(hash, commits_, value);
@@ -309,6 +340,7 @@ class MemoryStore : public Store {
   mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(commit_mutex_);
   std::shared_ptr<const Snapshot> current_ ABSL_GUARDED_BY(mutex_);
   std::optional<base::Bytes> properties_ ABSL_GUARDED_BY(mutex_);
+  std::optional<base::Bytes> auditor_head_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

@@ -246,6 +246,27 @@ absl::StatusOr<std::vector<EntryRow>> RocksSnapshot::ReadEntries(
   return out;
 }
 
+absl::StatusOr<std::vector<std::vector<merkle::SubtreeId>>> RocksSnapshot::ReadChanged(
+    std::span<const base::LogPosition> positions) const {
+  MultiGet rows(*this, Table::kChanged);
+  for (const base::LogPosition position : positions) {
+    if (position >= head_.tree_size) {
+      return absl::OutOfRangeError(absl::StrCat("there is no log entry ", position));
+    }
+    rows.Add(EntryKey(position));
+  }
+  KT_RETURN_IF_ERROR(rows.Run());
+  std::vector<std::vector<merkle::SubtreeId>> out(positions.size());
+  for (size_t i = 0; i < positions.size(); ++i) {
+    if (!rows.found(i)) {
+      return absl::DataLossError(
+          absl::StrCat("table changed: the row of entry ", positions[i], " is missing"));
+    }
+    KT_ASSIGN_OR_RETURN(out[i], DecodeChanged(rows.value(i)));
+  }
+  return out;
+}
+
 absl::StatusOr<std::vector<VersionRow>> RocksSnapshot::ReadVersions(base::ByteView label,
                                                                     size_t limit) const {
   std::vector<VersionRow> out;

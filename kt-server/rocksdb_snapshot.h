@@ -38,6 +38,8 @@ class RocksSnapshot : public Snapshot {
       std::span<const merkle::LogNodeId> ids) const override;
   absl::StatusOr<std::vector<EntryRow>> ReadEntries(
       std::span<const base::LogPosition> positions) const override;
+  absl::StatusOr<std::vector<std::vector<merkle::SubtreeId>>> ReadChanged(
+      std::span<const base::LogPosition> positions) const override;
   absl::StatusOr<std::vector<VersionRow>> ReadVersions(base::ByteView label,
                                                        size_t limit) const override;
   absl::StatusOr<std::vector<std::optional<VersionRow>>> ReadVersionRows(

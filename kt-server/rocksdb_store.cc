@@ -67,6 +67,9 @@ void PutRows(const CommitBatch& batch, base::LogPosition position, RowWriter& ou
     out.Put(Table::kVersion, VersionKey(row.label, row.version), EncodeVersion(row));
   }
   for (const auto& [hash, value] : batch.values) out.Put(Table::kValue, hash.bytes, value);
+  for (const ChangedRow& row : batch.changed) {
+    out.Put(Table::kChanged, EntryKey(row.position), EncodeChanged(row));
+  }
   if (batch.head.tree_size > 0) {
     out.Put(Table::kMeta, base::AsBytes(kHeadKey), EncodeHead(batch.head));
   }
@@ -115,13 +118,20 @@ class RocksStore : public Store {
     return failure_;
   }
 
+  absl::StatusOr<base::Bytes> ReadAuditorHead() const override {
+    return ReadMeta(kAuditorHeadKey, "the log has no head of an auditor");
+  }
+
+  absl::Status WriteAuditorHead(base::ByteView head) override {
+    absl::MutexLock lock(&commit_mutex_);
+    KT_RETURN_IF_ERROR(CheckUsable());
+    RowWriter rows(*database_);
+    rows.Put(Table::kMeta, base::AsBytes(kAuditorHeadKey), head);
+    return WriteMarked(rows, /*seal=*/false);
+  }
+
   absl::StatusOr<base::Bytes> ReadProperties() const override {
-    std::string value;
-    const rocksdb::Status status = database_->db().Get(
-        rocksdb::ReadOptions(), database_->table(Table::kMeta), kPropertiesKey, &value);
-    if (status.IsNotFound()) return absl::NotFoundError("the log has no properties");
-    if (!status.ok()) return FromRocksDb(status, "table meta");
-    return base::ToBytes(value);
+    return ReadMeta(kPropertiesKey, "the log has no properties");
   }
 
   absl::Status WriteProperties(base::ByteView properties) override {
@@ -136,6 +146,15 @@ class RocksStore : public Store {
   }
 
  private:
+  absl::StatusOr<base::Bytes> ReadMeta(const char* key, const char* if_missing) const {
+    std::string value;
+    const rocksdb::Status status =
+        database_->db().Get(rocksdb::ReadOptions(), database_->table(Table::kMeta), key, &value);
+    if (status.IsNotFound()) return absl::NotFoundError(if_missing);
+    if (!status.ok()) return FromRocksDb(status, "table meta");
+    return base::ToBytes(value);
+  }
+
   std::shared_ptr<const RocksSnapshot> Current() const {
     absl::MutexLock lock(&snapshot_mutex_);
     return current_;

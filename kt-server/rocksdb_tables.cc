@@ -50,6 +50,7 @@ constexpr std::array<TableOptions, kTableCount> kTables = {{
     {"entry", 4 * kMiB, 4 * kKiB, true, true, Compression::kNone},
     {"version", 32 * kMiB, 16 * kKiB, true, false, Compression::kZstd},
     {"value", 32 * kMiB, 16 * kKiB, true, true, Compression::kZstdWithDictionary},
+    {"changed", 4 * kMiB, 4 * kKiB, true, true, Compression::kNone},
 }};
 
 bool IsSupported(rocksdb::CompressionType type) {
@@ -133,7 +134,7 @@ absl::Status SyncDirectory(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return ErrnoStatus("open", path);
   const bool synced = fsync(fd) == 0;
-  const absl::Status status = synced ? absl::OkStatus() : ErrnoStatus("sync", path);
+  absl::Status status = synced ? absl::OkStatus() : ErrnoStatus("sync", path);
   close(fd);
   return status;
 }
@@ -229,6 +230,7 @@ RocksDatabase::~RocksDatabase() {
 absl::Status RocksDatabase::OpenTables(const RocksDbOptions& options, bool may_create) {
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  families.reserve(std::size(kTables) + 1);
   for (const TableOptions& table : kTables) {
     families.emplace_back(table.name, ColumnFamilyOptions(table, cache));
   }

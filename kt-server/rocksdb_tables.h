@@ -20,16 +20,17 @@
 
 namespace kt::server {
 
-enum class Table : size_t { kMeta, kLeaf, kBand, kLog, kEntry, kVersion, kValue };
-inline constexpr size_t kTableCount = 7;
+enum class Table : size_t { kMeta, kLeaf, kBand, kLog, kEntry, kVersion, kValue, kChanged };
+inline constexpr size_t kTableCount = 8;
 const char* TableName(Table table);
 
 inline constexpr const char* kSchemaKey = "schema";
 inline constexpr const char* kHeadKey = "head";
+inline constexpr const char* kAuditorHeadKey = "auditor_head";
 inline constexpr const char* kPropertiesKey = "properties";
 
 // Of keys and rows, as in store_codec.h. A database of a later version is refused.
-inline constexpr uint64_t kSchemaVersion = 1;
+inline constexpr uint64_t kSchemaVersion = 2;
 
 inline rocksdb::Slice AsSlice(base::ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

@@ -51,8 +51,7 @@ absl::StatusOr<SearchAnswer> SearchService::Search(base::ByteView request_bytes)
   absl::StatusOr<core::SearchRequest> request =
       core::codec::Decode<core::SearchRequest>(request_bytes);
   if (!request.ok()) return base::Annotate(request.status(), "SearchRequest");
-  const std::shared_ptr<const LogState> state = log_.current();
-  if (state == nullptr) return absl::UnavailableError("the log has no entries yet");
+  KT_ASSIGN_OR_RETURN(const std::shared_ptr<const LogState> state, log_.Present());
   if (request->last.has_value() && *request->last > state->size()) {
     return absl::FailedPreconditionError(
         absl::StrCat("this log has ", state->size(), " entries, not ", *request->last));

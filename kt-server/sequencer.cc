@@ -128,7 +128,7 @@ Sequencer::Sequencer(const SequencerOptions& options, TransparencyLog& log,
 Sequencer::~Sequencer() { Stop(); }
 
 absl::Status Sequencer::Start() {
-  if (log_.current() == nullptr) {
+  if (log_.newest() == nullptr) {
     KT_ASSIGN_OR_RETURN(const uint64_t timestamp_ms, NextTimestampMs());
     std::vector<NewEntry> first = {{timestamp_ms, {}}};
     KT_RETURN_IF_ERROR(AppendEntries(std::move(first), 0));
@@ -152,7 +152,7 @@ void Sequencer::Stop() {
 // off for a month or has a wrong clock, only a person can tell.
 absl::Status Sequencer::CheckDowntime() const {
   if (options_.accept_clock) return absl::OkStatus();
-  const std::shared_ptr<const LogState> state = log_.current();
+  const std::shared_ptr<const LogState> state = log_.newest();
   KT_ASSIGN_OR_RETURN(const uint64_t newest_ms, state->Timestamp(state->size() - 1));
   const uint64_t now_ms = clock_.NowMs();
   if (now_ms <= newest_ms || now_ms - newest_ms <= options_.max_downtime_ms) {
@@ -258,7 +258,7 @@ size_t Sequencer::CommitSome(std::span<Submission> pending) {
     for (const Submission& submission : pending) submission.done(timestamp_ms.status());
     return pending.size();
   }
-  Batch batch(log_.config(), log_.current());
+  Batch batch(log_.config(), log_.newest());
   const size_t most = std::min(options_.max_versions_per_commit, pending.size());
   size_t taken = 0;
   while (taken < most && batch.value_bytes() < options_.max_value_bytes_per_commit) {
@@ -266,9 +266,11 @@ size_t Sequencer::CommitSome(std::span<Submission> pending) {
   }
   if (batch.empty()) return taken;
   const size_t versions = batch.size();
-  const absl::Status status =
-      AppendEntries(batch.TakeEntries(*timestamp_ms, options_.max_versions_per_entry), versions);
-  batch.Answer(status, log_.current()->size());
+  const absl::Status status = AppendEntries(
+      batch.TakeEntries(*timestamp_ms,
+                        std::min(options_.max_versions_per_entry, log_.max_versions_per_entry())),
+      versions);
+  batch.Answer(status, log_.newest()->size());
   return taken;
 }
 
@@ -278,14 +280,14 @@ absl::Status Sequencer::AppendEntries(std::vector<NewEntry> entries, size_t vers
   report.status = log_.Append(entries);
   report.versions = versions;
   report.duration_ms = absl::ToDoubleMilliseconds(absl::Now() - begin);
-  const std::shared_ptr<const LogState> state = log_.current();
+  const std::shared_ptr<const LogState> state = log_.newest();
   report.tree_size = state == nullptr ? 0 : state->size();
   observer_(report);
   return report.status;
 }
 
 bool Sequencer::IdleTooLong() const {
-  const std::shared_ptr<const LogState> state = log_.current();
+  const std::shared_ptr<const LogState> state = log_.newest();
   const absl::StatusOr<uint64_t> newest_ms = state->Timestamp(state->size() - 1);
   const uint64_t now_ms = clock_.NowMs();
   return log_.writable().ok() && newest_ms.ok() && now_ms > *newest_ms &&
@@ -295,7 +297,7 @@ bool Sequencer::IdleTooLong() const {
 // Timestamps are monotonic even if the clock is not.
 absl::StatusOr<uint64_t> Sequencer::NextTimestampMs() {
   KT_ASSIGN_OR_RETURN(const uint64_t now_ms, clock_guard_.NowMs());
-  const std::shared_ptr<const LogState> state = log_.current();
+  const std::shared_ptr<const LogState> state = log_.newest();
   if (state == nullptr) return now_ms;
   KT_ASSIGN_OR_RETURN(const uint64_t newest_ms, state->Timestamp(state->size() - 1));
   return std::max(newest_ms, now_ms);

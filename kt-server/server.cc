@@ -91,7 +91,11 @@ void SetTransportLimits(const ServerConfig& config, grpc::ServerBuilder* builder
 }  // namespace
 
 Server::Server(const ServerConfig& config, EventLog& events, const base::Clock& clock)
-    : config_(config), events_(events), clock_(clock), gate_(GateOptions(config.limits), clock) {}
+    : config_(config),
+      events_(events),
+      clock_(clock),
+      gate_(GateOptions(config.limits), clock),
+      audit_streams_(config.limits.max_auditor_streams) {}
 
 Server::~Server() { Stop(); }
 
@@ -103,7 +107,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
   KT_RETURN_IF_ERROR(server->StartServices());
   KT_RETURN_IF_ERROR(server->StartGrpc());
   events.Info("serving", {{"address", server->address_},
-                          {"tree_size", server->opened_.log->current()->size()}});
+                          {"tree_size", server->opened_.log->newest()->size()}});
   return server;
 }
 
@@ -153,6 +157,10 @@ absl::Status Server::StartServices() {
   key_transparency_grpc_ = std::make_unique<KeyTransparencyGrpc>(
       base::codec::Encode(opened_.log->config()), *search_, gate_);
   publisher_grpc_ = std::make_unique<PublisherGrpc>(*publish_, gate_);
+  if (opened_.log->config().mode == core::DeploymentMode::kThirdPartyAuditing) {
+    audit_ = std::make_unique<AuditService>(*opened_.log);
+    auditing_grpc_ = std::make_unique<AuditingGrpc>(*audit_, gate_.rate, audit_streams_);
+  }
   return absl::OkStatus();
 }
 
@@ -170,6 +178,7 @@ absl::Status Server::StartGrpc() {
   SetTransportLimits(config_, &builder);
   builder.RegisterService(key_transparency_grpc_.get());
   builder.RegisterService(publisher_grpc_.get());
+  if (auditing_grpc_ != nullptr) builder.RegisterService(auditing_grpc_.get());
   grpc_ = builder.BuildAndStart();
   if (grpc_ == nullptr) {
     return absl::UnavailableError(absl::StrCat("cannot serve on ", config_.listen.address,
@@ -223,6 +232,7 @@ void Server::Stop() {
   // Publications that wait are committed and answered while connections still stand.
   if (sequencer_ != nullptr) sequencer_->Stop();
   if (listener_ != nullptr) listener_->Stop();
+  if (auditing_grpc_ != nullptr) auditing_grpc_->Stop();
   if (grpc_ == nullptr) return;
   health_ = nullptr;
   grpc_->GetHealthCheckService()->SetServingStatus(false);

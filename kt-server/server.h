@@ -14,6 +14,8 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "kt-server/audit_service.h"
+#include "kt-server/auditing_grpc.h"
 #include "kt-server/call_gate.h"
 #include "kt-server/event_log.h"
 #include "kt-server/grpc_service.h"
@@ -71,6 +73,10 @@ class Server {
   CallGate gate_;
   std::unique_ptr<KeyTransparencyGrpc> key_transparency_grpc_;
   std::unique_ptr<PublisherGrpc> publisher_grpc_;
+  // thirdPartyAuditing
+  std::unique_ptr<AuditService> audit_;
+  ConcurrencyLimit audit_streams_;
+  std::unique_ptr<AuditingGrpc> auditing_grpc_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> grpc_;

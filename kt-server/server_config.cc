@@ -148,6 +148,7 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   Section limits(file, "limits");
   limits.Integer("max_request_bytes", 1024, 16 << 20, &config->limits.max_request_bytes);
   limits.Integer("max_concurrent_requests", 1, 100'000, &config->limits.max_concurrent_requests);
+  limits.Integer("max_auditor_streams", 1, 64, &config->limits.max_auditor_streams);
   constexpr int64_t kMostBytes = int64_t{1} << 40;
   limits.Integer("max_response_bytes", 1 << 20, kMostBytes, &config->limits.max_response_bytes);
   limits.Integer("max_response_bytes_per_client", 1 << 20, kMostBytes,
@@ -280,6 +281,8 @@ std::string FormatServerConfig(const ServerConfig& config) {
       << "response_timeout_ms = " << config.limits.response_timeout_ms << "\n"
       << "# Of publications that wait for their epoch to be signed.\n"
       << "max_pending_publishes = " << config.limits.max_pending_publishes << "\n"
+      << "max_auditor_streams = " << config.limits.max_auditor_streams
+      << "  # at once, of a log that is audited\n"
       << "max_pending_publish_bytes = " << config.limits.max_pending_publish_bytes << "\n"
       << "max_pending_publishes_per_token = " << config.limits.max_pending_publishes_per_token
       << "\n"

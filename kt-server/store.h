@@ -58,6 +58,15 @@ struct EntryRow {
   bool operator==(const EntryRow&) const = default;
 };
 
+// Where in the prefix tree a log entry changed leaves. A leaf tells at which entry it came; this
+// tells the reverse at three bytes a leaf, which is what making an AuditorUpdate begins with.
+struct ChangedRow {
+  base::LogPosition position = 0;
+  std::vector<merkle::SubtreeId> subtrees;  // of depth kChangedDepth, ascending, distinct
+  bool operator==(const ChangedRow&) const = default;
+};
+inline constexpr uint8_t kChangedDepth = 24;
+
 // One atomic write.
 struct CommitBatch {
   std::vector<EntryRow> entries;  // appended at expected_tree_size, expected_tree_size + 1, ...
@@ -65,7 +74,8 @@ struct CommitBatch {
   merkle::PrefixWrites prefix;
   std::vector<VersionRow> versions;  // replace rows of the same (label, version)
   std::vector<std::pair<base::Hash, base::Bytes>> values;  // keyed by their SHA-256
-  HeadRow head;  // tree_size == expected_tree_size + entries.size()
+  std::vector<ChangedRow> changed;  // one for each entry of an audited log, none for others
+  HeadRow head;                     // tree_size == expected_tree_size + entries.size()
 };
 
 // An immutable view of the log at one tree size. Thread-safe.
@@ -76,6 +86,11 @@ class Snapshot : public merkle::PrefixStoreReader, public merkle::LogNodeReader 
 
   // Entries in the order of `positions`, in one round. kOutOfRange beyond the tree.
   virtual absl::StatusOr<std::vector<EntryRow>> ReadEntries(
+      std::span<const base::LogPosition> positions) const = 0;
+
+  // The subtrees that each of the entries changed, in the order of `positions`, in one round.
+  // kOutOfRange beyond the tree, kDataLoss if an entry has no row: only audited logs keep them.
+  virtual absl::StatusOr<std::vector<std::vector<merkle::SubtreeId>>> ReadChanged(
       std::span<const base::LogPosition> positions) const = 0;
 
   // All rows of `label`, ascending by version, in one range scan; empty if there are none.
@@ -103,6 +118,11 @@ class Store {
   // `expected_tree_size`. After any other error nothing may be assumed about what reached the disk:
   // the caller must stop signing until the store is opened again.
   virtual absl::Status Commit(const CommitBatch& batch, base::TreeSize expected_tree_size) = 0;
+
+  // The newest tree head of the log's auditor, as one opaque string; kNotFound if there was none.
+  virtual absl::StatusOr<base::Bytes> ReadAuditorHead() const = 0;
+  // Replaces it and syncs. After an error, as Commit.
+  virtual absl::Status WriteAuditorHead(base::ByteView head) = 0;
 
   // What was fixed when the log was created, kept as one opaque string; kNotFound in a new store.
   virtual absl::StatusOr<base::Bytes> ReadProperties() const = 0;

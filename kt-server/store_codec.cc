@@ -283,6 +283,30 @@ absl::StatusOr<VersionRow> DecodeVersion(ByteView key, ByteView value) {
   return row;
 }
 
+// --- changed -----------------------------------------------------------------------------------
+
+Bytes EncodeChanged(const ChangedRow& row) {
+  Bytes out;
+  out.reserve(3 * row.subtrees.size());
+  for (const merkle::SubtreeId& id : row.subtrees) base::Append(out, TopBytes(id.bits));
+  return out;
+}
+
+absl::StatusOr<std::vector<merkle::SubtreeId>> DecodeChanged(ByteView value) {
+  if (value.size() % 3 != 0) return Corrupt("changed", "not a whole number of subtrees");
+  std::vector<merkle::SubtreeId> out;
+  out.reserve(value.size() / 3);
+  for (size_t i = 0; i < value.size(); i += 3) {
+    const uint32_t bits =
+        uint32_t{value[i]} << 24 | uint32_t{value[i + 1]} << 16 | uint32_t{value[i + 2]} << 8;
+    if (!out.empty() && out.back().bits >= bits) {
+      return Corrupt("changed", "subtrees do not ascend");
+    }
+    out.push_back({kChangedDepth, bits});
+  }
+  return out;
+}
+
 // --- meta --------------------------------------------------------------------------------------
 
 Bytes EncodeHead(const HeadRow& row) {

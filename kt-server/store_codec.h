@@ -10,7 +10,9 @@
 //   entry    position (8)                                          timestamp_ms (8) || root (32)
 //   version  length (1) || label || version (4)                    see EncodeVersion
 //   value    SHA-256 of the value (32)                             the value
-//   meta     names                                                 head, properties, schema
+//   changed  position (8)                                          first 3 bytes of keys, ascending
+//   meta     names                                                 head, auditor_head, properties,
+//                                                                  schema
 //
 // Integers are big endian. Beside its rows every table holds marks, which show when it is opened
 // that nothing is missing: see RocksDatabase. kMarkKey is shorter than every other key and sorts
@@ -82,6 +84,10 @@ KeyRange VersionRange(base::ByteView label);
 // [|| position (8) || commitment (32) || opening (16) || value_hash (32)]
 base::Bytes EncodeVersion(const VersionRow& row);
 absl::StatusOr<VersionRow> DecodeVersion(base::ByteView key, base::ByteView value);
+
+// Rows of the table changed have the entry's key.
+base::Bytes EncodeChanged(const ChangedRow& row);
+absl::StatusOr<std::vector<merkle::SubtreeId>> DecodeChanged(base::ByteView value);
 
 // tree_size (8) || root (32) || signature length (2) || signature || count (1) || hashes
 base::Bytes EncodeHead(const HeadRow& row);

@@ -2,6 +2,7 @@
 #include "kt-server/transparency_log.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -18,6 +19,19 @@ namespace kt::server {
 namespace {
 
 using RowKey = LabelVersion;
+
+// The row of the table changed for an entry that adds `leaves`.
+ChangedRow ChangedBy(base::LogPosition position, std::span<const merkle::PrefixLeaf> leaves) {
+  ChangedRow row{position, {}};
+  for (const merkle::PrefixLeaf& leaf : leaves) {
+    const auto& key = leaf.vrf_output.bytes;
+    row.subtrees.push_back(
+        {kChangedDepth, uint32_t{key[0]} << 24 | uint32_t{key[1]} << 16 | uint32_t{key[2]} << 8});
+  }
+  std::sort(row.subtrees.begin(), row.subtrees.end());
+  row.subtrees.erase(std::unique(row.subtrees.begin(), row.subtrees.end()), row.subtrees.end());
+  return row;
+}
 
 // The rows that a commit writes, collected over all of its entries.
 struct RowPlan {
@@ -64,6 +78,11 @@ absl::StatusOr<std::unique_ptr<TransparencyLog>> TransparencyLog::Open(
     return absl::InvalidArgumentError("the secret keys are not those of the log's configuration");
   }
   std::unique_ptr<TransparencyLog> log(new TransparencyLog(std::move(keys), store, guard, random));
+  if (log->audited()) {
+    KT_ASSIGN_OR_RETURN(log->auditor_key_,
+                        base::CreateVerifier(core::SignatureAlgorithmOf(log->config().ciphersuite),
+                                             log->config().auditor_public_key));
+  }
   KT_RETURN_IF_ERROR(log->Load(layout));
   return log;
 }
@@ -92,12 +111,58 @@ absl::Status TransparencyLog::Load(const merkle::PrefixTreeLayout& layout) {
         "the prefix tree in the database is not that of the newest log entry");
   }
   KT_RETURN_IF_ERROR(guard_.Advance(head.tree_size, head.root));
+  if (audited()) KT_RETURN_IF_ERROR(LoadAuditorHead(*snapshot));
   return Publish({}, head);
+}
+
+absl::Status TransparencyLog::LoadAuditorHead(const Snapshot& snapshot) {
+  const absl::StatusOr<base::Bytes> stored = store_.ReadAuditorHead();
+  if (absl::IsNotFound(stored.status())) return absl::OkStatus();
+  KT_RETURN_IF_ERROR(stored.status());
+  const auto head = core::codec::Decode<core::AuditorTreeHead>(*stored);
+  if (!head.ok() || !VerifyAuditorHead(snapshot, *head).ok()) {
+    return absl::DataLossError("the auditor's head in the database is not one of this log");
+  }
+  absl::MutexLock lock(&mutex_);
+  auditor_head_ = *head;
+  return absl::OkStatus();
+}
+
+bool TransparencyLog::audited() const {
+  return keys_.config.mode == core::DeploymentMode::kThirdPartyAuditing;
+}
+
+size_t TransparencyLog::max_versions_per_entry() const {
+  return audited() ? merkle::kMaxPrefixLookups : std::numeric_limits<size_t>::max();
 }
 
 std::shared_ptr<const LogState> TransparencyLog::current() const {
   absl::ReaderMutexLock lock(&mutex_);
-  return state_;
+  return current_;
+}
+
+std::shared_ptr<const LogState> TransparencyLog::newest() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return newest_;
+}
+
+absl::StatusOr<std::shared_ptr<const LogState>> TransparencyLog::Present() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  if (current_ != nullptr) return current_;
+  if (newest_ == nullptr) return absl::UnavailableError("the log has no entries yet");
+  return absl::UnavailableError(auditor_head_.has_value()
+                                    ? "the log's auditor lags too far behind; try again later"
+                                    : "the log's auditor has not signed a tree head yet");
+}
+
+std::shared_ptr<const LogState> TransparencyLog::AwaitGrowth(base::TreeSize size,
+                                                             absl::Duration timeout) const {
+  const auto has_grown = [this, size]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return newest_ != nullptr && newest_->size() > size;
+  };
+  absl::ReaderMutexLock lock(&mutex_);
+  mutex_.AwaitWithTimeout(absl::Condition(&has_grown), timeout);
+  return newest_;
 }
 
 absl::Status TransparencyLog::writable() const {
@@ -123,6 +188,11 @@ absl::Status TransparencyLog::Append(std::span<const NewEntry> entries) {
   KT_ASSIGN_OR_RETURN(std::unique_ptr<merkle::StagedPrefixTree> staged,
                       tree_->Stage(*snapshot, old_head.tree_size, changes));
   batch.prefix = staged->writes();
+  if (audited()) {
+    for (const merkle::PrefixChanges& change : changes) {
+      batch.changed.push_back(ChangedBy(old_head.tree_size + batch.changed.size(), change.added));
+    }
+  }
 
   merkle::LogTreeBuilder builder(old_head.tree_size, old_head.full_subtrees);
   KT_RETURN_IF_ERROR(AppendLogEntries(entries, staged->roots(), &builder, &batch));
@@ -160,6 +230,7 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
   const core::WireContext context = core::WireContext::For(keys_.config);
   base::LogPosition position = snapshot.head().tree_size;
   for (const NewEntry& entry : entries) {
+    KT_CHECK(entry.versions.size() <= max_versions_per_entry());
     merkle::PrefixChanges& change = changes->emplace_back();
     for (const NewVersion& version : entry.versions) {
       VersionRow& row = plan.rows.at({version.label, version.version});
@@ -205,11 +276,66 @@ absl::Status TransparencyLog::Publish(std::span<const NewEntry> entries, const H
   for (const NewEntry& entry : entries) timestamps_->Append(entry.timestamp_ms);
   KT_ASSIGN_OR_RETURN(std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
   KT_CHECK(snapshot->head().tree_size == head.tree_size);
-  auto state = std::make_shared<const LogState>(
-      std::move(snapshot), tree_, timestamps_,
-      core::SignedHead{{head.tree_size, head.signature}, std::nullopt});
   absl::MutexLock lock(&mutex_);
-  state_ = std::move(state);
+  SetNewest(std::make_shared<const LogState>(
+      std::move(snapshot), tree_, timestamps_,
+      core::SignedHead{{head.tree_size, head.signature}, auditor_head_}));
+  return absl::OkStatus();
+}
+
+void TransparencyLog::SetNewest(std::shared_ptr<const LogState> state) {
+  newest_ = std::move(state);
+  if (audited()) {
+    // "Auditor Tree Head Signature", step 2, as users will take it.
+    if (!auditor_head_.has_value()) return;
+    const absl::StatusOr<uint64_t> rightmost_ms = newest_->Timestamp(newest_->size() - 1);
+    KT_CHECK(rightmost_ms.ok() && *rightmost_ms >= auditor_head_->timestamp);
+    if (*rightmost_ms - auditor_head_->timestamp > keys_.config.max_auditor_lag) return;
+  }
+  current_ = newest_;
+}
+
+absl::Status TransparencyLog::VerifyAuditorHead(const Snapshot& snapshot,
+                                                const core::AuditorTreeHead& head) const {
+  if (head.tree_size > snapshot.head().tree_size) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("this log has ", snapshot.head().tree_size, " entries, not ", head.tree_size));
+  }
+  if (head.tree_size <= keys_.config.auditor_start_pos) {
+    return absl::InvalidArgumentError("the head covers no entry that this auditor audits");
+  }
+  const base::LogPosition last[] = {head.tree_size - 1};
+  KT_ASSIGN_OR_RETURN(const std::vector<EntryRow> entries, snapshot.ReadEntries(last));
+  if (entries[0].timestamp_ms != head.timestamp) {
+    return absl::InvalidArgumentError("the timestamp is not that of the last entry it covers");
+  }
+  KT_ASSIGN_OR_RETURN(const base::Hash root, LogRootAt(snapshot, head.tree_size));
+  const absl::Status status = auditor_key_->Verify(
+      core::EncodeAuditorTreeHeadTbs(keys_.config, head.timestamp, head.tree_size, root),
+      head.signature);
+  if (!base::IsVerificationFailure(status)) return status;
+  return base::VerificationFailed("auditor-tree-head-signature",
+                                  "the auditor has not signed this log at that size");
+}
+
+absl::Status TransparencyLog::SubmitAuditorHead(const core::AuditorTreeHead& head) {
+  if (!audited()) return absl::FailedPreconditionError("this log has no auditor");
+  absl::MutexLock submission(&auditor_mutex_);
+  {
+    const std::shared_ptr<const LogState> state = newest();
+    if (state == nullptr) return absl::UnavailableError("the log has no entries yet");
+    KT_RETURN_IF_ERROR(VerifyAuditorHead(state->snapshot(), head));
+    const std::optional<core::AuditorTreeHead>& known = state->head().auditor_tree_head;
+    if (known.has_value() && known->tree_size == head.tree_size) return absl::OkStatus();
+    if (known.has_value() && known->tree_size > head.tree_size) {
+      return absl::AlreadyExistsError(absl::StrCat("the auditor has signed ", known->tree_size,
+                                                   " entries before, more than ", head.tree_size));
+    }
+  }
+  KT_RETURN_IF_ERROR(store_.WriteAuditorHead(core::codec::Encode(head)));
+  absl::MutexLock lock(&mutex_);
+  auditor_head_ = head;
+  SetNewest(newest_->WithAuditorHead(head));
   return absl::OkStatus();
 }
 

@@ -5,6 +5,7 @@
 #define KT_SERVER_TRANSPARENCY_LOG_H_
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "base/random.h"
 #include "base/signature.h"
 #include "kt-core/configuration.h"
@@ -55,8 +57,31 @@ class TransparencyLog {
 
   const core::Configuration& config() const { return keys_.config; }
 
-  // The newest published state; null as long as the log has no entries. Never waits for a writer.
+  // The newest state that users may be shown; null if there is none, see Present. Never waits for a
+  // writer. In thirdPartyAuditing mode users refuse a head that is newer by more than
+  // max_auditor_lag than the auditor's, so until the auditor has caught up this is an older state.
   std::shared_ptr<const LogState> current() const;
+
+  // The same; if it would be null, kUnavailable and why.
+  absl::StatusOr<std::shared_ptr<const LogState>> Present() const;
+
+  // The newest state, which the auditor and the writer work from; null as long as the log has no
+  // entries.
+  std::shared_ptr<const LogState> newest() const;
+
+  // The same as soon as it has more than `size` entries, or when `timeout` is over.
+  std::shared_ptr<const LogState> AwaitGrowth(base::TreeSize size, absl::Duration timeout) const;
+
+  // Versions that one entry may add: AuditorUpdate.proof has room for 255 results.
+  size_t max_versions_per_entry() const;
+
+  // Takes a head that the auditor has signed, and shows it to users from now on once it is durable.
+  // A head of the size that is there already changes nothing. kFailedPrecondition if the log is not
+  // audited or has not as many entries; kAlreadyExists if it has a greater head of the auditor;
+  // kInvalidArgument if the head covers nothing that this auditor audits or has not the timestamp
+  // of its last entry; a verification failure ("auditor-tree-head-signature") if it is not the
+  // auditor's.
+  absl::Status SubmitAuditorHead(const core::AuditorTreeHead& head);
 
   // VRF proofs for label-versions that are not in the store.
   const vrf::Prover& vrf() const { return *keys_.vrf; }
@@ -80,6 +105,10 @@ class TransparencyLog {
                                 std::span<const base::Hash> prefix_roots,
                                 merkle::LogTreeBuilder* builder, CommitBatch* batch) const;
   absl::Status Publish(std::span<const NewEntry> entries, const HeadRow& head);
+  absl::Status LoadAuditorHead(const Snapshot& snapshot);
+  absl::Status VerifyAuditorHead(const Snapshot& snapshot, const core::AuditorTreeHead& head) const;
+  void SetNewest(std::shared_ptr<const LogState> state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool audited() const;
   void Fail(const absl::Status& status);
 
   const LogKeys keys_;
@@ -89,8 +118,15 @@ class TransparencyLog {
   std::shared_ptr<merkle::PrefixTree> tree_;
   const std::shared_ptr<TimestampTable> timestamps_ = std::make_shared<TimestampTable>();
 
-  mutable absl::Mutex mutex_;
-  std::shared_ptr<const LogState> state_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<base::Verifier> auditor_key_;  // thirdPartyAuditing
+
+  // One submission at a time, so that what is stored never goes back.
+  absl::Mutex auditor_mutex_;
+
+  mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(auditor_mutex_);
+  std::shared_ptr<const LogState> newest_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const LogState> current_ ABSL_GUARDED_BY(mutex_);
+  std::optional<core::AuditorTreeHead> auditor_head_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
 };
 

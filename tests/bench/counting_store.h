@@ -28,6 +28,10 @@ class CountingStore : public server::Store {
   absl::Status Commit(const server::CommitBatch& batch, base::TreeSize expected) override {
     return store_.Commit(batch, expected);
   }
+  absl::StatusOr<base::Bytes> ReadAuditorHead() const override { return store_.ReadAuditorHead(); }
+  absl::Status WriteAuditorHead(base::ByteView head) override {
+    return store_.WriteAuditorHead(head);
+  }
   absl::StatusOr<base::Bytes> ReadProperties() const override { return store_.ReadProperties(); }
   absl::Status WriteProperties(base::ByteView properties) override {
     return store_.WriteProperties(properties);
@@ -55,6 +59,11 @@ class CountingStore : public server::Store {
         std::span<const base::LogPosition> positions) const override {
       counts_.Add(positions.size());
       return snapshot_->ReadEntries(positions);
+    }
+    absl::StatusOr<std::vector<std::vector<merkle::SubtreeId>>> ReadChanged(
+        std::span<const base::LogPosition> positions) const override {
+      counts_.Add(positions.size());
+      return snapshot_->ReadChanged(positions);
     }
     absl::StatusOr<std::vector<server::VersionRow>> ReadVersions(base::ByteView label,
                                                                  size_t limit) const override {

@@ -10,6 +10,7 @@
 #include "base/signature.h"
 #include "base/status.h"
 #include "kt-core/response_verifier.h"
+#include "kt-core/tree_head.h"
 #include "kt-server/head_guard.h"
 #include "kt-server/store.h"
 #include "kt-server/transparency_log.h"
@@ -39,6 +40,13 @@ class FaultyStore : public Store {
     if (fault == Fault::kAfterWrite) return absl::UnavailableError("injected: written, not told");
     return status;
   }
+  absl::StatusOr<base::Bytes> ReadAuditorHead() const override { return store_.ReadAuditorHead(); }
+  absl::Status WriteAuditorHead(base::ByteView head) override {
+    if (std::exchange(fault_, Fault::kNone) != Fault::kNone) {
+      return absl::UnavailableError("injected: nothing written");
+    }
+    return store_.WriteAuditorHead(head);
+  }
   absl::StatusOr<base::Bytes> ReadProperties() const override { return store_.ReadProperties(); }
   absl::Status WriteProperties(base::ByteView properties) override {
     return store_.WriteProperties(properties);
@@ -53,7 +61,8 @@ class FaultyStore : public Store {
 // A log over a memory store that survives Reopen, with a real head guard.
 class LogFixture {
  public:
-  explicit LogFixture(core::CipherSuite suite = core::CipherSuite::kEd25519)
+  explicit LogFixture(core::CipherSuite suite = core::CipherSuite::kEd25519,
+                      core::DeploymentMode mode = core::DeploymentMode::kContactMonitoring)
       : random_(7), store_(CreateMemoryStore()), faulty_(*store_) {
     const auto algorithm = core::SignatureAlgorithmOf(suite);
     signature_secret_ = base::GenerateSignatureSecret(algorithm, random_);
@@ -64,6 +73,15 @@ class LogFixture {
     config_.reasonable_monitoring_window = 1'000;
     config_.signature_public_key = MakeSigner()->public_key();
     config_.vrf_public_key = MakeProver()->public_key();
+    config_.mode = mode;
+    if (mode == core::DeploymentMode::kThirdPartyAuditing) {
+      auto auditor =
+          base::CreateSigner(algorithm, base::GenerateSignatureSecret(algorithm, random_));
+      KT_CHECK(auditor.ok());
+      auditor_ = *std::move(auditor);
+      config_.auditor_public_key = auditor_->public_key();
+      config_.max_auditor_lag = 1'000;
+    }
     KT_CHECK(Reopen().ok());
     auto verifier = core::ResponseVerifier::Create(config_);
     KT_CHECK(verifier.ok());
@@ -106,7 +124,18 @@ class LogFixture {
     return *std::move(prover);
   }
 
+  // The auditor's head of the log's first `size` entries.
+  core::AuditorTreeHead AuditorHead(base::TreeSize size) const {
+    const auto state = log_->newest();
+    const auto root = LogRootAt(state->snapshot(), size);
+    auto head =
+        core::SignAuditorTreeHead(config_, *auditor_, *state->Timestamp(size - 1), size, *root);
+    KT_CHECK(head.ok());
+    return *std::move(head);
+  }
+
   TransparencyLog& log() { return *log_; }
+  const base::Signer& auditor() const { return *auditor_; }
   FaultyStore& store() { return faulty_; }
   Store& real_store() { return *store_; }
   testing::FakeClock& clock() { return clock_; }
@@ -123,6 +152,7 @@ class LogFixture {
   base::SecretBytes signature_secret_;
   base::SecretBytes vrf_secret_;
   core::Configuration config_;
+  std::unique_ptr<base::Signer> auditor_;  // thirdPartyAuditing
   std::unique_ptr<Store> store_;
   FaultyStore faulty_;
   std::unique_ptr<HeadGuard> guard_;

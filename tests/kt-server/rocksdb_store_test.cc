@@ -217,12 +217,22 @@ void DeleteRaw(const std::string& path, const std::string& table, base::ByteView
   });
 }
 
+TEST(RocksDbStore, AuditorHeadIsThereAfterReopening) {
+  TempDir dir;
+  for (const char* head : {"first", "second"}) {
+    ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store, Open(dir.path("db"), true));
+    ASSERT_THAT(store->WriteAuditorHead(base::AsBytes(head)), IsOk());
+  }
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store, Open(dir.path("db"), true));
+  EXPECT_THAT(store->ReadAuditorHead(), IsOkAndHolds(base::ToBytes("second")));
+}
+
 TEST(RocksDbStore, LaterSchemaIsRefused) {
   TempDir dir;
   RecordedLog().Extend(dir.path("db"), 1);
   PutRaw(dir.path("db"), "meta", kSchemaKey, EncodeUint64(kSchemaVersion + 1));
   EXPECT_THAT(Open(dir.path("db")),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("schema version 2")));
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("schema version 3")));
   PutRaw(dir.path("db"), "meta", kSchemaKey, base::Bytes{1});
   EXPECT_THAT(Open(dir.path("db")), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("meta")));
 }
@@ -265,8 +275,8 @@ TEST(RocksDbStore, RowsWithoutASchemaVersionAreRefused) {
   EXPECT_THAT(Open(dir.path("db"), true), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("meta")));
 }
 
-constexpr std::array<const char*, kTableCount> kTableNames = {"meta",  "leaf",    "band", "log",
-                                                              "entry", "version", "value"};
+constexpr std::array<const char*, kTableCount> kTableNames = {
+    "meta", "leaf", "band", "log", "entry", "version", "value", "changed"};
 
 // Each table tells as of which write it is.
 TEST(RocksDbStore, TableThatLostItsNewestRowsIsRefused) {

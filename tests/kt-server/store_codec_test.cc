@@ -256,5 +256,17 @@ TEST(BandRange, HoldsTheTilesRowsAtOrBeforeThePosition) {
   }
 }
 
+TEST(StoreCodec, ChangedRowsAreThreeBytesALeafAndDecodeExactly) {
+  const ChangedRow row{7, {{24, 0}, {24, 0x01020300}, {24, 0xffffff00}}};
+  const base::Bytes encoded = EncodeChanged(row);
+  EXPECT_EQ(encoded, (base::Bytes{0, 0, 0, 1, 2, 3, 0xff, 0xff, 0xff}));
+  EXPECT_THAT(DecodeChanged(encoded), testing::IsOkAndHolds(row.subtrees));
+  EXPECT_TRUE(EncodeChanged({0, {}}).empty());
+  for (const base::Bytes& bad : {base::Bytes{1}, base::Bytes{1, 2, 3, 4},
+                                 base::Bytes{1, 2, 3, 1, 2, 3}, base::Bytes{1, 2, 4, 1, 2, 3}}) {
+    EXPECT_THAT(DecodeChanged(bad), testing::StatusIs(absl::StatusCode::kDataLoss));
+  }
+}
+
 }  // namespace
 }  // namespace kt::server

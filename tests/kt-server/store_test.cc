@@ -577,6 +577,66 @@ TEST_P(StoreTest, ValuesAreFoundByTheirHash) {
   EXPECT_THAT(Now()->ReadValue(HashOf(0)), StatusIs(absl::StatusCode::kNotFound));
 }
 
+// --- of audited logs -------------------------------------------------------------------------
+
+std::vector<merkle::SubtreeId> Changed(std::initializer_list<uint32_t> prefixes) {
+  std::vector<merkle::SubtreeId> out;
+  for (const uint32_t prefix : prefixes) out.push_back({kChangedDepth, prefix << 8});
+  return out;
+}
+
+TEST_P(StoreTest, ChangedSubtreesAreFoundByEntry) {
+  BatchMaker maker;
+  CommitBatch first = maker.Next(2);
+  first.changed = {{0, Changed({0, 1, 0xffffff})}, {1, {}}};
+  Commit(first);
+  const auto before = Now();
+  CommitBatch second = maker.Next(1);
+  second.changed = {{2, Changed({0x123456})}};
+  Commit(second);
+  const auto after = Now();
+  EXPECT_THAT(after->ReadChanged(std::vector<base::LogPosition>{2, 0, 1}),
+              IsOkAndHolds(ElementsAre(Changed({0x123456}), Changed({0, 1, 0xffffff}), IsEmpty())));
+  EXPECT_THAT(before->ReadChanged(std::vector<base::LogPosition>{2}),
+              StatusIs(absl::StatusCode::kOutOfRange));
+  EXPECT_THAT(after->ReadChanged(std::vector<base::LogPosition>{3}),
+              StatusIs(absl::StatusCode::kOutOfRange));
+  EXPECT_THAT(after->ReadChanged({}), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_P(StoreTest, EntryWithoutARowOfChangesIsDataLoss) {
+  BatchMaker maker;
+  Commit(maker.Next(1));
+  EXPECT_THAT(Now()->ReadChanged(std::vector<base::LogPosition>{0}),
+              StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST_P(StoreDeathTest, AbortsOnChangesThatContradictTheBatch) {
+  const auto commit = [&](std::vector<ChangedRow> changed) {
+    BatchMaker maker;
+    CommitBatch batch = maker.Next(2);
+    batch.changed = std::move(changed);
+    store_->Commit(batch, 0).IgnoreError();
+  };
+  EXPECT_DEATH(commit({{0, {}}}), "");
+  EXPECT_DEATH(commit({{0, {}}, {0, {}}}), "");
+  EXPECT_DEATH(commit({{0, {}}, {1, Changed({2, 1})}}), "");
+  EXPECT_DEATH(commit({{0, {}}, {1, Changed({1, 1})}}), "");
+  EXPECT_DEATH(commit({{0, {}}, {1, {{16, 0}}}}), "");
+}
+
+TEST_P(StoreTest, AuditorHeadIsReplaced) {
+  EXPECT_THAT(store_->ReadAuditorHead(), StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_THAT(store_->WriteAuditorHead(base::AsBytes("first")), IsOk());
+  EXPECT_THAT(store_->ReadAuditorHead(), IsOkAndHolds(base::ToBytes("first")));
+  ASSERT_THAT(store_->WriteAuditorHead(base::AsBytes("second")), IsOk());
+  EXPECT_THAT(store_->ReadAuditorHead(), IsOkAndHolds(base::ToBytes("second")));
+  BatchMaker maker;
+  Commit(maker.Next(1));
+  EXPECT_THAT(store_->ReadAuditorHead(), IsOkAndHolds(base::ToBytes("second")));
+  EXPECT_THAT(store_->ReadProperties(), StatusIs(absl::StatusCode::kNotFound));
+}
+
 TEST_P(StoreTest, PropertiesAreWrittenOnce) {
   EXPECT_THAT(store_->ReadProperties(), StatusIs(absl::StatusCode::kNotFound));
   ASSERT_THAT(store_->WriteProperties(base::AsBytes("fixed")), IsOk());

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/grpc_util.h"
+
+#include <string>
+
+namespace kt::server {
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return grpc::Status::OK;
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kUnknown:
+      return {grpc::StatusCode::INTERNAL,
+              "the server has a problem; its operator's log says which"};
+    default:
+      return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
+  }
+}
+
+grpc::Status TooFast() {
+  return {grpc::StatusCode::RESOURCE_EXHAUSTED, "too many requests; try again later"};
+}
+
+grpc::Status Busy() {
+  return {grpc::StatusCode::RESOURCE_EXHAUSTED, "the server is busy; try again later"};
+}
+
+}  // namespace kt::server
