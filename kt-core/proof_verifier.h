@@ -45,6 +45,9 @@ class ProofVerifier : public ProofSource {
   absl::StatusOr<bool> Lookup(Version version) override;
   absl::Status EndLookups() override;
 
+  // Whether the proof has no further series of lookups.
+  bool PrefixProofsConsumed() const { return next_prefix_proof_ == proof_.prefix_proofs.size(); }
+
   // Checks that everything was consumed and computes the root, also at `other_size` if given.
   absl::StatusOr<ProvenView> Finish(std::optional<TreeSize> other_size);
 

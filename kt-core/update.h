@@ -17,7 +17,7 @@ namespace kt::core {
 
 // As many new versions in one log entry as UpdateResponse.binary_ladder can be sure to hold: 255,
 // less the binary ladder of the greatest.
-inline constexpr size_t kMaxVersionsInEntry = 255 - 64;
+inline constexpr uint32_t kMaxVersionsInEntry = 255 - 64;
 
 // What the log makes of a request for a label whose greatest version is `greatest`.
 enum class UpdateDecision {
