@@ -61,8 +61,8 @@ std::string Read(const fs::path& path) {
 
 TEST(Tree, IncludesFollowTheArrows) {
   const std::vector<std::string> folders = FoldersWithSources();
-  EXPECT_THAT(folders, IsSupersetOf({"base", "kt-client", "kt-core", "kt-server", "merkle", "smime",
-                                     "vrf"}));
+  EXPECT_THAT(folders, IsSupersetOf({"base", "kt-auditor", "kt-client", "kt-core", "kt-server",
+                                     "merkle", "smime", "vrf"}));
   for (const std::string& folder : folders) {
     for (const fs::path& source : SourcesOf(folder)) {
       const std::string text = Read(fs::path(KT_SOURCE_DIR) / source);
@@ -89,6 +89,7 @@ constexpr std::tuple<std::string_view, std::string_view> kForbiddenArrows[] = {
     {"kt-client", "kt-auditor/replay.h"},
     {"kt-auditor", "kt-server/store.h"},
     {"kt-auditor", "kt-client/discovery.h"},
+    {"kt-auditor", "smime/address.h"},
     // merkle and vrf know base alone.
     {"merkle", "vrf/vrf.h"},
     {"merkle", "kt-core/structures.h"},
@@ -156,6 +157,8 @@ TEST(AllowedArrows, AreNotReported) {
   EXPECT_THAT(OffencesOf("kt-server", "rocksdb/db.h"), IsEmpty());
   EXPECT_THAT(OffencesOf("kt-client", "proto/kt.grpc.pb.h"), IsEmpty());
   EXPECT_THAT(OffencesOf("kt-client", "smime/address.h"), IsEmpty());
+  EXPECT_THAT(OffencesOf("kt-auditor", "proto/kt.grpc.pb.h"), IsEmpty());
+  EXPECT_THAT(OffencesOf("kt-auditor", "kt-core/auditor_update_verifier.h"), IsEmpty());
   EXPECT_THAT(OffencesOf("kt-core", "merkle/log_tree.h"), IsEmpty());
   EXPECT_THAT(OffencesOf("kt-core", "vrf/vrf.h"), IsEmpty());
   EXPECT_THAT(OffencesOf("kt-core", "absl/status/status.h"), IsEmpty());
@@ -211,6 +214,19 @@ TEST(ClientBinary, HoldsNothingOfTheServer) {
   EXPECT_THAT(Read(KT_CLIENT_BINARY), Not(HasSubstr(kServerNamespace)));
   EXPECT_THAT(Read(KT_SERVER_BINARY), HasSubstr(kServerNamespace));
 }
+
+#ifdef KT_AUDITOR_BINARY
+// An auditor that shares code with the log's server or its users would share their faults.
+TEST(AuditorBinary, HoldsNothingOfServerOrClient) {
+  const std::string auditor = LoadedLibraries(KT_AUDITOR_BINARY);
+  EXPECT_THAT(auditor, HasSubstr("libgrpc"));
+  EXPECT_THAT(auditor, Not(HasSubstr("librocksdb")));
+  const std::string binary = Read(KT_AUDITOR_BINARY);
+  EXPECT_THAT(binary, HasSubstr("N2kt7auditor"));
+  EXPECT_THAT(binary, Not(HasSubstr("N2kt6server")));
+  EXPECT_THAT(binary, Not(HasSubstr("N2kt6client")));
+}
+#endif
 #endif
 
 }  // namespace

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-auditor/log_follower.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "kt-auditor/export_file.h"
+#include "kt-core/tree_head.h"
+
+namespace kt::auditor {
+
+LogFollower::LogFollower(FollowerOptions options, const base::SecretBytes& secret,
+                         LogConnection& connection, StateFile& file, EventLog& events,
+                         const base::Clock& clock)
+    : options_(std::move(options)),
+      secret_(secret),
+      connection_(connection),
+      file_(file),
+      events_(events),
+      clock_(clock) {}
+
+absl::Status LogFollower::Follow() {
+  const StoredState& stored = file_.stored();
+  if (!stored.halted.empty()) {
+    return base::VerificationFailed("halted", base::ToText(stored.halted));
+  }
+  KT_RETURN_IF_ERROR(Prepare());
+  // A crash may have come between storing and handing over.
+  if (stored.signed_head.has_value()) KT_RETURN_IF_ERROR(Release(*stored.signed_head));
+  saved_ms_ = clock_.NowMs();
+  const absl::Status status =
+      connection_.StreamUpdates(auditor_->state().tree_size, std::nullopt,
+                                [this](const AuditRecord& record) { return OnRecord(record); });
+  if (base::IsVerificationFailure(status)) return status;
+  KT_RETURN_IF_ERROR(SaveProgress());
+  return status;
+}
+
+absl::Status LogFollower::Prepare() {
+  if (auditor_ != nullptr) return absl::OkStatus();
+  KT_ASSIGN_OR_RETURN(const base::Bytes bytes, connection_.GetConfiguration());
+  const absl::StatusOr<core::Configuration> config = core::DecodeConfiguration(bytes);
+  if (!config.ok() || core::ConfigurationFingerprint(*config) != options_.fingerprint) {
+    return absl::FailedPreconditionError(
+        "the server shows another log configuration than the one whose fingerprint is configured");
+  }
+  const auto algorithm = core::SignatureAlgorithmOf(config->ciphersuite);
+  KT_ASSIGN_OR_RETURN(signer_, base::CreateSigner(algorithm, secret_));
+  if (signer_->public_key() != config->auditor_public_key) {
+    return absl::FailedPreconditionError("the log names another auditor's key than this one");
+  }
+  core::AuditorState state = file_.stored().state;
+  if (state.tree_size == 0) {
+    KT_ASSIGN_OR_RETURN(state, BeginningState(*config));
+  }
+  KT_ASSIGN_OR_RETURN(LogAuditor auditor, LogAuditor::Create(*config, std::move(state)));
+  auditor_ = std::make_unique<LogAuditor>(std::move(auditor));
+  return absl::OkStatus();
+}
+
+// "The position of the first log entry that the auditor started processing."
+absl::StatusOr<core::AuditorState> LogFollower::BeginningState(const core::Configuration& config) {
+  if (config.auditor_start_pos == 0) return core::AuditorState{};
+  KT_ASSIGN_OR_RETURN(const base::Bytes bytes, connection_.GetStart(config.auditor_start_pos));
+  const auto start = base::codec::Decode<core::AuditorStart>(bytes);
+  if (!start.ok()) return base::Annotate(start.status(), "AuditorStart");
+  if (start->tree_size != config.auditor_start_pos) {
+    return absl::InvalidArgumentError("the log sent the start of another position");
+  }
+  const absl::StatusOr<core::AuditorState> state = core::BeginAuditing(*start);
+  // Nothing was signed yet that a log could contradict.
+  if (!state.ok()) return absl::InvalidArgumentError(std::string(state.status().message()));
+  return state;
+}
+
+absl::Status LogFollower::OnRecord(const AuditRecord& record) {
+  const absl::StatusOr<bool> is_signed = auditor_->Apply(record);
+  if (base::IsVerificationFailure(is_signed.status())) return Halt(is_signed.status(), &record);
+  KT_RETURN_IF_ERROR(is_signed.status());
+  if (*is_signed) return SignAndRelease();
+  const uint64_t now_ms = clock_.NowMs();
+  if (now_ms >= saved_ms_ && now_ms - saved_ms_ < options_.save_every_ms) return absl::OkStatus();
+  return SaveProgress();
+}
+
+absl::Status LogFollower::SaveProgress() {
+  saved_ms_ = clock_.NowMs();
+  if (auditor_->state() == file_.stored().state) return absl::OkStatus();
+  return file_.Save({auditor_->state(), file_.stored().signed_head, {}});
+}
+
+absl::Status LogFollower::SignAndRelease() {
+  const core::AuditorState& state = auditor_->state();
+  const auto& newest = file_.stored().signed_head;
+  if (newest.has_value() && newest->tree_size == state.tree_size) return absl::OkStatus();
+  if (state.tree_size <= auditor_->config().auditor_start_pos) return absl::OkStatus();
+  KT_ASSIGN_OR_RETURN(
+      const core::AuditorTreeHead head,
+      core::SignAuditorTreeHead(auditor_->config(), *signer_, state.frontier.back().timestamp,
+                                state.tree_size, core::RootOf(state)));
+  // Persist, then release.
+  KT_RETURN_IF_ERROR(file_.Save({state, head, {}}));
+  saved_ms_ = clock_.NowMs();
+  KT_RETURN_IF_ERROR(Release(head));
+  events_.Info("head_signed", {{"log", options_.name},
+                               {"tree_size", head.tree_size},
+                               {"timestamp_ms", head.timestamp},
+                               {"changes", auditor_->changes()}});
+  return absl::OkStatus();
+}
+
+absl::Status LogFollower::Release(const core::AuditorTreeHead& head) {
+  const absl::Status status = connection_.SubmitAuditorHead(base::codec::Encode(head));
+  if (!absl::IsAlreadyExists(status)) return status;
+  // The log has a later head with a good signature: of a second instance, or of this one before its
+  // state was put back. Whatever this state would sign next may contradict it.
+  return Halt(base::VerificationFailed(
+                  "auditor-state-behind",
+                  "this auditor's key has signed a later tree than its state knows of: a second "
+                  "auditor runs with the same key, or an old state was restored"),
+              nullptr);
+}
+
+absl::Status LogFollower::Halt(const absl::Status& why, const AuditRecord* record) {
+  const std::string reason =
+      absl::StrCat(*base::FailedCheck(why), ": ", std::string(why.message()));
+  events_.Error("log_misbehaves", {{"log", options_.name},
+                                   {"tree_size", auditor_->state().tree_size},
+                                   {"failed_check", *base::FailedCheck(why)},
+                                   {"message", std::string(why.message())}});
+  if (record != nullptr) {
+    const absl::Status kept =
+        WriteEvidence(options_.evidence_path, auditor_->config(), auditor_->state(), *record);
+    if (!kept.ok()) {
+      events_.Error("evidence_not_kept",
+                    {{"log", options_.name}, {"message", std::string(kept.message())}});
+    }
+  }
+  constexpr size_t kMaxReason = 4096;
+  StoredState stored = {auditor_->state(), file_.stored().signed_head,
+                        base::ToBytes(reason.substr(0, kMaxReason))};
+  KT_RETURN_IF_ERROR(file_.Save(std::move(stored)));
+  return why;
+}
+
+}  // namespace kt::auditor

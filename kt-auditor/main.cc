@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kt-auditor command.
+#include <grpc/support/log.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "kt-auditor/commands.h"
+
+int main(int argc, char** argv) {
+  // gRPC writes what peers sent as it is. What matters of it comes back as a status.
+  gpr_set_log_function([](gpr_log_func_args*) {});
+  CLI::App app("Independent auditor of Key Transparency logs", "kt-auditor");
+  app.footer(kt::auditor::kExitCodesHelp);
+  app.require_subcommand(1);
+  int exit_code = 0;
+  kt::auditor::AddInitCommand(app, &exit_code);
+  kt::auditor::AddRunCommand(app, &exit_code);
+  kt::auditor::AddStatusCommand(app, &exit_code);
+  kt::auditor::AddResumeCommand(app, &exit_code);
+  kt::auditor::AddExportCommand(app, &exit_code);
+  kt::auditor::AddVerifyCommand(app, &exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    std::cerr << "kt-auditor: " << error.what() << "; see kt-auditor --help\n";
+    return kt::auditor::kExitUsage;
+  }
+  return exit_code;
+}
