@@ -25,12 +25,12 @@ class Walk {
        std::optional<LogPosition> stop)
       : source_(source), config_(config), recent_(recent), stop_(stop) {}
 
-  absl::StatusOr<std::vector<LogPosition>> Run() {
+  absl::StatusOr<DistinguishedWalk> Run() {
     const TreeSize size = source_.size();
     KT_ASSIGN_OR_RETURN(rightmost_ms_, source_.Timestamp(size - 1));
     KT_RETURN_IF_ERROR(Visit(RootEntry(size), 0, rightmost_ms_));
-    std::reverse(found_.begin(), found_.end());
-    return std::move(found_);
+    std::reverse(walk_.positions.begin(), walk_.positions.end());
+    return std::move(walk_);
   }
 
  private:
@@ -40,11 +40,14 @@ class Walk {
     if (const auto right = RightChild(entry, source_.size())) {  // step 2
       KT_RETURN_IF_ERROR(Visit(*right, timestamp_ms, right_ms));
     }
-    if (stop_.has_value() && entry <= *stop_) return absl::OkStatus();  // step 3
-    if (!IsRecent(config_, recent_, found_.size(), timestamp_ms, rightmost_ms_)) {
-      return absl::OkStatus();  // step 4
+    const bool stopped = stop_.has_value() && entry <= *stop_;  // step 3
+    if (stopped || !IsRecent(config_, recent_, walk_.positions.size(), timestamp_ms,
+                             rightmost_ms_)) {  // step 4
+      // The first one is the rightmost: what remains of the walk is above it and to its left.
+      if (!walk_.ended_at.has_value()) walk_.ended_at = entry;
+      return absl::OkStatus();
     }
-    found_.push_back(entry);
+    walk_.positions.push_back(entry);
     if (const auto left = LeftChild(entry)) return Visit(*left, left_ms, timestamp_ms);  // step 5
     return absl::OkStatus();
   }
@@ -54,7 +57,7 @@ class Walk {
   const RecentDefinition& recent_;
   const std::optional<LogPosition> stop_;
   uint64_t rightmost_ms_ = 0;
-  std::vector<LogPosition> found_;  // descending
+  DistinguishedWalk walk_;  // positions descend until the end
 };
 
 absl::Status Contradiction(LogPosition position) {
@@ -68,17 +71,17 @@ absl::Status Contradiction(LogPosition position) {
 
 bool IsRecent(const Configuration& config, const RecentDefinition& recent, size_t newer,
               uint64_t timestamp_ms, uint64_t rightmost_ms) {
-  KT_CHECK(recent.rightmost > 0 && timestamp_ms <= rightmost_ms);
-  const uint64_t age_ms = rightmost_ms - timestamp_ms;
+  KT_CHECK(recent.rightmost > 0);
+  const uint64_t age_ms = rightmost_ms - std::min(timestamp_ms, rightmost_ms);
   if (config.maximum_lifetime.has_value() && age_ms >= *config.maximum_lifetime) return false;
   if (recent.max_age_ms.has_value() && age_ms >= *recent.max_age_ms) return false;
   return newer < recent.rightmost;
 }
 
-absl::StatusOr<std::vector<LogPosition>> WalkDistinguished(ProofSource& source,
-                                                           const Configuration& config,
-                                                           const RecentDefinition& recent,
-                                                           std::optional<LogPosition> stop) {
+absl::StatusOr<DistinguishedWalk> WalkDistinguished(ProofSource& source,
+                                                    const Configuration& config,
+                                                    const RecentDefinition& recent,
+                                                    std::optional<LogPosition> stop) {
   return Walk(source, config, recent, stop).Run();
 }
 
@@ -158,12 +161,12 @@ absl::StatusOr<VerifiedDistinguished> VerifyDistinguished(const ResponseVerifier
 
   ProofVerifier proof(response.distinguished, size, previous, {});
   KT_RETURN_IF_ERROR(UpdateView(proof, request.last));
-  KT_ASSIGN_OR_RETURN(const std::vector<LogPosition> positions,
+  KT_ASSIGN_OR_RETURN(const DistinguishedWalk walk,
                       WalkDistinguished(proof, config, recent, request.stop));
   VerifiedDistinguished result;
   KT_ASSIGN_OR_RETURN(result.state, verifier.context().VerifyHead(response.full_tree_head, proof,
                                                                   previous, now_ms));
-  for (const LogPosition position : positions) {
+  for (const LogPosition position : walk.positions) {
     // The walk has visited all ancestors of the entry, among which is its frontier.
     std::optional<UserState> state = proof.PrefixState(position + 1);
     KT_CHECK(state.has_value());

@@ -30,16 +30,24 @@ struct RecentDefinition {
 };
 
 // Whether a distinguished entry is recent, of which `newer` distinguished ones are to the right.
-// `rightmost_ms` is the timestamp of the rightmost log entry, at least `timestamp_ms`.
+// `rightmost_ms` is the timestamp of the rightmost log entry.
 bool IsRecent(const Configuration& config, const RecentDefinition& recent, size_t newer,
               uint64_t timestamp_ms, uint64_t rightmost_ms);
 
+struct DistinguishedWalk {
+  std::vector<LogPosition> positions;  // ascending
+  // The distinguished entry to the left of them at which the walk ended, being the stop or not
+  // recent; nullopt if it has passed all there are. No distinguished entry to the right of it is
+  // left out.
+  std::optional<LogPosition> ended_at;
+};
+
 // "Walking Distinguished Heads / Algorithm", after UpdateView: the recent distinguished entries to
-// the right of `stop` (nullopt: all), in ascending order.
-absl::StatusOr<std::vector<LogPosition>> WalkDistinguished(ProofSource& source,
-                                                           const Configuration& config,
-                                                           const RecentDefinition& recent,
-                                                           std::optional<LogPosition> stop);
+// the right of `stop` (nullopt: all).
+absl::StatusOr<DistinguishedWalk> WalkDistinguished(ProofSource& source,
+                                                    const Configuration& config,
+                                                    const RecentDefinition& recent,
+                                                    std::optional<LogPosition> stop);
 
 // What a user retains of a recent distinguished log entry: the log as it was when the entry was its
 // rightmost one. "Walking Distinguished Heads / Detecting Forks" and "Credentials / Detecting

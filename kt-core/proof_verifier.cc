@@ -118,6 +118,15 @@ absl::Status ProofVerifier::ConsumePrefixRoots() {
   return absl::OkStatus();
 }
 
+merkle::LogProofShape ProofVerifier::Shape(std::optional<TreeSize> other_size) const {
+  merkle::LogProofShape shape;
+  shape.size = size_;
+  shape.other_size = other_size;
+  shape.leaves.assign(provided_.begin(), provided_.end());
+  if (previous_ != nullptr) shape.retained = previous_->tree_size();
+  return shape;
+}
+
 absl::StatusOr<ProvenView> ProofVerifier::Finish(std::optional<TreeSize> other_size) {
   KT_CHECK(lookup_proof_ == nullptr);
   if (next_timestamp_ != proof_.timestamps.size()) {
@@ -128,11 +137,7 @@ absl::StatusOr<ProvenView> ProofVerifier::Finish(std::optional<TreeSize> other_s
   }
   KT_RETURN_IF_ERROR(ConsumePrefixRoots());
 
-  merkle::LogProofShape shape;
-  shape.size = size_;
-  shape.other_size = other_size;
-  shape.leaves.assign(provided_.begin(), provided_.end());
-  if (previous_ != nullptr) shape.retained = previous_->tree_size();
+  const merkle::LogProofShape shape = Shape(other_size);
   std::vector<Hash> leaf_values;
   leaf_values.reserve(provided_.size());
   for (const LogPosition position : provided_) {
@@ -151,6 +156,15 @@ absl::StatusOr<ProvenView> ProofVerifier::Finish(std::optional<TreeSize> other_s
   }
   view.rightmost_ms = view.frontier.back().timestamp;
   return view;
+}
+
+std::vector<Hash> ProofVerifier::ElementsWithoutOther() const {
+  std::vector<Hash> elements;
+  // The other tree's edge only takes apart what would be an element otherwise.
+  for (const merkle::LogNodeId& id : merkle::RequiredNodes(Shape(std::nullopt))) {
+    elements.push_back(nodes_.at(id));
+  }
+  return elements;
 }
 
 std::optional<UserState> ProofVerifier::PrefixState(TreeSize size) const {

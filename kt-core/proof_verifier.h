@@ -56,12 +56,16 @@ class ProofVerifier : public ProofSource {
   // of these entries were asked for. 1 <= size <= size().
   std::optional<UserState> PrefixState(TreeSize size) const;
 
+  // After Finish: what InclusionProof.elements would be if no root at another size were shown.
+  std::vector<Hash> ElementsWithoutOther() const;
+
   // After Finish: the balanced subtrees of the log tree that the proof shows.
   const std::map<merkle::LogNodeId, Hash>& nodes() const { return nodes_; }
 
  private:
   absl::Status CheckMonotonic(LogPosition position, uint64_t timestamp_ms) const;
   absl::Status ConsumePrefixRoots();
+  merkle::LogProofShape Shape(std::optional<TreeSize> other_size) const;
 
   const CombinedTreeProof& proof_;
   const TreeSize size_;
