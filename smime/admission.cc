@@ -332,6 +332,7 @@ absl::Status CheckChain(const Certificate& certificate, const Chain& chain,
   }
   std::vector<X509*> path;
   const STACK_OF(X509)* const verified = X509_STORE_CTX_get0_chain(context.get());
+  path.reserve(chain.size() + 2);
   for (int i = 0; i < sk_X509_num(verified); ++i) path.push_back(sk_X509_value(verified, i));
   KT_RETURN_IF_ERROR(CheckPathIsChain(path, chain));
   const absl::Status constraints =
