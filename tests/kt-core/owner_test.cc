@@ -162,7 +162,9 @@ struct Counts {
 void Live(SeededRandom& random, CipherSuite suite, TreeSize entries, Counts* counts) {
   TestLogOptions options = RandomOptions(random, entries);
   options.suite = suite;
+  options.mode = static_cast<DeploymentMode>(1 + random.Below(3));
   TestLog log(options);
+  log.SetAuditorLag(random.Below(4));
   ASSERT_OK_AND_ASSIGN(const auto verifier, ResponseVerifier::Create(log.config()));
   uint64_t now_ms = 1'000'000 * random.Below(2);
   const auto grow = [&](const std::vector<TestUpdate>& updates) {
@@ -180,12 +182,16 @@ void Live(SeededRandom& random, CipherSuite suite, TreeSize entries, Counts* cou
   for (uint64_t i = 1 + random.Below(entries / 2); i > 0; --i) grow_any();
 
   Owner alice(*verifier, "alice");
-  const ReferenceLog reference = ReferenceOf(log, log.size());
-  std::vector<LogPosition> starts;
-  for (const LogPosition entry : reference.distinguished()) {
-    if (!reference.IsExpired(entry)) starts.push_back(entry);
-  }
-  for (LogPosition entry = 0; entry < log.size(); ++entry) {
+  const auto starts_of = [&] {
+    const ReferenceLog reference = ReferenceOf(log, log.size());
+    std::vector<LogPosition> starts;
+    for (const LogPosition entry : reference.distinguished()) {
+      if (!reference.IsExpired(entry)) starts.push_back(entry);
+    }
+    return starts;
+  };
+  const std::vector<LogPosition> starts = starts_of();
+  for (LogPosition entry = 0; entry <= log.size(); ++entry) {
     if (std::find(starts.begin(), starts.end(), entry) != starts.end()) continue;
     ASSERT_THAT(alice.Init(log, entry), StatusIs(absl::StatusCode::kInvalidArgument));
   }
@@ -195,6 +201,10 @@ void Live(SeededRandom& random, CipherSuite suite, TreeSize entries, Counts* cou
   while (log.size() < entries) {
     SCOPED_TRACE(absl::StrCat("size ", log.size()));
     grow_any();
+    if (random.Below(15) == 0) {  // starts over, with the tree head that she retained
+      const std::vector<LogPosition> again = starts_of();
+      ASSERT_THAT(alice.Init(log, again[random.Below(again.size())]), IsOk());
+    }
     const bool up_to_date = alice.owner().greatest_version() == log.Greatest("alice", log.size());
     if (up_to_date && random.Below(3) == 0) {
       std::vector<LabelValue> mine;
@@ -244,6 +254,55 @@ TEST_P(OwnerOperation, FollowsRandomHistories) {
   EXPECT_GT(counts.pending, 3);
   EXPECT_GT(counts.monitors, 60);
   EXPECT_GT(counts.partial, 5);
+}
+
+// --- what the log refuses ------------------------------------------------------------------
+
+TEST(OwnerMonitorProver, ChecksTheOwnersState) {
+  TestLog log(TestLogOptions{.reasonable_monitoring_window_ms = 0});
+  for (uint64_t i = 0; i < 9; ++i) {
+    log.Append(100 + i, i == 3 || i == 6 ? std::vector<TestUpdate>{{"alice", "value"}}
+                                         : std::vector<TestUpdate>{});
+  }
+  const auto ask = [&](LogPosition start, std::optional<Version> greatest,
+                       std::vector<MonitorMapEntry> entries = {}) {
+    return testing::AnswerOwnerMonitor(
+               log, {std::nullopt, base::ToBytes("alice"), std::move(entries), start, greatest})
+        .status();
+  };
+  const auto kInvalid = absl::StatusCode::kInvalidArgument;
+  EXPECT_THAT(ask(2, std::nullopt), IsOk());
+  EXPECT_THAT(ask(3, std::nullopt), StatusIs(kInvalid));  // start has version 0
+  EXPECT_THAT(ask(3, 0), IsOk());
+  EXPECT_THAT(ask(6, 0), StatusIs(kInvalid));  // start has version 1
+  EXPECT_THAT(ask(6, 1), IsOk());
+  EXPECT_THAT(ask(2, 1), IsOk());
+  EXPECT_THAT(ask(2, 2), StatusIs(kInvalid));  // no such version
+  EXPECT_THAT(ask(8, 1), IsOk());
+  EXPECT_THAT(ask(9, 1), StatusIs(kInvalid));  // no such entry
+  EXPECT_THAT(ask(3, 1, {{6, 1}}), IsOk());
+  EXPECT_THAT(ask(3, 1, {{5, 1}}), StatusIs(kInvalid));
+  EXPECT_THAT(ask(3, 1, {{7, 1}, {6, 1}}), StatusIs(kInvalid));
+}
+
+// The log stops where it has more than the owner knows of, and says nothing of what is further
+// right.
+TEST(OwnerMonitorProver, StopsAtVersionsThatTheOwnerDoesNotKnow) {
+  TestLog log(TestLogOptions{.reasonable_monitoring_window_ms = 0});
+  for (uint64_t i = 0; i < 9; ++i) {
+    log.Append(100 + i, i == 3 || i == 6 ? std::vector<TestUpdate>{{"alice", "value"}}
+                                         : std::vector<TestUpdate>{});
+  }
+  const auto verifier = ResponseVerifier::Create(log.config()).value();
+  Owner alice(*verifier, "alice");
+  ASSERT_THAT(alice.Init(log, 1), IsOk());
+  EXPECT_EQ(alice.owner().greatest_version(), std::nullopt);
+  for (const LogPosition reached : {2, 5, 8}) {
+    EXPECT_EQ(alice.Monitor(log).value(), reached == 8);
+    EXPECT_EQ(alice.owner().start, reached);
+    EXPECT_EQ(alice.Update(log, {}).ok(), reached != 8);
+  }
+  EXPECT_EQ(alice.owner().greatest_at_start, Version{1});
 }
 
 // --- logs that act behind an owner's back --------------------------------------------------
