@@ -72,6 +72,38 @@ class ClientImpl : public Client {
     return result;
   }
 
+  absl::StatusOr<std::vector<std::string>> KnownDomains() override {
+    return store_.PinnedDomains();
+  }
+
+  absl::StatusOr<MonitorResult> Monitor(const std::string& domain,
+                                        const std::optional<std::string>& only) override {
+    MonitorResult result;
+    KT_ASSIGN_OR_RETURN(const std::vector<base::Bytes> labels, WatchedLabels(domain, only));
+    if (labels.empty()) return result;
+    KT_ASSIGN_OR_RETURN(const auto session, OpenSession(domain));
+    for (const base::Bytes& label : labels) {
+      MonitoredAddress& monitored = result.addresses.emplace_back();
+      monitored.address = base::ToText(label);
+      monitored.status = session->MonitorContact(label);
+      const std::optional<LogRecord>& record = session->record();
+      monitored.done = record.has_value() && record->FindWatched(label) == nullptr;
+    }
+    result.log = session->info();
+    return result;
+  }
+
+  absl::StatusOr<HeadsResult> Heads(const std::string& domain) override {
+    KT_ASSIGN_OR_RETURN(const auto session, OpenSession(domain));
+    KT_ASSIGN_OR_RETURN(const auto entries, session->WalkHeads());
+    HeadsResult result;
+    for (const core::DistinguishedEntry& entry : entries) {
+      result.heads.push_back({entry.position, entry.entry().timestamp, entry.root()});
+    }
+    result.log = session->info();
+    return result;
+  }
+
   absl::StatusOr<PublishResult> Publish(const PublishRequest& request,
                                         const std::string& token) override {
     KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(request.address));
@@ -84,6 +116,23 @@ class ClientImpl : public Client {
   }
 
  private:
+  // The labels of `domain` that are to be monitored; a log may serve several domains.
+  absl::StatusOr<std::vector<base::Bytes>> WatchedLabels(
+      const std::string& domain, const std::optional<std::string>& only) const {
+    std::vector<base::Bytes> labels;
+    KT_ASSIGN_OR_RETURN(const std::optional<base::Hash> pin, store_.ReadPin(domain));
+    if (!pin.has_value()) return labels;
+    KT_ASSIGN_OR_RETURN(const std::optional<LogRecord> record, store_.Read(*pin));
+    if (!record.has_value()) return labels;
+    for (const WatchedLabel& watched : record->watched) {
+      const std::string label = base::ToText(watched.label);
+      if (!label.ends_with("@" + domain)) continue;
+      if (only.has_value() && label != *only) continue;
+      labels.push_back(watched.label);
+    }
+    return labels;
+  }
+
   static v1::PublishRequest ToProto(const smime::Address& address, const PublishRequest& request) {
     v1::PublishRequest proto;
     proto.set_address(address.text());

@@ -101,6 +101,29 @@ struct PublishResult {
   base::TreeSize tree_size = 0;
 };
 
+// What monitoring found of one address.
+struct MonitoredAddress {
+  std::string address;
+  absl::Status status;  // a verification failure is a security event; others: try again later
+  bool done = false;  // a distinguished log entry covers what was looked up: nothing is left to do
+};
+struct MonitorResult {
+  std::vector<MonitoredAddress> addresses;
+  LogInfo log;
+};
+
+// A recent distinguished log entry ("Walking Distinguished Heads"): a point at which all users of
+// the log must agree.
+struct DistinguishedLogHead {
+  base::LogPosition position = 0;
+  uint64_t timestamp_ms = 0;
+  base::Hash root;  // of the log tree whose rightmost entry this is
+};
+struct HeadsResult {
+  std::vector<DistinguishedLogHead> heads;  // left to right
+  LogInfo log;
+};
+
 // Thread-safe; calls may block up to their time-out. Two clients, in one process or in two, may
 // share a state directory: they take turns.
 class Client {
@@ -115,6 +138,19 @@ class Client {
 
   // The versions of `address`, newest first, at most `limit` (at least 1).
   virtual absl::StatusOr<HistoryResult> History(const std::string& address, size_t limit) = 0;
+
+  // The domains whose logs are remembered in the state directory.
+  virtual absl::StatusOr<std::vector<std::string>> KnownDomains() = 0;
+
+  // Monitors what was looked up in `domain` and is not yet covered by a distinguished log entry
+  // ("Contact Monitoring"): all addresses, or just `only` (as normalised) if it is given. Asks
+  // nobody if there is nothing to do. Run it about as often as the log's Reasonable Monitoring
+  // Window.
+  virtual absl::StatusOr<MonitorResult> Monitor(const std::string& domain,
+                                                const std::optional<std::string>& only) = 0;
+
+  // The recent distinguished heads of `domain`'s log, to be compared with what others were shown.
+  virtual absl::StatusOr<HeadsResult> Heads(const std::string& domain) = 0;
 
   // Asks the log to publish; `token` is the bearer token that its operator issued. The result is
   // what the server says: Lookup verifies it.

@@ -21,6 +21,15 @@ constexpr int kMaxAttempts = 8;
 // answers that something is published.
 constexpr int kPublishTimeoutMs = 60'000;
 
+// The one precondition of what users ask is that the log has the entries that it showed before.
+absl::Status RolledBack(const grpc::Status& status) {
+  return base::VerificationFailed(
+      "rolled-back",
+      absl::StrCat("the log has been rolled back or replaced: it no longer has the entries that "
+                   "were verified before, and says: ",
+                   status.error_message()));
+}
+
 bool IsPrintableAscii(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
@@ -55,7 +64,8 @@ LogSession::LogSession(const StateStore& store, std::string domain, Connection c
       connection_(std::move(connection)),
       timeout_ms_(timeout_ms),
       clock_(clock),
-      stub_(v1::KeyTransparency::NewStub(connection_.channel)) {
+      stub_(v1::KeyTransparency::NewStub(connection_.channel)),
+      monitoring_(v1::Monitoring::NewStub(connection_.channel)) {
   info_.server = absl::StrCat(connection_.used.host, " (", connection_.used.address.ToString(),
                               ", certificate for ", connection_.used.tls_name, ")");
 }
@@ -125,13 +135,7 @@ absl::StatusOr<v1::SearchResponse> LogSession::Ask(const core::SearchRequest& re
   SetDeadline(&context, timeout_ms_);
   v1::SearchResponse response;
   const grpc::Status status = stub_->Search(&context, body, &response);
-  // The one precondition of a search is that the log has the entries that it showed before.
-  if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
-    return base::VerificationFailed(
-        "rolled-back",
-        absl::StrCat("the log has been rolled back or replaced: ", request.last.value_or(0),
-                     " entries were verified before, but it says: ", status.error_message()));
-  }
+  if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) return RolledBack(status);
   if (status.error_code() == grpc::StatusCode::OUT_OF_RANGE &&
       !verifier_->config().maximum_lifetime.has_value()) {
     return base::VerificationFailed(
@@ -140,6 +144,25 @@ absl::StatusOr<v1::SearchResponse> LogSession::Ask(const core::SearchRequest& re
   }
   KT_RETURN_IF_ERROR(FromGrpc(status, connection_.used.host));
   return response;
+}
+
+absl::StatusOr<base::Bytes> LogSession::AskMonitoring(MonitoringMethod method,
+                                                      base::ByteView request) {
+  v1::MonitoringRequest body;
+  body.set_request(request.data(), request.size());
+  grpc::ClientContext context;
+  SetDeadline(&context, timeout_ms_);
+  v1::MonitoringResponse response;
+  const grpc::Status status = (monitoring_.get()->*method)(&context, body, &response);
+  if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) return RolledBack(status);
+  // The request is made of what the log has proven, so a log that calls it wrong contradicts itself.
+  if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) {
+    return base::VerificationFailed(
+        "monitoring-refused",
+        absl::StrCat("the log does not stand by what it proved before: ", status.error_message()));
+  }
+  KT_RETURN_IF_ERROR(FromGrpc(status, connection_.used.host));
+  return base::ToBytes(response.response());
 }
 
 absl::StatusOr<v1::PublishResponse> LogSession::Publish(const v1::PublishRequest& request,
@@ -183,14 +206,50 @@ absl::Status LogSession::Retain(const LogUser& user) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<SearchResult> LogSession::Search(base::ByteView label,
-                                                std::optional<base::Version> version) {
+absl::Status LogSession::Retry(const std::function<absl::Status()>& once) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    absl::StatusOr<SearchResult> result = SearchOnce(label, version);
-    if (result.status().code() != absl::StatusCode::kAborted) return result;
+    absl::Status status = once();
+    if (status.code() != absl::StatusCode::kAborted) return status;
   }
   return absl::UnavailableError(
       "the client's state keeps being changed by other processes; try again");
+}
+
+absl::StatusOr<SearchResult> LogSession::Search(base::ByteView label,
+                                                std::optional<base::Version> version) {
+  absl::StatusOr<SearchResult> result;
+  absl::Status status = Retry([&] {
+    result = SearchOnce(label, version);
+    return result.status();
+  });
+  if (!status.ok()) return status;
+  return result;
+}
+
+absl::Status LogSession::MonitorContact(base::ByteView label) {
+  return Retry([&]() -> absl::Status {
+    LogUser user = User();
+    KT_ASSIGN_OR_RETURN(const core::ContactMonitorRequest request, user.MakeContactMonitor(label));
+    KT_ASSIGN_OR_RETURN(
+        const base::Bytes response,
+        AskMonitoring(&v1::Monitoring::Stub::ContactMonitor, base::codec::Encode(request)));
+    KT_RETURN_IF_ERROR(user.ContactMonitor(request, response, clock_.NowMs()));
+    return Retain(user);
+  });
+}
+
+absl::StatusOr<std::vector<core::DistinguishedEntry>> LogSession::WalkHeads() {
+  absl::Status walked = Retry([&]() -> absl::Status {
+    LogUser user = User();
+    const core::DistinguishedRequest request = user.MakeDistinguished();
+    KT_ASSIGN_OR_RETURN(
+        const base::Bytes response,
+        AskMonitoring(&v1::Monitoring::Stub::Distinguished, base::codec::Encode(request)));
+    KT_RETURN_IF_ERROR(user.Distinguished(request, response, clock_.NowMs()).status());
+    return Retain(user);
+  });
+  if (!walked.ok()) return walked;
+  return record_->distinguished.entries;
 }
 
 absl::StatusOr<SearchResult> LogSession::SearchOnce(base::ByteView label,

@@ -2,6 +2,7 @@
 #ifndef KT_CLIENT_LOG_SESSION_H_
 #define KT_CLIENT_LOG_SESSION_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,6 +53,17 @@ class LogSession {
   // proves that a version below the greatest does not exist.
   absl::StatusOr<SearchHistory> History(base::ByteView label, size_t limit);
 
+  // Monitors a label that is watched, once ("Contact Monitor"). Afterwards it is still watched
+  // unless a distinguished log entry covers it.
+  absl::Status MonitorContact(base::ByteView label);
+
+  // Walks the recent distinguished log entries ("Walking Distinguished Heads") and gives all that
+  // are known then.
+  absl::StatusOr<std::vector<core::DistinguishedEntry>> WalkHeads();
+
+  // What is remembered of the log now.
+  const std::optional<LogRecord>& record() const { return record_; }
+
   // Asks the log to publish. `token`: printable ASCII (kInvalidArgument otherwise). The answer is
   // what the server says, and is not verified.
   absl::StatusOr<v1::PublishResponse> Publish(const v1::PublishRequest& request,
@@ -68,6 +80,12 @@ class LogSession {
   absl::StatusOr<v1::SearchResponse> Ask(const core::SearchRequest& request);
   absl::StatusOr<SearchResult> SearchOnce(base::ByteView label,
                                           std::optional<base::Version> version);
+  using MonitoringMethod = grpc::Status (v1::Monitoring::Stub::*)(grpc::ClientContext*,
+                                                                  const v1::MonitoringRequest&,
+                                                                  v1::MonitoringResponse*);
+  absl::StatusOr<base::Bytes> AskMonitoring(MonitoringMethod method, base::ByteView request);
+  // Runs `once` again as long as another process changes the state meanwhile.
+  absl::Status Retry(const std::function<absl::Status()>& once);
   LogUser User() const;
   absl::Status Retain(const LogUser& user);
 
@@ -77,6 +95,7 @@ class LogSession {
   const int timeout_ms_;
   const base::Clock& clock_;
   const std::unique_ptr<v1::KeyTransparency::Stub> stub_;
+  const std::unique_ptr<v1::Monitoring::Stub> monitoring_;
   // As it was when the request was sent: an answer is verified against it, and replaces just that.
   std::optional<LogRecord> record_;
   std::unique_ptr<core::ResponseVerifier> verifier_;

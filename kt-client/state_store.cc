@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxStateBytes = 64 << 20;
 constexpr mode_t kStateMode = 0600;
+constexpr char kPinExtension[] = ".pin";
 
 // The content of a pin file.
 struct DomainPin {
@@ -73,7 +74,21 @@ absl::StatusOr<StateStore> StateStore::Open(const std::string& directory) {
 std::string StateStore::PinPath(const std::string& domain) const {
   // Domains are A-labels, whose alphabet holds nothing that a path could stumble over.
   KT_CHECK(!domain.empty() && domain.front() != '.' && domain.find('/') == std::string::npos);
-  return (fs::path(directory_) / (domain + ".pin")).string();
+  return (fs::path(directory_) / (domain + kPinExtension)).string();
+}
+
+absl::StatusOr<std::vector<std::string>> StateStore::PinnedDomains() const {
+  std::vector<std::string> domains;
+  std::error_code error;
+  for (fs::directory_iterator it(directory_, error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().extension() == kPinExtension) domains.push_back(it->path().stem());
+  }
+  if (error) {
+    return absl::UnavailableError(absl::StrCat("cannot read ", directory_, ": ", error.message()));
+  }
+  std::sort(domains.begin(), domains.end());
+  return domains;
 }
 
 absl::StatusOr<std::optional<base::Hash>> StateStore::ReadPin(const std::string& domain) const {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -25,6 +26,9 @@ class StateStore {
  public:
   // Creates `directory` (mode 0700) if it is not there.
   static absl::StatusOr<StateStore> Open(const std::string& directory);
+
+  // The domains (A-labels) for which a log was pinned, in order.
+  absl::StatusOr<std::vector<std::string>> PinnedDomains() const;
 
   // The configuration fingerprint of the log that was pinned for `domain` (A-labels); nullopt if
   // none was. kDataLoss if the file is not one of ours.

@@ -22,6 +22,9 @@
 
 namespace kt::server {
 
+// A request that needs a VRF proof made takes about as long as five that do not.
+inline constexpr double kRequestsPerVrfProof = 4;
+
 // Limits that all services share. Outlives all calls. Thread-safe.
 struct CallGate {
   struct Options {

@@ -51,9 +51,6 @@ absl::StatusOr<Publication> FromProto(const v1::PublishRequest& request) {
   return publication;
 }
 
-// A search that needs a VRF proof made takes about as long as five that do not.
-constexpr double kRequestsPerVrfProof = 4;
-
 }  // namespace
 
 KeyTransparencyGrpc::KeyTransparencyGrpc(base::Bytes configuration, const SearchService& search,

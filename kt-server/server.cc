@@ -95,6 +95,7 @@ Server::Server(const ServerConfig& config, EventLog& events, const base::Clock& 
       events_(events),
       clock_(clock),
       gate_(GateOptions(config.limits), clock),
+      head_streams_(config.limits.max_head_streams),
       audit_streams_(config.limits.max_auditor_streams) {}
 
 Server::~Server() { Stop(); }
@@ -157,6 +158,9 @@ absl::Status Server::StartServices() {
   key_transparency_grpc_ = std::make_unique<KeyTransparencyGrpc>(
       base::codec::Encode(opened_.log->config()), *search_, gate_);
   publisher_grpc_ = std::make_unique<PublisherGrpc>(*publish_, gate_);
+  monitoring_ = std::make_unique<MonitoringService>(*opened_.log);
+  monitoring_grpc_ =
+      std::make_unique<MonitoringGrpc>(*monitoring_, *opened_.log, gate_, head_streams_);
   if (opened_.log->config().mode == core::DeploymentMode::kThirdPartyAuditing) {
     audit_ = std::make_unique<AuditService>(*opened_.log);
     auditing_grpc_ = std::make_unique<AuditingGrpc>(*audit_, gate_.rate, audit_streams_);
@@ -178,6 +182,7 @@ absl::Status Server::StartGrpc() {
   SetTransportLimits(config_, &builder);
   builder.RegisterService(key_transparency_grpc_.get());
   builder.RegisterService(publisher_grpc_.get());
+  builder.RegisterService(monitoring_grpc_.get());
   if (auditing_grpc_ != nullptr) builder.RegisterService(auditing_grpc_.get());
   grpc_ = builder.BuildAndStart();
   if (grpc_ == nullptr) {
@@ -233,6 +238,7 @@ void Server::Stop() {
   if (sequencer_ != nullptr) sequencer_->Stop();
   if (listener_ != nullptr) listener_->Stop();
   if (auditing_grpc_ != nullptr) auditing_grpc_->Stop();
+  if (monitoring_grpc_ != nullptr) monitoring_grpc_->Stop();
   if (grpc_ == nullptr) return;
   health_ = nullptr;
   grpc_->GetHealthCheckService()->SetServingStatus(false);

@@ -21,6 +21,8 @@
 #include "kt-server/grpc_service.h"
 #include "kt-server/listener.h"
 #include "kt-server/log_files.h"
+#include "kt-server/monitoring_grpc.h"
+#include "kt-server/monitoring_service.h"
 #include "kt-server/publish_service.h"
 #include "kt-server/search_service.h"
 #include "kt-server/sequencer.h"
@@ -73,6 +75,9 @@ class Server {
   CallGate gate_;
   std::unique_ptr<KeyTransparencyGrpc> key_transparency_grpc_;
   std::unique_ptr<PublisherGrpc> publisher_grpc_;
+  std::unique_ptr<MonitoringService> monitoring_;
+  ConcurrencyLimit head_streams_;
+  std::unique_ptr<MonitoringGrpc> monitoring_grpc_;
   // thirdPartyAuditing
   std::unique_ptr<AuditService> audit_;
   ConcurrencyLimit audit_streams_;

@@ -149,6 +149,7 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   limits.Integer("max_request_bytes", 1024, 16 << 20, &config->limits.max_request_bytes);
   limits.Integer("max_concurrent_requests", 1, 100'000, &config->limits.max_concurrent_requests);
   limits.Integer("max_auditor_streams", 1, 64, &config->limits.max_auditor_streams);
+  limits.Integer("max_head_streams", 1, 64, &config->limits.max_head_streams);
   constexpr int64_t kMostBytes = int64_t{1} << 40;
   limits.Integer("max_response_bytes", 1 << 20, kMostBytes, &config->limits.max_response_bytes);
   limits.Integer("max_response_bytes_per_client", 1 << 20, kMostBytes,
@@ -283,6 +284,8 @@ std::string FormatServerConfig(const ServerConfig& config) {
       << "max_pending_publishes = " << config.limits.max_pending_publishes << "\n"
       << "max_auditor_streams = " << config.limits.max_auditor_streams
       << "  # at once, of a log that is audited\n"
+      << "max_head_streams = " << config.limits.max_head_streams
+      << "  # at once, of users who watch the log grow\n"
       << "max_pending_publish_bytes = " << config.limits.max_pending_publish_bytes << "\n"
       << "max_pending_publishes_per_token = " << config.limits.max_pending_publishes_per_token
       << "\n"

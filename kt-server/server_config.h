@@ -49,6 +49,7 @@ struct ServerConfig {
     // Of publications that wait for their epoch to be signed.
     int64_t max_pending_publishes = 100'000;
     int64_t max_auditor_streams = 4;  // each holds a thread
+    int64_t max_head_streams = 16;    // the same
     int64_t max_pending_publish_bytes = 256 << 20;
     int64_t max_pending_publishes_per_token = 1000;
     int64_t max_pending_publishes_per_address = 8;

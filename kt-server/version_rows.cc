@@ -14,10 +14,10 @@ namespace {
 // of its binary ladder), so this many rows always contain it, and mostly its whole ladder too.
 constexpr size_t kRowsPerScan = 64;
 
-}  // namespace
+constexpr size_t kAllRows = 0;
 
-absl::StatusOr<LabelRows> ReadLabel(const Snapshot& snapshot, base::ByteView label) {
-  KT_ASSIGN_OR_RETURN(std::vector<VersionRow> found, snapshot.ReadVersions(label, kRowsPerScan));
+absl::StatusOr<LabelRows> ReadRows(const Snapshot& snapshot, base::ByteView label, size_t limit) {
+  KT_ASSIGN_OR_RETURN(std::vector<VersionRow> found, snapshot.ReadVersions(label, limit));
   LabelRows label_rows;
   for (VersionRow& row : found) {
     if (row.existing.has_value()) label_rows.greatest = row.version;
@@ -25,6 +25,16 @@ absl::StatusOr<LabelRows> ReadLabel(const Snapshot& snapshot, base::ByteView lab
     label_rows.rows.emplace(version, std::move(row));
   }
   return label_rows;
+}
+
+}  // namespace
+
+absl::StatusOr<LabelRows> ReadLabel(const Snapshot& snapshot, base::ByteView label) {
+  return ReadRows(snapshot, label, kRowsPerScan);
+}
+
+absl::StatusOr<LabelRows> ReadWholeLabel(const Snapshot& snapshot, base::ByteView label) {
+  return ReadRows(snapshot, label, kAllRows);
 }
 
 absl::Status CompleteRows(const Snapshot& snapshot, const vrf::Prover& vrf, base::ByteView label,

@@ -24,6 +24,9 @@ struct LabelRows {
 };
 absl::StatusOr<LabelRows> ReadLabel(const Snapshot& snapshot, base::ByteView label);
 
+// The same for all versions of a label, as many as it has had changes.
+absl::StatusOr<LabelRows> ReadWholeLabel(const Snapshot& snapshot, base::ByteView label);
+
 // Adds the rows of `versions` that `rows` lacks: from the store, and where that has none by
 // evaluating the VRF. Versions that the store does not know do not exist.
 absl::Status CompleteRows(const Snapshot& snapshot, const vrf::Prover& vrf, base::ByteView label,

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/monitoring_service.h"
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "kt-core/distinguished.h"
+#include "kt-core/monitoring_prover.h"
+#include "kt-server/version_rows.h"
+
+namespace kt::server {
+namespace {
+
+// A decoded request and the state that answers it.
+template <typename Request>
+struct Question {
+  Request request;
+  std::shared_ptr<const LogState> state;
+};
+
+template <typename Request>
+absl::StatusOr<Question<Request>> Receive(const TransparencyLog& log, base::ByteView bytes,
+                                          const char* name) {
+  Question<Request> question;
+  absl::StatusOr<Request> request = core::codec::Decode<Request>(bytes);
+  if (!request.ok()) return base::Annotate(request.status(), name);
+  question.request = *std::move(request);
+  KT_ASSIGN_OR_RETURN(question.state, log.Present());
+  const std::optional<base::TreeSize> last = question.request.last;
+  if (last.has_value() && *last > question.state->size()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("this log has ", question.state->size(), " entries, not ", *last));
+  }
+  return question;
+}
+
+template <typename Response>
+absl::StatusOr<MonitoringAnswer> Encode(const TransparencyLog& log, size_t vrf_proofs,
+                                        const absl::StatusOr<Response>& response) {
+  KT_RETURN_IF_ERROR(response.status());
+  MonitoringAnswer answer;
+  answer.vrf_proofs = vrf_proofs;
+  KT_ASSIGN_OR_RETURN(answer.response,
+                      core::codec::TryEncode(*response, core::WireContext::For(log.config())));
+  return answer;
+}
+
+core::LabelHistory HistoryOf(const LabelRows& rows) {
+  core::LabelHistory history;
+  for (const auto& [version, row] : rows.rows) {
+    if (row.existing.has_value()) history[row.existing->position] = version;
+  }
+  return history;
+}
+
+// The outcome must not depend on curve work that a peer can order at will: what is not stored is
+// computed only for versions that a proof can contain.
+absl::Status CheckExists(base::Version version, const LabelRows& rows) {
+  if (rows.greatest.has_value() && version <= *rows.greatest) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("the label has no version ", version));
+}
+
+}  // namespace
+
+absl::StatusOr<MonitoringAnswer> MonitoringService::ContactMonitor(base::ByteView bytes) const {
+  KT_ASSIGN_OR_RETURN(const auto question,
+                      Receive<core::ContactMonitorRequest>(log_, bytes, "ContactMonitorRequest"));
+  const auto& [request, state] = question;
+  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadLabel(state->snapshot(), request.label));
+  for (const core::MonitorMapEntry& entry : request.entries) {
+    KT_RETURN_IF_ERROR(CheckExists(entry.version, rows));
+  }
+  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request.label,
+                                  core::ContactMonitorVersions(request), &rows));
+  return Encode(
+      log_, rows.vrf_proofs_made,
+      core::ProveContactMonitor(log_.config(), *state, state->head(), request, RecordOf(rows)));
+}
+
+absl::StatusOr<MonitoringAnswer> MonitoringService::OwnerInit(base::ByteView bytes) const {
+  KT_ASSIGN_OR_RETURN(const auto question,
+                      Receive<core::OwnerInitRequest>(log_, bytes, "OwnerInitRequest"));
+  const auto& [request, state] = question;
+  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadWholeLabel(state->snapshot(), request.label));
+  const core::LabelHistory history = HistoryOf(rows);
+  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request.label,
+                                  core::OwnerInitVersions(request, state->size(), history), &rows));
+  return Encode(
+      log_, rows.vrf_proofs_made,
+      core::ProveOwnerInit(log_.config(), *state, state->head(), request, history, RecordOf(rows)));
+}
+
+absl::StatusOr<MonitoringAnswer> MonitoringService::OwnerMonitor(base::ByteView bytes) const {
+  KT_ASSIGN_OR_RETURN(const auto question,
+                      Receive<core::OwnerMonitorRequest>(log_, bytes, "OwnerMonitorRequest"));
+  const auto& [request, state] = question;
+  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadWholeLabel(state->snapshot(), request.label));
+  for (const core::MonitorMapEntry& entry : request.entries) {
+    KT_RETURN_IF_ERROR(CheckExists(entry.version, rows));
+  }
+  if (request.greatest_version.has_value()) {
+    KT_RETURN_IF_ERROR(CheckExists(*request.greatest_version, rows));
+  }
+  const core::LabelHistory history = HistoryOf(rows);
+  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request.label,
+                                  core::OwnerMonitorVersions(request, state->size(), history),
+                                  &rows));
+  return Encode(log_, rows.vrf_proofs_made,
+                core::ProveOwnerMonitor(log_.config(), *state, state->head(), request, history,
+                                        RecordOf(rows)));
+}
+
+absl::StatusOr<MonitoringAnswer> MonitoringService::Distinguished(base::ByteView bytes) const {
+  KT_ASSIGN_OR_RETURN(const auto question,
+                      Receive<core::DistinguishedRequest>(log_, bytes, "DistinguishedRequest"));
+  const auto& [request, state] = question;
+  return Encode(log_, 0,
+                core::ProveDistinguished(log_.config(), core::RecentDefinition(), *state,
+                                         state->head(), request));
+}
+
+}  // namespace kt::server

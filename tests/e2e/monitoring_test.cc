@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Keeping watch over what was looked up, and over the log, with the real programs.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/e2e/deployment.h"
+
+namespace kt::testing {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+// Longer than a busy machine takes for a publication and a lookup.
+constexpr int kWindowMs = 1500;
+
+class Monitoring : public ::testing::TestWithParam<std::string> {
+ protected:
+  Monitoring() : deployment_(GetParam(), 50, {"--rmw-ms", std::to_string(kWindowMs)}) {
+    EXPECT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+    deployment_.StartDns();
+  }
+  ~Monitoring() override { deployment_.StopServer(); }
+
+  void Publish(const std::string& name) {
+    const ProcessResult published = deployment_.Publish(
+        name + "@smime.example", {"--cert", deployment_.Vector(name + ".encr.crt.pem"), "--state",
+                                  deployment_.File(publisher_state_)});
+    ASSERT_EQ(published.exit_code, 0) << published.err;
+  }
+  // Log entries far enough apart that there is a distinguished one to the right of all before.
+  void PassWindow() {
+    for (int i = 0; i < 2; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(kWindowMs + 100));
+      Publish("bob");
+    }
+  }
+  // Looks Alice up when her newest log entry is right of every distinguished one, which depends on
+  // where the entry lies in the search tree.
+  void LookUpWhatMustBeMonitored() {
+    for (int attempt = 0; attempt < 8; ++attempt) {
+      Publish("alice");
+      const ProcessResult found = deployment_.Client("lookup", {"alice@smime.example", "--json"});
+      ASSERT_EQ(found.exit_code, 0) << found.err;
+      if (nlohmann::json::parse(found.out)["monitoring_required"] == true) return;
+    }
+    FAIL() << "every log entry is distinguished";
+  }
+  ProcessResult Monitor(const std::vector<std::string>& arguments = {"--json"}) {
+    return deployment_.Client("monitor", arguments);
+  }
+
+  Deployment deployment_;
+  std::string publisher_state_ = "publisher";
+};
+
+TEST_P(Monitoring, WhatWasLookedUpIsMonitoredUntilADistinguishedEntryCoversIt) {
+  PassWindow();
+  LookUpWhatMustBeMonitored();
+  PassWindow();
+  PassWindow();
+  const ProcessResult monitored = Monitor();
+  ASSERT_EQ(monitored.exit_code, 0) << monitored.err;
+  const auto report = nlohmann::json::parse(monitored.out)["monitored"];
+  ASSERT_EQ(report.size(), 1u);
+  EXPECT_EQ(report[0]["subject"], "alice@smime.example");
+  EXPECT_EQ(report[0]["result"], "done");
+  // Nothing is left to do, and a timer that runs it has nothing to mail.
+  const ProcessResult again = Monitor({});
+  EXPECT_EQ(again.exit_code, 0);
+  EXPECT_EQ(again.out + again.err, "");
+}
+
+TEST_P(Monitoring, ForkIsToldAndHandedToTheCommand) {
+  PassWindow();
+  // The database before Alice publishes becomes the root of another history.
+  deployment_.StopServer();
+  const std::string log = deployment_.File("log");
+  fs::copy(log, deployment_.File("older"), fs::copy_options::recursive);
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  LookUpWhatMustBeMonitored();
+  deployment_.StopServer();
+  fs::remove_all(log);
+  fs::copy(deployment_.File("older"), log, fs::copy_options::recursive);
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  publisher_state_ = "newcomer";
+  for (const char* name : {"carlos", "dana", "bob"}) Publish(name);
+
+  const std::string told = deployment_.File("told.json");
+  const ProcessResult result = Monitor({"--notify", "cat >" + told});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.err, HasSubstr("VERIFICATION FAILED"));
+  EXPECT_EQ(result.out, "");
+  const auto event = nlohmann::json::parse(ReadText(told));
+  EXPECT_EQ(event["subject"], "alice@smime.example");
+  EXPECT_EQ(event["result"], "verification-failed");
+  // The obligation is still there.
+  EXPECT_EQ(Monitor({}).exit_code, 3);
+}
+
+TEST_P(Monitoring, LogThatCannotBeAskedIsNotASecurityEvent) {
+  PassWindow();
+  LookUpWhatMustBeMonitored();
+  deployment_.StopServer();
+  const ProcessResult result = Monitor({"--timeout", "500"});
+  EXPECT_EQ(result.exit_code, 4) << result.err;
+  EXPECT_EQ(Monitor({"not an address"}).exit_code, 2);
+}
+
+TEST_P(Monitoring, HeadsOfTwoUsersAgreeAndThoseOfAnotherLogDoNot) {
+  PassWindow();
+  const std::string one = deployment_.File("one.heads");
+  const std::string two = deployment_.File("two.heads");
+  ASSERT_EQ(deployment_.Client("heads", {"smime.example", "--out", one}).exit_code, 0);
+  PassWindow();
+  const ProcessResult second = deployment_.Client(
+      "heads", {"SMIME.example", "--out", two, "--state", deployment_.File("other"), "--json"});
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_GE(nlohmann::json::parse(second.out)["heads"].size(), 2u);
+  const auto compare = [&](const std::string& a, const std::string& b) {
+    return RunProcess({KT_CLIENT_PROGRAM, "compare-heads", a, b});
+  };
+  EXPECT_EQ(compare(one, two).exit_code, 0) << compare(one, two).err;
+  EXPECT_EQ(compare(two, one).exit_code, 0);
+
+  const std::string server = "127.0.0.1:" + std::to_string(deployment_.port());
+  EXPECT_EQ(deployment_.Client("heads", {"smime.example", "--via", server}).exit_code, 0);
+
+  std::string bytes = ReadText(two);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  const std::string forged = deployment_.File("forged.heads");
+  WriteText(forged, bytes);
+  const ProcessResult differ = compare(two, forged);
+  EXPECT_EQ(differ.exit_code, 3);
+  EXPECT_THAT(differ.err, HasSubstr("forked"));
+  WriteText(forged, bytes.substr(1));
+  EXPECT_EQ(compare(two, forged).exit_code, 2);
+  EXPECT_EQ(compare(two, deployment_.File("nowhere")).exit_code, 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Suites, Monitoring, ::testing::Values("p256", "ed25519"),
+                         [](const auto& test) { return test.param; });
+
+}  // namespace
+}  // namespace kt::testing
