@@ -198,7 +198,8 @@ void Listener::Run() {
     for (pollfd& entry : polled) entry.revents = 0;
     // Meanwhile the listening sockets are readable all the time.
     const nfds_t count = paused ? 1 : polled.size();
-    if (poll(polled.data(), count, paused ? kPauseMs : -1) < 0 && errno != EINTR) paused = true;
+    // If it fails, accepting finds out for itself what there is.
+    (void)poll(polled.data(), count, paused ? kPauseMs : -1);
     if (polled[0].revents != 0) return;
     bool taken = true;
     for (const int fd : listening_) taken = AcceptAll(fd) && taken;

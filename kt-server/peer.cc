@@ -33,7 +33,7 @@ std::string KeyOf(const in6_addr& address) {
 std::string RateKey(const std::string& peer) {
   constexpr std::string_view kIpv4 = "ipv4:";
   constexpr std::string_view kIpv6 = "ipv6:%5B";
-  const std::string host = peer.substr(0, peer.rfind(':'));
+  std::string host = peer.substr(0, peer.rfind(':'));
   if (host.starts_with(kIpv4)) return host.substr(kIpv4.size());
   if (!host.starts_with(kIpv6)) return host;
   const std::string text = host.substr(kIpv6.size(), host.rfind("%5D") - kIpv6.size());
