@@ -67,7 +67,7 @@ int OpenToRead(const std::string& path) {
   return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
-absl::Status WriteAll(const Fd& fd, ByteView bytes, const std::string& path) {
+absl::Status WriteBytes(const Fd& fd, ByteView bytes, const std::string& path) {
   size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t put = write(fd.get(), bytes.data() + done, bytes.size() - done);
@@ -75,6 +75,11 @@ absl::Status WriteAll(const Fd& fd, ByteView bytes, const std::string& path) {
     if (put < 0) return ErrnoStatus("write", path);
     done += static_cast<size_t>(put);
   }
+  return absl::OkStatus();
+}
+
+absl::Status WriteAll(const Fd& fd, ByteView bytes, const std::string& path) {
+  KT_RETURN_IF_ERROR(WriteBytes(fd, bytes, path));
   if (fsync(fd.get()) != 0) return ErrnoStatus("sync", path);
   return absl::OkStatus();
 }
@@ -97,6 +102,8 @@ absl::StatusOr<Bytes> ReadFile(const std::string& path, size_t max_bytes) {
 
 absl::Status WriteFileAtomically(const std::string& path, ByteView bytes, mode_t mode) {
   const std::string temporary = absl::StrCat(path, ".new");
+  struct stat before = {};
+  const bool keep_owner = geteuid() == 0 && lstat(path.c_str(), &before) == 0;
   // A crash may have left the temporary file behind, possibly with another mode.
   if (unlink(temporary.c_str()) != 0 && errno != ENOENT) return ErrnoStatus("remove", temporary);
   auto remove = absl::MakeCleanup([&] { unlink(temporary.c_str()); });
@@ -104,6 +111,9 @@ absl::Status WriteFileAtomically(const std::string& path, ByteView bytes, mode_t
     const Fd fd(
         open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
     if (!fd.ok()) return ErrnoStatus("create", temporary);
+    if (keep_owner && fchown(fd.get(), before.st_uid, before.st_gid) != 0) {
+      return ErrnoStatus("give away", temporary);
+    }
     KT_RETURN_IF_ERROR(WriteAll(fd, bytes, temporary));
   }
   if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus("replace", path);
@@ -113,6 +123,16 @@ absl::Status WriteFileAtomically(const std::string& path, ByteView bytes, mode_t
   if (!fd.ok()) return ErrnoStatus("open", directory);
   if (fsync(fd.get()) != 0) return ErrnoStatus("sync", directory);
   return absl::OkStatus();
+}
+
+absl::Status WriteOutput(const std::string& path, ByteView bytes) {
+  constexpr mode_t kMode = 0644;
+  struct stat info;
+  const bool exists = lstat(path.c_str(), &info) == 0;
+  if (!exists || S_ISREG(info.st_mode)) return WriteFileAtomically(path, bytes, kMode);
+  const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kMode));
+  if (!fd.ok()) return ErrnoStatus("open", path);
+  return WriteBytes(fd, bytes, path);
 }
 
 absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path, size_t max_bytes) {

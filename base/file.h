@@ -18,9 +18,14 @@ namespace kt::base {
 // it is longer, kUnavailable for other I/O errors.
 absl::StatusOr<Bytes> ReadFile(const std::string& path, size_t max_bytes);
 
-// Replaces `path` in one step: writes beside it, syncs, renames, syncs the directory. After a
-// crash the file holds either the old or the new bytes. `mode` as for open(2).
+// Replaces `path` in one step, synced: after a crash the file holds either the old or the new
+// bytes. `mode` as for open(2). When root replaces a file, its owner and group stay.
 absl::Status WriteFileAtomically(const std::string& path, ByteView bytes, mode_t mode);
+
+// Writes what a user asked to be written to `path`. A regular file is replaced as by
+// WriteFileAtomically; where there is something else, such as a device, a pipe or a link, `bytes`
+// are written to that.
+absl::Status WriteOutput(const std::string& path, ByteView bytes);
 
 // Reads a file that holds a secret. kPermissionDenied if group or others may do anything with it.
 absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path, size_t max_bytes);

@@ -17,7 +17,8 @@ check_pie_supported(LANGUAGES CXX)
 # Invariant checks (KT_CHECK) do not depend on NDEBUG; assert() is not used. The standard library's
 # own checks stay on in every build: an index out of range stops the process and reads nothing.
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
-                    -Wcast-qual -Werror -fstack-protector-strong -fstack-clash-protection)
+                    -Wcast-qual $<$<BOOL:${KT_WARNINGS_ARE_ERRORS}>:-Werror>
+                    -fstack-protector-strong -fstack-clash-protection)
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
 add_link_options(-Wl,-z,relro,-z,now)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")

@@ -16,10 +16,16 @@
 //                         between here and the log, or the log itself, is lying or broken.
 //   kNotFound             the domain offers no service        (FailureOf(status), failure.h)
 //   kUnavailable          nobody answered, or nobody who could be believed     (the same)
-//   kPermissionDenied     refused by the server's policy, or for want of a valid token
-//   kFailedPrecondition   refused by the server's policy
-//   kInvalidArgument      the address or an option is malformed
+//   kPermissionDenied     refused for want of a valid token  (the same; without: a local file)
+//   kFailedPrecondition   refused by the server's policy     (the same)
+//   kOutOfRange           the log says that the version has expired
+//   kUnimplemented        the value is in a format that this library does not know
+//   kInvalidArgument      the address or an option is malformed; with FailureOf: what DNS holds is
 //   kDataLoss             the state directory holds something that this library did not write
+//
+// Each call looks up, connects and verifies anew. Which issuers to trust and whether a certificate
+// is revoked is for the program that embeds this. gRPC writes to standard error what peers sent as
+// it is: a program that minds calls gpr_set_log_function().
 #ifndef KT_CLIENT_CLIENT_H_
 #define KT_CLIENT_CLIENT_H_
 
@@ -152,8 +158,9 @@ class Client {
   // The recent distinguished heads of `domain`'s log, to be compared with what others were shown.
   virtual absl::StatusOr<HeadsResult> Heads(const std::string& domain) = 0;
 
-  // Asks the log to publish; `token` is the bearer token that its operator issued. The result is
-  // what the server says: Lookup verifies it.
+  // Asks the log to publish; `token` is the bearer token that its operator issued, without white
+  // space. The result is what the server says: Lookup verifies it. Waits for the end of the log's
+  // epoch, up to a minute longer than the time-out.
   virtual absl::StatusOr<PublishResult> Publish(const PublishRequest& request,
                                                 const std::string& token) = 0;
 };

@@ -96,8 +96,8 @@ absl::StatusOr<int> Heads(HeadsOptions options) {
   KT_ASSIGN_OR_RETURN(const HeadsResult result, client->Heads(options.domain));
   if (!options.via.empty()) KT_RETURN_IF_ERROR(CompareVia(options, result));
   if (!options.out.empty()) {
-    KT_RETURN_IF_ERROR(base::WriteFileAtomically(
-        options.out, base::codec::Encode(ToDistinguishedHead(result)), 0644));
+    KT_RETURN_IF_ERROR(
+        base::WriteOutput(options.out, base::codec::Encode(ToDistinguishedHead(result))));
   }
   nlohmann::ordered_json heads = nlohmann::ordered_json::array();
   for (const DistinguishedLogHead& head : result.heads) {

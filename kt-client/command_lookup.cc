@@ -84,9 +84,9 @@ absl::StatusOr<int> Lookup(const LookupOptions& options) {
   for (const smime::UsableCertificate& usable : result.certificates) {
     if (HasUsage(usable.certificate, options.usage)) certificates.push_back(usable.certificate);
   }
-  if (!options.out.empty() && !certificates.empty()) {
-    KT_RETURN_IF_ERROR(
-        base::WriteFileAtomically(options.out, base::AsBytes(smime::ToPem(certificates)), 0644));
+  // Also when there are none: an old file must not be taken for the answer.
+  if (!options.out.empty()) {
+    KT_RETURN_IF_ERROR(base::WriteOutput(options.out, base::AsBytes(smime::ToPem(certificates))));
   }
   if (options.common.json) {
     nlohmann::ordered_json json = {{"address", options.address}, {"found", result.found}};
@@ -167,7 +167,8 @@ void AddLookupCommand(CLI::App& app, int* exit_code) {
   command->add_option("--usage", options->usage, "Which certificates to write")
       ->check(CLI::IsMember({"all", "encryption", "signing"}))
       ->capture_default_str();
-  command->add_option("--out", options->out, "File for the certificates [standard output]");
+  command->add_option("--out", options->out,
+                      "File for the certificates; empty if there are none [standard output]");
   AddCommonOptions(command, &options->common);
   command->callback([=] { Run(Lookup, *options, exit_code); });
 }

@@ -27,17 +27,19 @@ std::string DefaultStateDirectory() {
 
 int ExitCodeOf(const absl::Status& status) {
   if (base::IsVerificationFailure(status)) return kExitVerificationFailed;
-  if (FailureOf(status).has_value()) return kExitUnavailable;
-  switch (status.code()) {
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kPermissionDenied:
+  if (status.code() == absl::StatusCode::kUnimplemented ||
+      status.code() == absl::StatusCode::kOutOfRange) {
+    return kExitUnavailable;
+  }
+  // What neither the domain nor its server caused is wrong on this machine.
+  const std::optional<Failure> failure = FailureOf(status);
+  if (!failure.has_value()) return kExitUsage;
+  switch (*failure) {
+    case Failure::kNotAllowed:
+    case Failure::kRefusedByPolicy:
       return kExitRefused;
-    case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kUnimplemented:
-    case absl::StatusCode::kOutOfRange:
-      return kExitUnavailable;
     default:
-      return kExitUsage;
+      return kExitUnavailable;
   }
 }
 

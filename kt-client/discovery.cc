@@ -232,7 +232,8 @@ absl::StatusOr<Discovery> UseServer(const Resolver& resolver, const std::string&
                          absl::StrCat("no address is known for the server ", host, ": ",
                                       std::string(addresses.status().message())));
   }
-  list.Add(host, *addresses, host_port.port, {{host, "it is the server that was asked for"}});
+  list.Add(host, *addresses, host_port.port,
+           {{domain, "it is the mail domain"}, {host, "it is the server that was asked for"}});
   return discovery;
 }
 

@@ -19,6 +19,10 @@ absl::StatusCode CodeOf(Failure failure) {
     case Failure::kMalformedPin:
     case Failure::kConflictingPins:
       return absl::StatusCode::kInvalidArgument;
+    case Failure::kNotAllowed:
+      return absl::StatusCode::kPermissionDenied;
+    case Failure::kRefusedByPolicy:
+      return absl::StatusCode::kFailedPrecondition;
     default:
       return absl::StatusCode::kUnavailable;
   }

@@ -16,6 +16,7 @@ namespace kt::client {
 //   kNotFound         the domain itself says that it offers no service
 //   kUnavailable      nobody could be asked, or nobody who could be believed answered
 //   kInvalidArgument  what the domain publishes is not in the form that it must have
+//   kPermissionDenied, kFailedPrecondition  the server refused, by its policy
 //
 // kInvalidArgument without a payload is the caller's own mistake: a domain, an address or an
 // option that cannot be read.
@@ -39,6 +40,11 @@ enum class Failure {
   kNoUsableTarget,   // SRV records, none of which names a host and a port
   kMalformedPin,     // a TXT record that starts as ours and goes on otherwise
   kConflictingPins,  // TXT records that contradict each other
+
+  // kPermissionDenied.
+  kNotAllowed,  // the server does not know who asks, or does not allow it
+  // kFailedPrecondition.
+  kRefusedByPolicy,  // the server does not take what it was sent
 };
 
 // A status with the code that belongs to `failure`, and the payload.

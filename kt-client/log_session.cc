@@ -46,12 +46,13 @@ absl::Status FromGrpc(const grpc::Status& status, const std::string& server) {
     case grpc::StatusCode::OK:
       return absl::OkStatus();
     case grpc::StatusCode::INVALID_ARGUMENT:
-    case grpc::StatusCode::FAILED_PRECONDITION:
     case grpc::StatusCode::OUT_OF_RANGE:
       return absl::Status(static_cast<absl::StatusCode>(status.error_code()), message);
+    case grpc::StatusCode::FAILED_PRECONDITION:
+      return FailedBecause(Failure::kRefusedByPolicy, message);
     case grpc::StatusCode::PERMISSION_DENIED:
     case grpc::StatusCode::UNAUTHENTICATED:
-      return absl::PermissionDeniedError(message);
+      return FailedBecause(Failure::kNotAllowed, message);
     default:
       return FailedBecause(Failure::kNoServer, message);
   }
@@ -155,7 +156,8 @@ absl::StatusOr<base::Bytes> LogSession::AskMonitoring(MonitoringMethod method,
   v1::MonitoringResponse response;
   const grpc::Status status = (monitoring_.get()->*method)(&context, body, &response);
   if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) return RolledBack(status);
-  // The request is made of what the log has proven, so a log that calls it wrong contradicts itself.
+  // The request is made of what the log has proven, so a log that calls it wrong contradicts
+  // itself.
   if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) {
     return base::VerificationFailed(
         "monitoring-refused",
@@ -177,7 +179,14 @@ absl::StatusOr<v1::PublishResponse> LogSession::Publish(const v1::PublishRequest
   context.AddMetadata("authorization", "Bearer " + token);
   v1::PublishResponse response;
   const auto stub = v1::Publisher::NewStub(connection_.channel);
-  KT_RETURN_IF_ERROR(FromGrpc(stub->Publish(&context, request, &response), connection_.used.host));
+  const grpc::Status status = stub->Publish(&context, request, &response);
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    return FailedBecause(Failure::kNoServer,
+                         absl::StrCat(connection_.used.host,
+                                      " did not answer in time: it may have been published all the "
+                                      "same, so look the address up before trying again"));
+  }
+  KT_RETURN_IF_ERROR(FromGrpc(status, connection_.used.host));
   return response;
 }
 

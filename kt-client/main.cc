@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <string>
 
 #include "kt-client/commands.h"
 
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
   gpr_set_log_function([](gpr_log_func_args*) {});
   CLI::App app("Key Transparency client for S/MIME certificates", "kt-client");
   app.footer(kt::client::kExitCodesHelp);
+  app.set_version_flag("--version", std::string("kt-client ") + KT_VERSION);
   app.require_subcommand(1);
   int exit_code = 0;
   kt::client::AddLookupCommand(app, &exit_code);
@@ -27,6 +29,11 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     std::cerr << "kt-client: " << error.what() << "; see kt-client --help\n";
+    return kt::client::kExitUsage;
+  }
+  std::cout.flush();
+  if (!std::cout) {
+    std::cerr << "kt-client: cannot write to standard output\n";
     return kt::client::kExitUsage;
   }
   return exit_code;

@@ -46,7 +46,7 @@ class TimestampTable {
   static Place PlaceOf(base::LogPosition position) {
     const uint64_t shifted = position / kFirstSegment + 1;
     const size_t segment = static_cast<size_t>(std::bit_width(shifted)) - 1;
-    return {segment, position - ((uint64_t{1} << segment) - 1) * kFirstSegment};
+    return {segment, position - (std::bit_floor(shifted) - 1) * kFirstSegment};
   }
 
   std::array<std::unique_ptr<uint64_t[]>, 54> segments_;

@@ -188,7 +188,7 @@ class ValueComputation {
 
 std::vector<LogNodeId> FullSubtrees(TreeSize size) {
   std::vector<LogNodeId> nodes;
-  for (int level = std::bit_width(size) - 1; level >= 0; --level) {
+  for (int level = static_cast<int>(std::bit_width(size)) - 1; level >= 0; --level) {
     const uint64_t whole = size >> level;
     if (whole % 2 == 1) nodes.push_back({static_cast<uint8_t>(level), whole - 1});
   }

@@ -86,7 +86,7 @@ absl::StatusOr<std::vector<Terminal>> CollectTerminals(const PrefixProof& proof,
     KT_ASSIGN_OR_RETURN(Terminal terminal, ToTerminal(proof.results[order[i]], lookup));
     if (terminals.empty() || SharedBits(*terminals.back().key, *terminal.key) <
                                  std::min(terminals.back().depth, terminal.depth)) {
-      terminals.push_back(std::move(terminal));
+      terminals.push_back(terminal);
     } else if (terminals.back().depth != terminal.depth) {
       return Refused("one search ends below the place where another one ends");
     } else if (terminals.back().leaf != terminal.leaf) {

@@ -166,6 +166,22 @@ TEST_F(FileTest, ReplacesALinkAndLeavesItsTargetAlone) {
   EXPECT_THAT(ReadFile(Path("link"), 100), IsOkAndHolds(ToBytes("new")));
 }
 
+TEST_F(FileTest, OutputGoesToWhatIsThereUnlessItIsAFile) {
+  ASSERT_THAT(WriteOutput(Path("out"), AsBytes("first")), IsOk());
+  ASSERT_THAT(WriteOutput(Path("out"), AsBytes("two")), IsOk());
+  EXPECT_THAT(ReadFile(Path("out"), 100), IsOkAndHolds(ToBytes("two")));
+  ASSERT_EQ(symlink("out", Path("link").c_str()), 0);
+  ASSERT_THAT(WriteOutput(Path("link"), AsBytes("3")), IsOk());
+  EXPECT_THAT(ReadFile(Path("out"), 100), IsOkAndHolds(ToBytes("3")));
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("link")));
+  EXPECT_THAT(WriteOutput("/dev/null", AsBytes("gone")), IsOk());
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  EXPECT_THAT(WriteOutput("/dev/full", AsBytes("no room")),
+              StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(WriteOutput(Path("missing/out"), AsBytes("x")),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
 TEST_F(FileTest, WritesOverWhatACrashLeftBehind) {
   Make("file.new", "half of somethi", 0666);
   ASSERT_THAT(WriteFileAtomically(Path("file"), AsBytes("whole"), 0600), IsOk());

@@ -43,6 +43,7 @@ TEST(Sha256, KeepsThreadsApart) {
   const Hash expected = Sha256(AsBytes("abc"));
   std::vector<std::thread> threads;
   std::vector<int> wrong(4, 0);
+  threads.reserve(wrong.size());
   for (int& count : wrong) {
     threads.emplace_back([&count, &expected] {
       for (int i = 0; i < 2000; ++i) count += Sha256(AsBytes("abc")) != expected;

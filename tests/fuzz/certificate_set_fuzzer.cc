@@ -8,9 +8,8 @@
 #include "smime/certificate.h"
 #include "smime/certificate_set.h"
 
+namespace kt::smime {
 namespace {
-
-using namespace kt::smime;
 
 void CheckEntry(const CertificateEntry& entry) {
   const absl::StatusOr<Certificate> certificate = Certificate::Parse(entry.der);
@@ -49,3 +48,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const CertificateEntry& entry : set->entries()) CheckEntry(entry);
   return 0;
 }
+
+}  // namespace kt::smime

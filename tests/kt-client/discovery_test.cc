@@ -382,11 +382,13 @@ TEST(Discover, AllowsTheTargetsNameOnlyIfDnssecVerifiedTheSrvAnswer) {
 
 // --- a server that the person names --------------------------------------------------------
 
-TEST_F(DiscoverTest, DemandsTheNameThatThePersonTyped) {
+TEST_F(DiscoverTest, DemandsTheMailDomainOrTheNameThatThePersonTyped) {
   ASSERT_OK_AND_ASSIGN(const Discovery named,
                        UseServer(*resolver_, "KT.provider.test:8443", "good.test"));
   EXPECT_THAT(named.attempts,
-              ElementsAre(Attempts("[2001:db8::1]:8443", "kt.provider.test", "kt.provider.test"),
+              ElementsAre(Attempts("[2001:db8::1]:8443", "kt.provider.test", "good.test"),
+                          Attempts("[2001:db8::1]:8443", "kt.provider.test", "kt.provider.test"),
+                          Attempts("192.0.2.1:8443", "kt.provider.test", "good.test"),
                           Attempts("192.0.2.1:8443", "kt.provider.test", "kt.provider.test")));
   EXPECT_FALSE(named.pinned_configuration.has_value());
 }

@@ -7,6 +7,7 @@
 #include <ifaddrs.h>
 #include <netinet/in.h>
 
+#include <filesystem>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -586,6 +587,7 @@ TEST(Resolver, DoesNotWaitLongForStragglers) {
 }
 
 TEST(Resolver, LooksIntoTheHostsFile) {
+  if (!std::filesystem::exists("/etc/hosts")) GTEST_SKIP() << "this machine has no hosts file";
   StubDns stub([](ByteView, bool) { return Bytes{}; });
   const auto resolver = NewResolver(stub.address(), 500);
   EXPECT_THAT(AddressesOf(*resolver, "localhost"), IsOkAndHolds(::testing::Contains("127.0.0.1")));
