@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "kt-server/commands.h"
 #include "kt-server/log_files.h"
+#include "kt-server/tokens.h"
 #include "smime/address.h"
 
 namespace kt::server {
@@ -121,6 +122,7 @@ absl::Status Init(const InitOptions& options) {
   // What is written must be what `run` will accept.
   KT_ASSIGN_OR_RETURN(const ServerConfig resolved,
                       ParseServerConfig(text, fs::absolute(options.data).string()));
+  KT_RETURN_IF_ERROR(CheckTiming(resolved, log));
   const std::string path = (fs::absolute(options.data) / "kt-server.toml").string();
   std::error_code error;
   if (fs::exists(path, error)) {
@@ -131,6 +133,9 @@ absl::Status Init(const InitOptions& options) {
   // Serves up to about 130 million label-versions; docs/decisions/ has the trade-off.
   const merkle::PrefixTreeLayout layout{.bucket_depth = 20, .rows_per_snapshot = 16};
   KT_RETURN_IF_ERROR(CreateLogFiles(resolved, log, layout, base::SystemRandom()));
+  // It is there from the start, so that it belongs to the server's user whoever adds tokens.
+  KT_RETURN_IF_ERROR(
+      Tokens::Edit(resolved.publishers.tokens, [](Tokens&) { return absl::OkStatus(); }));
   KT_RETURN_IF_ERROR(base::WriteFileAtomically(path, base::AsBytes(text), 0644));
   KT_ASSIGN_OR_RETURN(log, ReadPublicConfiguration(resolved));
   std::cout << "created " << path << "\n"
@@ -159,7 +164,7 @@ void AddInitCommand(CLI::App& app, int* exit_code) {
   command->add_option("--trust-anchors", options->trust_anchors,
                       "CAs of published certificates (PEM) [DIR/trust-anchors.pem]");
   command->add_option("--epoch-ms", options->epoch_ms, "How long publications are gathered")
-      ->check(CLI::Range(10, 86'400'000))
+      ->check(CLI::Range(kMinEpochMs, kMaxEpochMs))
       ->capture_default_str();
   command
       ->add_option("--max-ahead-ms", options->max_ahead_ms,

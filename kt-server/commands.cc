@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-server/commands.h"
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -24,6 +25,18 @@ int ExitCodeOf(const absl::Status& status) {
 }
 
 namespace {
+
+// What to put into DNS. The host's name is the operator's choice.
+absl::Status PrintDnsRecords(const ServerConfig& config, const std::string& fingerprint) {
+  KT_ASSIGN_OR_RETURN(const HostPort listen, ParseListenAddress(config.listen.address));
+  for (const std::string& domain : config.log.domains) {
+    std::cout << "DNS           _sm._keytransparency._https." << domain << ". IN SRV 10 5 "
+              << (listen.port == "0" ? "PORT" : listen.port) << " HOST.\n"
+              << "DNS           _sm._keytransparency." << domain
+              << ". IN TXT \"v=kt1; cfg=sha256:" << fingerprint << "\"\n";
+  }
+  return absl::OkStatus();
+}
 
 struct ConfigOptions {
   std::string config;
@@ -53,10 +66,7 @@ absl::Status ShowConfig(const ConfigOptions& options) {
   } else {
     std::cout << "cipher suite  " << core::NameOf(log.ciphersuite) << "\n"
               << "fingerprint   sha256:" << fingerprint << "\n";
-    for (const std::string& domain : config.log.domains) {
-      std::cout << "DNS           _sm._keytransparency." << domain
-                << ". TXT \"v=kt1; cfg=sha256:" << fingerprint << "\"\n";
-    }
+    return PrintDnsRecords(config, fingerprint);
   }
   return absl::OkStatus();
 }
@@ -68,19 +78,32 @@ struct TokenOptions {
   bool json = false;
 };
 
+// Perhaps the domain is about to be hosted, so this is no error.
+void WarnOfForeignScopes(const Token& token, const std::vector<std::string>& hosted) {
+  for (const std::string& scope : token.scopes) {
+    const std::string domain = scope.substr(scope.rfind('@') + 1);
+    if (std::find(hosted.begin(), hosted.end(), domain) != hosted.end()) continue;
+    std::cerr << "kt-server: warning: this log does not host " << domain
+              << ": the token is of no use there\n";
+  }
+}
+
 absl::Status CreateToken(const TokenOptions& options) {
   KT_ASSIGN_OR_RETURN(const ServerConfig config, LoadServerConfig(options.config));
-  std::string id;
+  Token token;
   std::string secret;
   KT_RETURN_IF_ERROR(Tokens::Edit(config.publishers.tokens, [&](Tokens& tokens) -> absl::Status {
     KT_ASSIGN_OR_RETURN(secret, tokens.Create(options.scopes, base::SystemRandom()));
-    id = tokens.all().back().id;
+    token = tokens.all().back();
     return absl::OkStatus();
   }));
+  WarnOfForeignScopes(token, config.log.domains);
   if (options.json) {
-    const nlohmann::ordered_json json = {{"id", id}, {"token", secret}};
+    const nlohmann::ordered_json json = {{"id", token.id}, {"token", secret}};
     std::cout << json.dump() << "\n";
   } else {
+    // Apart, so that standard output can become the file that publishers use.
+    std::cerr << "kt-server: the token's id, for token revoke: " << token.id << "\n";
     std::cout << secret << "\n";
   }
   return absl::OkStatus();
@@ -107,17 +130,53 @@ absl::Status RevokeToken(const TokenOptions& options) {
                       [&](Tokens& tokens) { return tokens.Revoke(options.id); });
 }
 
+struct GuardOptions {
+  std::string config;
+  bool sure = false;
+};
+
+absl::Status Rebuild(const GuardOptions& options) {
+  KT_ASSIGN_OR_RETURN(const ServerConfig config, LoadServerConfig(options.config));
+  KT_ASSIGN_OR_RETURN(const GuardedHead head, RebuildGuard(config));
+  std::cout << "created " << config.log.head_guard << ", which guards tree size " << head.tree_size
+            << "\n";
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void AddConfigCommand(CLI::App& app, int* exit_code) {
   const auto options = std::make_shared<ConfigOptions>();
   CLI::App* const command = app.add_subcommand("config", "Show what clients must know of the log");
   command->add_option("--config", options->config, "Configuration file")->required();
-  command->add_flag("--public", options->is_public,
-                    "Write the draft's Configuration, TLS-encoded, to standard output");
-  command->add_option("--out", options->out, "With --public: write it to this file instead");
-  command->add_flag("--json", options->json, "Print JSON");
+  CLI::Option* const is_public =
+      command->add_flag("--public", options->is_public,
+                        "Write the draft's Configuration, TLS-encoded, to standard output");
+  command->add_option("--out", options->out, "With --public: write it to this file instead")
+      ->needs(is_public);
+  command->add_flag("--json", options->json, "Print JSON")->excludes(is_public);
   command->callback([=] { *exit_code = ExitCodeOf(ShowConfig(*options)); });
+}
+
+void AddGuardCommand(CLI::App& app, int* exit_code) {
+  const auto options = std::make_shared<GuardOptions>();
+  CLI::App* const guard = app.add_subcommand("guard", "Repair the head guard");
+  guard->require_subcommand(1);
+  CLI::App* const rebuild = guard->add_subcommand(
+      "rebuild",
+      "Make a head guard that was lost anew from the database. The guard is what tells an old "
+      "copy\n"
+      "of the database from the newest. Without it nobody can: if this database is not the newest\n"
+      "that ever served, or its disk lost what was written last, the log then signs a second\n"
+      "history, every client that saw the first one reports a fork for good, and the log has to "
+      "be\n"
+      "replaced. Make sure first that the guard is not just on a disk that is not mounted. A "
+      "guard\n"
+      "that is there is left as it is; one that is damaged has to be moved away before.");
+  rebuild->add_option("--config", options->config, "Configuration file")->required();
+  rebuild->add_flag("--i-am-sure", options->sure, "The database is certainly the newest one")
+      ->required();
+  rebuild->callback([=] { *exit_code = ExitCodeOf(Rebuild(*options)); });
 }
 
 void AddTokenCommand(CLI::App& app, int* exit_code) {
@@ -130,7 +189,7 @@ void AddTokenCommand(CLI::App& app, int* exit_code) {
     command->add_option("--config", options->config, "Configuration file")->required();
     return command;
   };
-  CLI::App* const create = add("create", "Create a token and print it, once");
+  CLI::App* const create = add("create", "Create a token and print it, once, and its id");
   create->add_option("--scope", options->scopes, "Domain or address that it may publish for")
       ->required();
   create->add_flag("--json", options->json, "Print JSON");

@@ -16,6 +16,7 @@ inline constexpr int kExitUsage = 2;
 void AddInitCommand(CLI::App& app, int* exit_code);
 void AddRunCommand(CLI::App& app, int* exit_code);
 void AddConfigCommand(CLI::App& app, int* exit_code);
+void AddGuardCommand(CLI::App& app, int* exit_code);
 void AddTokenCommand(CLI::App& app, int* exit_code);
 
 // Reports `status` in one line on standard error and gives the exit code that belongs to it.

@@ -94,7 +94,7 @@ absl::Status Damaged(const std::string& path, const std::string& what) {
       "head guard ", path, " is damaged (", what,
       "): the server cannot know which tree heads it has released, so it must not sign. Put back "
       "an undamaged copy of this very file; or, only if the database is certainly the newest one, "
-      "move the file away and have the guard created anew from the database"));
+      "move the file away and run kt-server guard rebuild"));
 }
 
 std::string Describe(const std::optional<Slot>& slot) {
@@ -142,8 +142,8 @@ absl::Status HeadGuard::Load() {
     return absl::NotFoundError(absl::StrCat(
         "head guard ", path_,
         " is missing: the server cannot know which tree heads it has released, so it must not "
-        "sign. Put the file back; or, only if the database is certainly the newest one, have the "
-        "guard created anew from the database"));
+        "sign. Put the file back; or, only if the database is certainly the newest one, run "
+        "kt-server guard rebuild"));
   }
   if (absl::IsOutOfRange(file.status())) return Damaged(path_, "it is too long");
   KT_RETURN_IF_ERROR(file.status());

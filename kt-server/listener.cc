@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "kt-server/peer.h"
+#include "kt-server/server_config.h"
 
 namespace kt::server {
 namespace {
@@ -35,14 +36,6 @@ bool IsDue(steady_clock::time_point* last, steady_clock::duration pause) {
 void SetOption(int fd, int level, int name, int value) {
   // Without these options connections work too, only less well.
   (void)setsockopt(fd, level, name, &value, sizeof(value));
-}
-
-// getaddrinfo(3) takes any number, modulo 2^16.
-bool IsPort(const std::string& text) {
-  constexpr size_t kMaxDigits = 5;
-  constexpr int kMaxPort = 65535;
-  return !text.empty() && text.size() <= kMaxDigits &&
-         text.find_first_not_of("0123456789") == std::string::npos && std::stoi(text) <= kMaxPort;
 }
 
 absl::Status ErrnoStatus(const std::string& what, const std::string& address) {
@@ -109,23 +102,14 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(const Options& options,
 }
 
 absl::Status Listener::Bind() {
-  const size_t colon = options_.address.rfind(':');
-  if (colon == std::string::npos || !IsPort(options_.address.substr(colon + 1))) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "\"", options_.address, "\" is not HOST:PORT, which [listen] address must be"));
-  }
-  std::string host = options_.address.substr(0, colon);
-  const std::string port = options_.address.substr(colon + 1);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  }
+  KT_ASSIGN_OR_RETURN(const HostPort at, ParseListenAddress(options_.address));
   addrinfo hints = {};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;
   const int error =
-      getaddrinfo(host.empty() ? nullptr : host.c_str(), port.c_str(), &hints, &found);
+      getaddrinfo(at.host.empty() ? nullptr : at.host.c_str(), at.port.c_str(), &hints, &found);
   if (error != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot listen on ", options_.address, ": ", gai_strerror(error)));

@@ -78,6 +78,20 @@ absl::Status CreateDatabase(const ServerConfig& config, const core::Configuratio
       .status();
 }
 
+absl::Status NameOtherServer(const absl::Status& status) {
+  if (!absl::IsAborted(status)) return status;
+  return base::Annotate(status, "another kt-server is running on this log");
+}
+
+absl::StatusOr<std::unique_ptr<HeadGuard>> OpenGuard(const ServerConfig& config,
+                                                     const core::Configuration& log,
+                                                     HeadGuard::IfMissing if_missing) {
+  auto guard =
+      HeadGuard::Open(config.log.head_guard, core::ConfigurationFingerprint(log), if_missing);
+  KT_RETURN_IF_ERROR(NameOtherServer(guard.status()));
+  return guard;
+}
+
 absl::StatusOr<LogProperties> ReadProperties(const Store& store) {
   KT_ASSIGN_OR_RETURN(const base::Bytes bytes, store.ReadProperties());
   absl::StatusOr<LogProperties> properties = base::codec::Decode<LogProperties>(bytes);
@@ -90,7 +104,40 @@ absl::StatusOr<LogProperties> ReadProperties(const Store& store) {
   return properties;
 }
 
+absl::StatusOr<std::unique_ptr<Store>> OpenDatabase(const ServerConfig& config,
+                                                    const core::Configuration& log,
+                                                    merkle::PrefixTreeLayout* layout) {
+  auto store = OpenRocksDbStore({.path = config.log.database});
+  KT_RETURN_IF_ERROR(NameOtherServer(store.status()));
+  KT_ASSIGN_OR_RETURN(const LogProperties properties, ReadProperties(**store));
+  if (properties.configuration != base::codec::Encode(log)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(config.log.database, " belongs to a log with another configuration than ",
+                     config.log.configuration));
+  }
+  *layout = {properties.bucket_depth, properties.rows_per_snapshot};
+  return store;
+}
+
 }  // namespace
+
+uint64_t MaxIdleMs(const ServerConfig& config, const core::Configuration& log) {
+  return config.epoch.max_idle_ms > 0 ? static_cast<uint64_t>(config.epoch.max_idle_ms)
+                                      : log.max_behind / 2;
+}
+
+absl::Status CheckTiming(const ServerConfig& config, const core::Configuration& log) {
+  // For signing, for transport, and for clocks that do not quite agree.
+  const uint64_t slack_ms = log.max_behind / 10;
+  const auto interval_ms = static_cast<uint64_t>(config.epoch.interval_ms);
+  const uint64_t idle_ms = MaxIdleMs(config, log);
+  const uint64_t room_ms = log.max_behind - slack_ms;
+  if (idle_ms < room_ms && interval_ms < room_ms - idle_ms) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "max_idle_ms (", idle_ms, ") and the epoch's interval_ms (", interval_ms,
+      ") must be together less than nine tenths of the log's max_behind (", log.max_behind,
+      "), else clients will refuse the log because its newest entry is too old"));
+}
 
 absl::Status CreateLogFiles(const ServerConfig& config, core::Configuration public_config,
                             const merkle::PrefixTreeLayout& layout, base::Random& random) {
@@ -109,6 +156,7 @@ absl::Status CreateLogFiles(const ServerConfig& config, core::Configuration publ
   public_config.signature_public_key = signer->public_key();
   public_config.vrf_public_key = prover->public_key();
   KT_RETURN_IF_ERROR(core::ValidateConfiguration(public_config));
+  KT_RETURN_IF_ERROR(CheckTiming(config, public_config));
 
   KT_RETURN_IF_ERROR(WriteKey(config.log.signature_key, signature_secret));
   KT_RETURN_IF_ERROR(WriteKey(config.log.vrf_key, vrf_secret));
@@ -128,6 +176,7 @@ absl::StatusOr<core::Configuration> ReadPublicConfiguration(const ServerConfig& 
 absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& random) {
   LogKeys keys;
   KT_ASSIGN_OR_RETURN(keys.config, ReadPublicConfiguration(config));
+  KT_RETURN_IF_ERROR(CheckTiming(config, keys.config));
   KT_ASSIGN_OR_RETURN(const base::SecretBytes signature_secret, ReadKey(config.log.signature_key));
   KT_ASSIGN_OR_RETURN(const base::SecretBytes vrf_secret, ReadKey(config.log.vrf_key));
   KT_ASSIGN_OR_RETURN(
@@ -137,20 +186,37 @@ absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& rand
                       vrf::CreateProver(core::VrfSuiteOf(keys.config.ciphersuite), vrf_secret));
   OpenedLog opened;
   // The guard first: its lock keeps a second instance away from the database.
-  KT_ASSIGN_OR_RETURN(opened.guard, HeadGuard::Open(config.log.head_guard,
-                                                    core::ConfigurationFingerprint(keys.config),
-                                                    HeadGuard::IfMissing::kRefuse));
-  KT_ASSIGN_OR_RETURN(opened.store, OpenRocksDbStore({.path = config.log.database}));
-  KT_ASSIGN_OR_RETURN(const LogProperties properties, ReadProperties(*opened.store));
-  if (properties.configuration != base::codec::Encode(keys.config)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(config.log.database, " belongs to a log with another configuration than ",
-                     config.log.configuration));
-  }
-  const merkle::PrefixTreeLayout layout{properties.bucket_depth, properties.rows_per_snapshot};
+  KT_ASSIGN_OR_RETURN(opened.guard, OpenGuard(config, keys.config, HeadGuard::IfMissing::kRefuse));
+  merkle::PrefixTreeLayout layout;
+  KT_ASSIGN_OR_RETURN(opened.store, OpenDatabase(config, keys.config, &layout));
   KT_ASSIGN_OR_RETURN(opened.log, TransparencyLog::Open(std::move(keys), layout, *opened.store,
                                                         *opened.guard, random));
   return opened;
+}
+
+absl::StatusOr<GuardedHead> RebuildGuard(const ServerConfig& config) {
+  KT_ASSIGN_OR_RETURN(const core::Configuration log, ReadPublicConfiguration(config));
+  const auto existing = OpenGuard(config, log, HeadGuard::IfMissing::kRefuse);
+  if (!existing.ok() && !absl::IsNotFound(existing.status())) return existing.status();
+  merkle::PrefixTreeLayout layout;
+  KT_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenDatabase(config, log, &layout));
+  KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store->GetSnapshot());
+  const auto root_at = [&](base::TreeSize size) { return LogRootAt(*snapshot, size); };
+  GuardedHead head;
+  head.tree_size = snapshot->head().tree_size;
+  if (existing.ok()) {
+    KT_RETURN_IF_ERROR((*existing)->CheckAgainst(head.tree_size, root_at));
+    return absl::AlreadyExistsError(
+        absl::StrCat("head guard ", config.log.head_guard, " is there and in order"));
+  }
+  // All that can be found wrong is found before there is a guard, which would accept anything.
+  if (head.tree_size > 0) {
+    KT_ASSIGN_OR_RETURN(head.root, root_at(head.tree_size));
+  }
+  KT_ASSIGN_OR_RETURN(const std::unique_ptr<HeadGuard> guard,
+                      OpenGuard(config, log, HeadGuard::IfMissing::kCreate));
+  if (head.tree_size > 0) KT_RETURN_IF_ERROR(guard->Advance(head.tree_size, head.root));
+  return head;
 }
 
 }  // namespace kt::server

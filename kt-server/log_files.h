@@ -36,6 +36,13 @@ struct LogProperties {
   }
 };
 
+// The longest that the log goes without a new entry when nobody publishes.
+uint64_t MaxIdleMs(const ServerConfig& config, const core::Configuration& log);
+
+// kInvalidArgument if the log's newest entry could get so old between two epochs that clients
+// refuse it.
+absl::Status CheckTiming(const ServerConfig& config, const core::Configuration& log);
+
 // Makes a new log where `config` says: fresh keys (mode 0600), the public configuration (its keys
 // are filled in), an empty database and a head guard. kAlreadyExists if any of the files is there.
 absl::Status CreateLogFiles(const ServerConfig& config, core::Configuration public_config,
@@ -51,9 +58,16 @@ struct OpenedLog {
   std::unique_ptr<TransparencyLog> log;  // borrows the other two
 };
 
+// kInvalidArgument as CheckTiming, kAborted if another process has the log open,
 // kPermissionDenied for a secret file with a looser mode than 0600, kFailedPrecondition if
 // database, guard and configuration are not of one log, and what the parts report.
 absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& random);
+
+// Makes the log's missing head guard anew from the database, and returns the head that it now
+// guards. The caller must know that the database is the newest there ever was: if it is not, the
+// log forks. Takes no guard away: kAlreadyExists if there is one that the database agrees with, and
+// what the guard reports if there is one that it does not. Otherwise as OpenLog.
+absl::StatusOr<GuardedHead> RebuildGuard(const ServerConfig& config);
 
 }  // namespace kt::server
 #endif  // KT_SERVER_LOG_FILES_H_

@@ -3,28 +3,47 @@
 // The kt-server command.
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #include "kt-server/commands.h"
 
+namespace {
+
+// A command that does not exist is what CLI11 only calls a missing one.
+std::string Describe(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
+  const bool no_command = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+  if (no_command && !unknown.empty() && unknown[0].rfind('-', 0) != 0) {
+    return "there is no command " + unknown[0];
+  }
+  return error.what();
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using kt::server::AddConfigCommand;
+  using kt::server::AddGuardCommand;
   using kt::server::AddInitCommand;
   using kt::server::AddRunCommand;
   using kt::server::AddTokenCommand;
 
   CLI::App app("Key Transparency server for S/MIME certificates", "kt-server");
   app.footer("Exit codes: 0 success, 1 failure, 2 usage.");
+  app.set_version_flag("--version", std::string("kt-server ") + KT_VERSION);
   app.require_subcommand(1);
   int exit_code = 0;
   AddInitCommand(app, &exit_code);
   AddRunCommand(app, &exit_code);
   AddConfigCommand(app, &exit_code);
   AddTokenCommand(app, &exit_code);
+  AddGuardCommand(app, &exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    std::cerr << "kt-server: " << error.what() << "; see kt-server --help\n";
+    std::cerr << "kt-server: " << Describe(app, error) << "; see kt-server --help\n";
     return kt::server::kExitUsage;
   }
   return exit_code;

@@ -29,6 +29,13 @@ size_t CountOf(const std::map<Key, size_t>& counts, const Key& key) {
   return found == counts.end() ? 0 : found->second;
 }
 
+// What is wrong with the disk is for the operator; publishers would learn paths from it.
+absl::Status ForPublishers(const absl::Status& failure) {
+  if (failure.ok()) return failure;
+  return absl::UnavailableError(
+      "the log could not take the publication; its operator's log says why");
+}
+
 }  // namespace
 
 // The submissions of one commit and the versions they become.
@@ -45,6 +52,8 @@ class Sequencer::Batch {
     versions_.push_back(*std::move(version));
   }
 
+  // OK, or why some submissions were not looked at.
+  const absl::Status& failure() const { return failure_; }
   bool empty() const { return versions_.empty(); }
   size_t size() const { return versions_.size(); }
   // Of the values that were read and those that are to be written.
@@ -81,9 +90,13 @@ class Sequencer::Batch {
   absl::StatusOr<NewVersion> Mutate(const Submission& submission) {
     auto newest = newest_.find(submission.label);
     if (newest == newest_.end()) {
-      KT_ASSIGN_OR_RETURN(std::optional<CurrentValue> stored, ReadCurrent(submission.label));
-      if (stored.has_value()) value_bytes_ += stored->value.size();
-      newest = newest_.emplace(submission.label, std::move(stored)).first;
+      absl::StatusOr<std::optional<CurrentValue>> stored = ReadCurrent(submission.label);
+      if (!stored.ok()) {
+        failure_ = stored.status();
+        return ForPublishers(failure_);
+      }
+      if (stored->has_value()) value_bytes_ += (*stored)->value.size();
+      newest = newest_.emplace(submission.label, *std::move(stored)).first;
     }
     std::optional<CurrentValue>& current = newest->second;
     KT_ASSIGN_OR_RETURN(base::Bytes value,
@@ -114,6 +127,7 @@ class Sequencer::Batch {
   std::vector<NewVersion> versions_;
   std::vector<Accepted> accepted_;  // one for each of versions_
   size_t value_bytes_ = 0;
+  absl::Status failure_;
 };
 
 Sequencer::Sequencer(const SequencerOptions& options, TransparencyLog& log,
@@ -264,26 +278,32 @@ size_t Sequencer::CommitSome(std::span<Submission> pending) {
   while (taken < most && batch.value_bytes() < options_.max_value_bytes_per_commit) {
     batch.Add(std::move(pending[taken++]));
   }
+  if (!batch.failure().ok()) Report(batch.failure(), 0, absl::ZeroDuration());
   if (batch.empty()) return taken;
   const size_t versions = batch.size();
   const absl::Status status = AppendEntries(
       batch.TakeEntries(*timestamp_ms,
                         std::min(options_.max_versions_per_entry, log_.max_versions_per_entry())),
       versions);
-  batch.Answer(status, log_.newest()->size());
+  batch.Answer(ForPublishers(status), log_.newest()->size());
   return taken;
 }
 
 absl::Status Sequencer::AppendEntries(std::vector<NewEntry> entries, size_t versions) {
   const absl::Time begin = absl::Now();
+  const absl::Status status = log_.Append(entries);
+  Report(status, versions, absl::Now() - begin);
+  return status;
+}
+
+void Sequencer::Report(const absl::Status& status, size_t versions, absl::Duration duration) {
   CommitReport report;
-  report.status = log_.Append(entries);
+  report.status = status;
   report.versions = versions;
-  report.duration_ms = absl::ToDoubleMilliseconds(absl::Now() - begin);
+  report.duration_ms = absl::ToDoubleMilliseconds(duration);
   const std::shared_ptr<const LogState> state = log_.newest();
   report.tree_size = state == nullptr ? 0 : state->size();
   observer_(report);
-  return report.status;
 }
 
 bool Sequencer::IdleTooLong() const {

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "base/clock.h"
 #include "kt-server/clock_guard.h"
 #include "kt-server/transparency_log.h"
@@ -128,6 +129,7 @@ class Sequencer {
   void WatchClock();
   size_t CommitSome(std::span<Submission> pending);
   absl::Status AppendEntries(std::vector<NewEntry> entries, size_t versions);
+  void Report(const absl::Status& status, size_t versions, absl::Duration duration);
   bool IdleTooLong() const;
   absl::StatusOr<uint64_t> NextTimestampMs();
 

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "kt-server/tls_files.h"
 #include "smime/admission.h"
 
 namespace kt::server {
@@ -33,17 +34,6 @@ absl::StatusOr<std::string> ReadText(const std::string& path, const char* key) {
   }
   KT_ASSIGN_OR_RETURN(const base::Bytes bytes, base::ReadFile(path, kMaxPemBytes));
   return base::ToText(bytes);
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> TlsCredentials(
-    const ServerConfig::Listen& listen) {
-  KT_ASSIGN_OR_RETURN(std::string certificate,
-                      ReadText(listen.tls_certificate, "[listen] tls_certificate"));
-  KT_ASSIGN_OR_RETURN(const base::SecretBytes key,
-                      base::ReadSecretFile(listen.tls_key, kMaxPemBytes));
-  grpc::SslServerCredentialsOptions options;
-  options.pem_key_cert_pairs.push_back({base::ToText(key.Expose()), std::move(certificate)});
-  return grpc::SslServerCredentials(options);
 }
 
 // How many connections the configuration and the file descriptors allow. The database needs many
@@ -104,21 +94,37 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
                                                       const base::Clock& clock,
                                                       base::Random& random, ClockTrust trust) {
   std::unique_ptr<Server> server(new Server(config, events, clock));
-  KT_RETURN_IF_ERROR(server->StartLog(random, trust));
-  KT_RETURN_IF_ERROR(server->StartServices());
+  // What is wrong with files or address shows before a tree head is signed.
+  KT_RETURN_IF_ERROR(server->LoadCredentials());
+  KT_RETURN_IF_ERROR(server->OpenTheLog(random, trust));
+  KT_RETURN_IF_ERROR(server->MakeServices());
+  KT_RETURN_IF_ERROR(server->Listen());
+  KT_RETURN_IF_ERROR(server->sequencer_->Start());
   KT_RETURN_IF_ERROR(server->StartGrpc());
   events.Info("serving", {{"address", server->address_},
                           {"tree_size", server->opened_.log->newest()->size()}});
   return server;
 }
 
-absl::Status Server::StartLog(base::Random& random, ClockTrust trust) {
+absl::Status Server::LoadCredentials() {
+  KT_ASSIGN_OR_RETURN(TlsFiles files, ReadTlsFiles(config_.listen));
+  for (const std::string& problem :
+       TlsProblems(files.certificates, config_.log.domains, clock_.NowMs())) {
+    events_.Write(EventLog::Level::kWarn, "tls_certificate_problem",
+                  {{"file", config_.listen.tls_certificate}, {"problem", problem}});
+  }
+  grpc::SslServerCredentialsOptions options;
+  options.pem_key_cert_pairs.push_back(
+      {base::ToText(files.key.Expose()), std::move(files.certificates)});
+  credentials_ = grpc::SslServerCredentials(options);
+  return absl::OkStatus();
+}
+
+absl::Status Server::OpenTheLog(base::Random& random, ClockTrust trust) {
   KT_ASSIGN_OR_RETURN(opened_, OpenLog(config_, random));
   SequencerOptions options;
   options.epoch_interval_ms = static_cast<int>(config_.epoch.interval_ms);
-  options.max_idle_ms = config_.epoch.max_idle_ms > 0
-                            ? static_cast<uint64_t>(config_.epoch.max_idle_ms)
-                            : opened_.log->config().max_behind / 2;
+  options.max_idle_ms = MaxIdleMs(config_, opened_.log->config());
   options.max_pending = static_cast<size_t>(config_.limits.max_pending_publishes);
   options.max_pending_bytes = static_cast<size_t>(config_.limits.max_pending_publish_bytes);
   options.max_pending_per_submitter =
@@ -137,10 +143,10 @@ absl::Status Server::StartLog(base::Random& random, ClockTrust trust) {
       options, *opened_.log, clock_,
       [this](const Sequencer::CommitReport& report) { Report(report); },
       [this](const absl::Status& status) { ReportClock(status); });
-  return sequencer_->Start();
+  return absl::OkStatus();
 }
 
-absl::Status Server::StartServices() {
+absl::Status Server::MakeServices() {
   PublishService::Options options;
   options.domains = config_.log.domains;
   options.publishes_per_second = config_.limits.publishes_per_second;
@@ -168,17 +174,20 @@ absl::Status Server::StartServices() {
   return absl::OkStatus();
 }
 
-absl::Status Server::StartGrpc() {
-  KT_ASSIGN_OR_RETURN(const auto credentials, TlsCredentials(config_.listen));
-  grpc::EnableDefaultHealthCheckService(true);
+absl::Status Server::Listen() {
   Listener::Options options;
   options.address = config_.listen.address;
   KT_ASSIGN_OR_RETURN(options.max_connections, MaxConnections(config_.limits));
   options.max_connections_per_peer = static_cast<size_t>(config_.limits.max_connections_per_client);
   KT_ASSIGN_OR_RETURN(listener_, Listener::Open(options, events_));
+  return absl::OkStatus();
+}
+
+absl::Status Server::StartGrpc() {
+  grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials_);
   SetTransportLimits(config_, &builder);
   builder.RegisterService(key_transparency_grpc_.get());
   builder.RegisterService(publisher_grpc_.get());
@@ -186,8 +195,7 @@ absl::Status Server::StartGrpc() {
   if (auditing_grpc_ != nullptr) builder.RegisterService(auditing_grpc_.get());
   grpc_ = builder.BuildAndStart();
   if (grpc_ == nullptr) {
-    return absl::UnavailableError(absl::StrCat("cannot serve on ", config_.listen.address,
-                                               "; do TLS certificate and key belong together?"));
+    return absl::UnavailableError(absl::StrCat("cannot serve on ", config_.listen.address));
   }
   grpc_->GetHealthCheckService()->SetServingStatus("kt.v1.KeyTransparency", true);
   health_ = grpc_->GetHealthCheckService();

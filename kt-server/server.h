@@ -58,8 +58,11 @@ class Server {
  private:
   Server(const ServerConfig& config, EventLog& events, const base::Clock& clock);
 
-  absl::Status StartLog(base::Random& random, ClockTrust trust);
-  absl::Status StartServices();
+  // Start's steps, in their order.
+  absl::Status LoadCredentials();
+  absl::Status OpenTheLog(base::Random& random, ClockTrust trust);
+  absl::Status MakeServices();
+  absl::Status Listen();
   absl::Status StartGrpc();
   void Report(const Sequencer::CommitReport& report);
   void ReportClock(const absl::Status& status);
@@ -68,6 +71,7 @@ class Server {
   const ServerConfig config_;
   EventLog& events_;
   const base::Clock& clock_;
+  std::shared_ptr<grpc::ServerCredentials> credentials_;
   OpenedLog opened_;
   std::unique_ptr<Sequencer> sequencer_;
   std::unique_ptr<SearchService> search_;

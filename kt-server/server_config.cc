@@ -132,7 +132,7 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   KT_RETURN_IF_ERROR(listen.Finish());
 
   Section epoch(file, "epoch");
-  epoch.Integer("interval_ms", 10, kDayMs, &config->epoch.interval_ms);
+  epoch.Integer("interval_ms", kMinEpochMs, kMaxEpochMs, &config->epoch.interval_ms);
   epoch.Integer("max_idle_ms", 0, 365 * kDayMs, &config->epoch.max_idle_ms);
   KT_RETURN_IF_ERROR(epoch.Finish());
 
@@ -187,6 +187,7 @@ absl::Status CheckValues(const ServerConfig& config) {
           absl::StrCat("[log] domains: \"", domain, "\" is not a lower-case A-label domain"));
     }
   }
+  KT_RETURN_IF_ERROR(ParseListenAddress(config.listen.address).status());
   static const std::set<std::string> kLevels = {"debug", "info", "warn", "error"};
   if (!kLevels.contains(config.logging.level)) {
     return absl::InvalidArgumentError("[logging] level must be debug, info, warn or error");
@@ -194,7 +195,28 @@ absl::Status CheckValues(const ServerConfig& config) {
   return absl::OkStatus();
 }
 
+// getaddrinfo(3) takes any number, modulo 2^16.
+bool IsPort(const std::string& text) {
+  constexpr size_t kMaxDigits = 5;
+  constexpr int kMaxPort = 65535;
+  return !text.empty() && text.size() <= kMaxDigits &&
+         text.find_first_not_of("0123456789") == std::string::npos && std::stoi(text) <= kMaxPort;
+}
+
 }  // namespace
+
+absl::StatusOr<HostPort> ParseListenAddress(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos || !IsPort(address.substr(colon + 1))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", address, "\" is not HOST:PORT, which [listen] address must be"));
+  }
+  HostPort parts{address.substr(0, colon), address.substr(colon + 1)};
+  if (parts.host.size() >= 2 && parts.host.front() == '[' && parts.host.back() == ']') {
+    parts.host = parts.host.substr(1, parts.host.size() - 2);
+  }
+  return parts;
+}
 
 absl::StatusOr<ServerConfig> ParseServerConfig(const std::string& text,
                                                const std::string& directory) {

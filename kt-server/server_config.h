@@ -61,6 +61,20 @@ struct ServerConfig {
   } logging;
 };
 
+// Longer would keep publishers waiting, and their connections open.
+inline constexpr int64_t kMinEpochMs = 10;
+inline constexpr int64_t kMaxEpochMs = 60'000;
+
+// Where to listen.
+struct HostPort {
+  std::string host;  // without brackets; empty: every address of this machine
+  std::string port;  // 0..65535
+};
+
+// Takes HOST:PORT or [HOST]:PORT apart. kInvalidArgument if `address` is neither. Whether there is
+// such a host is not looked at.
+absl::StatusOr<HostPort> ParseListenAddress(const std::string& address);
+
 // Parses a configuration file's text; `directory` resolves relative paths. kInvalidArgument, naming
 // the key and line, for TOML errors, unknown keys, wrong types and values out of range.
 absl::StatusOr<ServerConfig> ParseServerConfig(const std::string& text,

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-server/tokens.h"
 
+#include <sys/stat.h>
 #include <toml++/toml.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <sstream>
 #include <thread>
 
@@ -112,8 +116,10 @@ absl::Status Tokens::Save(const std::string& path) const {
   std::ostringstream out;
   out << "# Written by kt-server token. Hashes only: the tokens themselves are kept nowhere.\n\n"
       << toml::table{{"token", std::move(array)}} << "\n";
-  constexpr mode_t kMode = 0600;
-  return base::WriteFileAtomically(path, base::AsBytes(out.str()), kMode);
+  mode_t mode = S_IRUSR | S_IWUSR;
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0) mode = info.st_mode & S_IRWXU;
+  return base::WriteFileAtomically(path, base::AsBytes(out.str()), mode);
 }
 
 absl::Status Tokens::Edit(const std::string& path,
@@ -130,6 +136,13 @@ absl::Status Tokens::Edit(const std::string& path,
     lock = base::FileLock::Acquire(lock_path);
   }
   KT_RETURN_IF_ERROR(lock.status());
+  // When root does this for the server's user, that one must be able to do it next time.
+  struct stat info;
+  if (geteuid() == 0 && stat(path.c_str(), &info) == 0 &&
+      lchown(lock_path.c_str(), info.st_uid, info.st_gid) != 0) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot give away ", lock_path, ": ", strerror(errno)));
+  }
   KT_ASSIGN_OR_RETURN(Tokens tokens, Load(path));
   KT_RETURN_IF_ERROR(change(tokens));
   return tokens.Save(path);

@@ -32,6 +32,7 @@ class Tokens {
   // kInvalidArgument if it is malformed; the message names the line and quotes nothing of the file,
   // since scopes are addresses.
   static absl::StatusOr<Tokens> Load(const std::string& path);
+  // A file that is there keeps its mode, and its owner if root saves.
   absl::Status Save(const std::string& path) const;
 
   // Loads the file at `path`, applies `change` and saves the result, while no other Edit of the

@@ -170,11 +170,11 @@ absl::Status TransparencyLog::writable() const {
   return failure_;
 }
 
-void TransparencyLog::Fail(const absl::Status& status) {
+void TransparencyLog::Fail() {
   absl::MutexLock lock(&mutex_);
-  failure_ = absl::FailedPreconditionError(absl::StrCat(
-      "the log takes no more entries until it is started again, because a write failed: ",
-      std::string(status.message())));
+  failure_ = absl::UnavailableError(
+      "the log takes no more entries until it is started again, because a write failed; its "
+      "operator's log says which");
 }
 
 absl::Status TransparencyLog::Append(std::span<const NewEntry> entries) {
@@ -207,7 +207,7 @@ absl::Status TransparencyLog::Append(std::span<const NewEntry> entries) {
     tree_->Apply(std::move(staged));
     status = Publish(entries, batch.head);
   }
-  if (!status.ok()) Fail(status);
+  if (!status.ok()) Fail();
   return status;
 }
 

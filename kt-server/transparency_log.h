@@ -92,7 +92,8 @@ class TransparencyLog {
   // is opened again.
   absl::Status Append(std::span<const NewEntry> entries);
 
-  // OK, or why the log no longer accepts Append.
+  // OK, or kUnavailable if the log no longer accepts Append. Fit for publishers' eyes: what failed
+  // is only in what Append returned.
   absl::Status writable() const;
 
  private:
@@ -109,7 +110,7 @@ class TransparencyLog {
   absl::Status VerifyAuditorHead(const Snapshot& snapshot, const core::AuditorTreeHead& head) const;
   void SetNewest(std::shared_ptr<const LogState> state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool audited() const;
-  void Fail(const absl::Status& status);
+  void Fail();
 
   const LogKeys keys_;
   Store& store_;
