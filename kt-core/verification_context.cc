@@ -56,7 +56,7 @@ absl::Status VerificationContext::VerifyUpdateValue(ByteView label, Version vers
   if (leaf_key_ == nullptr) return absl::OkStatus();
   const UpdateTbs tbs{config_, base::ToBytes(label), version, value.value};
   KT_ASSIGN_OR_RETURN(const Bytes message, codec::TryEncode(tbs));
-  const absl::Status status = leaf_key_->Verify(message, value.suffix.signature);
+  absl::Status status = leaf_key_->Verify(message, value.suffix.signature);
   if (status.ok() || !base::IsVerificationFailure(status)) return status;
   return base::VerificationFailed("update-signature",
                                   "the operator's signature over the value does not verify");
