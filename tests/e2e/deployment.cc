@@ -22,14 +22,30 @@ void MustRun(const std::vector<std::string>& argv) {
 
 }  // namespace
 
-Deployment::Deployment(const std::string& suite, int epoch_ms) {
+Deployment::Deployment(const std::string& suite, int epoch_ms,
+                       const std::vector<std::string>& init_options) {
   MakeTlsKeys();
   WriteText(File("anchors.pem"),
             ReadText(Vector("ca.rsa.crt.pem")) + ReadText(Vector("ca.ed25519.crt.pem")));
-  const ProcessResult init = ServerCommand(
-      {"init", "--data", File("log"), "--domain", "smime.example", "--suite", suite, "--listen",
-       "127.0.0.1:0", "--tls-cert", File("server.pem"), "--tls-key", File("server.key"),
-       "--trust-anchors", File("anchors.pem"), "--epoch-ms", std::to_string(epoch_ms)});
+  std::vector<std::string> init_command = {"init",
+                                           "--data",
+                                           File("log"),
+                                           "--domain",
+                                           "smime.example",
+                                           "--suite",
+                                           suite,
+                                           "--listen",
+                                           "127.0.0.1:0",
+                                           "--tls-cert",
+                                           File("server.pem"),
+                                           "--tls-key",
+                                           File("server.key"),
+                                           "--trust-anchors",
+                                           File("anchors.pem"),
+                                           "--epoch-ms",
+                                           std::to_string(epoch_ms)};
+  init_command.insert(init_command.end(), init_options.begin(), init_options.end());
+  const ProcessResult init = ServerCommand(init_command);
   EXPECT_EQ(init.exit_code, 0) << init.err;
   const ProcessResult token =
       ServerCommand({"token", "create", "--config", config(), "--scope", "smime.example"});
@@ -110,6 +126,10 @@ ProcessResult Deployment::Client(const std::string& command,
 ProcessResult Deployment::Publish(const std::string& address,
                                   const std::vector<std::string>& arguments) {
   std::vector<std::string> all = {address, "--token-file", token_file()};
+  // Who publishes is somebody else than who looks up, and knows nothing from before.
+  if (std::find(arguments.begin(), arguments.end(), "--state") == arguments.end()) {
+    all.insert(all.end(), {"--state", File("publisher" + std::to_string(starts_))});
+  }
   all.insert(all.end(), arguments.begin(), arguments.end());
   return Client("publish", all);
 }

@@ -16,8 +16,10 @@ namespace kt::testing {
 // trust anchors.
 class Deployment {
  public:
-  // `suite`: "p256" or "ed25519". Aborts if a part cannot be set up.
-  explicit Deployment(const std::string& suite, int epoch_ms = 50);
+  // `suite`: "p256" or "ed25519"; `init_options`: more of kt-server init. Aborts if a part cannot
+  // be set up.
+  explicit Deployment(const std::string& suite, int epoch_ms = 50,
+                      const std::vector<std::string>& init_options = {});
 
   // Starts kt-server and waits until it serves; false if it ends instead. The port stays the same
   // from the first start on. `wrapper` is a command that runs the command after it.
