@@ -101,14 +101,17 @@ class GrpcConnection : public LogConnection {
   absl::Status Call(Duration timeout, Method method) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + timeout);
+    // A head is submitted from within the stream that brought the update.
+    grpc::ClientContext* outer = nullptr;
     {
       absl::MutexLock lock(&mutex_);
       if (cancelled_) return absl::CancelledError("the auditor is stopping");
-      current_ = &context;
+      outer = std::exchange(current_, &context);
     }
     const grpc::Status status = method(&context);
     absl::MutexLock lock(&mutex_);
-    current_ = nullptr;
+    current_ = outer;
+    if (cancelled_ && outer != nullptr) outer->TryCancel();
     return FromGrpc(status);
   }
 

@@ -108,8 +108,10 @@ class ClientImpl : public Client {
                                         const std::string& token) override {
     KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(request.address));
     KT_ASSIGN_OR_RETURN(const auto session, OpenSession(address.domain));
-    // The token goes only to who has just proven to be the log that is pinned.
-    KT_RETURN_IF_ERROR(session->Search(address.label(), std::nullopt).status());
+    // The token does not go to a log that has just been caught. One that cannot be asked, such as
+    // one that waits for its auditor, may still be published to.
+    const absl::Status asked = session->Search(address.label(), std::nullopt).status();
+    if (base::IsVerificationFailure(asked)) return asked;
     KT_ASSIGN_OR_RETURN(const v1::PublishResponse response,
                         session->Publish(ToProto(address, request), token));
     return PublishResult{response.version(), response.position(), response.tree_size()};

@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 #include <sys/stat.h>
@@ -12,6 +14,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdarg>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -88,6 +91,24 @@ rocksdb::ColumnFamilyOptions ColumnFamilyOptions(const TableOptions& table,
   return out;
 }
 
+// RocksDB's own log file lies in the database. If a line of it cannot be written, because the disk
+// is full, the library as Debian builds it aborts at the next one, at the latest when it is closed.
+// What matters comes back as a status too.
+class NoLog : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+// When a full disk has room again, RocksDB would by itself go on.
+class NoRecovery : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
+
 rocksdb::DBOptions DatabaseOptions(bool may_create) {
   rocksdb::DBOptions out;
   out.create_if_missing = may_create;
@@ -100,11 +121,11 @@ rocksdb::DBOptions DatabaseOptions(bool may_create) {
   out.max_total_wal_size = 128 * kMiB;
   // After a failed write or sync nobody knows what is on the disk; trying again would hide it.
   out.max_bgerror_resume_count = 0;
+  out.listeners.push_back(std::make_shared<NoRecovery>());
   out.max_background_jobs = 2;
   out.max_file_opening_threads = 2;
   out.bytes_per_sync = 1 * kMiB;
-  out.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  out.keep_log_file_num = 4;
+  out.info_log = std::make_shared<NoLog>();
   out.stats_dump_period_sec = 0;
   return out;
 }

@@ -10,10 +10,13 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/file.h"
@@ -600,6 +603,33 @@ TEST(RocksDbStoreWrite, NothingIsCommittedAfterAFailedSync) {
   // It may or may not have been written, but as a whole.
   ASSERT_OK_AND_ASSIGN(store, Open(dir.path("db")));
   EXPECT_THAT((*store->GetSnapshot())->head(), AnyOf(first.head, second.head));
+}
+
+// The disk stays as it is while the store is closed: that must be an end, not an abort.
+TEST(RocksDbStoreWrite, IsClosedWhileTheDiskIsFullOrFails) {
+  TempDir dir;
+  BatchMaker maker;
+  const CommitBatch first = maker.Next(1);
+  CommitBatch second = maker.Next(1);
+  second.values = {ValueRow(std::string(100'000, 'x'))};
+  for (const bool full : {true, false}) {
+    const std::string path = dir.path(full ? "full" : "failing");
+    {
+      ASSERT_OK_AND_ASSIGN(auto store, Open(path, true));
+      ASSERT_THAT(store->Commit(first, 0), IsOk());
+      std::optional<FileSizeLimit> limit;
+      std::optional<testing::FailingSyncs> failing;
+      if (full) {
+        limit.emplace(fs::file_size(FilesWith(path, ".log").back()) + 100);
+      } else {
+        failing.emplace();
+      }
+      EXPECT_FALSE(store->Commit(second, 1).ok());
+      store.reset();
+    }
+    ASSERT_OK_AND_ASSIGN(const auto store, Open(path));
+    EXPECT_THAT((*store->GetSnapshot())->head(), AnyOf(first.head, second.head));
+  }
 }
 
 TEST(RocksDbStoreWrite, EveryCommitIsSyncedOnce) {

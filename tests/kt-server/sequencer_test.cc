@@ -264,10 +264,12 @@ TEST_F(SequencerTest, FailedCommitIsToldToEverybodyAndStopsTheLog) {
   const auto sequencer = Make({});
   ASSERT_THAT(sequencer->Start(), IsOk());
   fixture_.store().FailNextCommit(FaultyStore::Fault::kBeforeWrite);
-  EXPECT_THAT(Submit(*sequencer, "a@x.example", Set("1")).get(),
-              StatusIs(absl::StatusCode::kUnavailable));
-  EXPECT_THAT(Submit(*sequencer, "a@x.example", Set("1")).get(),
-              StatusIs(absl::StatusCode::kFailedPrecondition));
+  // The store's message holds paths, which are nothing for publishers.
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(
+        Submit(*sequencer, "a@x.example", Set("1")).get(),
+        StatusIs(absl::StatusCode::kUnavailable, ::testing::Not(::testing::HasSubstr("injected"))));
+  }
   EXPECT_EQ(fixture_.log().current()->size(), 1u);
 }
 
