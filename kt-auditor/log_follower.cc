@@ -9,6 +9,14 @@
 #include "kt-core/tree_head.h"
 
 namespace kt::auditor {
+namespace {
+
+bool IsUnanswered(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsCancelled(status);
+}
+
+}  // namespace
 
 LogFollower::LogFollower(FollowerOptions options, const base::SecretBytes& secret,
                          LogConnection& connection, StateFile& file, EventLog& events,
@@ -26,15 +34,18 @@ absl::Status LogFollower::Follow() {
     return base::VerificationFailed("halted", base::ToText(stored.halted));
   }
   KT_RETURN_IF_ERROR(Prepare());
-  // A crash may have come between storing and handing over.
-  if (stored.signed_head.has_value()) KT_RETURN_IF_ERROR(Release(*stored.signed_head));
+  // A crash may have come between storing and handing over. A log that answers, but refuses a good
+  // head, may have forked: then its stream convicts it.
+  absl::Status refused;
+  if (stored.signed_head.has_value()) refused = Release(*stored.signed_head);
+  if (base::IsVerificationFailure(refused) || IsUnanswered(refused)) return refused;
   saved_ms_ = clock_.NowMs();
   const absl::Status status =
       connection_.StreamUpdates(auditor_->state().tree_size, std::nullopt,
                                 [this](const AuditRecord& record) { return OnRecord(record); });
   if (base::IsVerificationFailure(status)) return status;
   KT_RETURN_IF_ERROR(SaveProgress());
-  return status;
+  return refused.ok() ? status : refused;
 }
 
 absl::Status LogFollower::Prepare() {

@@ -358,6 +358,16 @@ TEST_F(ServerClock, JumpForwardMakesThePublisherNotServing) {
   EXPECT_TRUE(AwaitHealth("kt.v1.Publisher", 1));
 }
 
+// For people with a generic gRPC client.
+TEST_F(ServerClock, ReflectionListsTheServices) {
+  ASSERT_THAT(Start(), IsOk());
+  const std::string& address = server_->address();
+  RawClient client(std::stoi(address.substr(address.rfind(':') + 1)), kOpenWindow);
+  const std::string list_services("\x3a\x00", 2);  // ServerReflectionRequest, field 7: ""
+  client.Call("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", list_services);
+  EXPECT_EQ(CountWith(client.Read(2'000), "kt.v1.KeyTransparency"), 1u);
+}
+
 TEST_F(ServerClock, StartAfterDaysNeedsTheFlag) {
   ASSERT_THAT(Start(), IsOk());
   server_ = nullptr;

@@ -184,6 +184,38 @@ TEST_P(Audited, ExportedLogsReplayAndDamageIsNoticed) {
   EXPECT_NE(Verify("bad").exit_code, 0);
 }
 
+TEST_P(Audited, ForkedLogIsCaughtAndTheAuditorSaysSo) {
+  StartAuditor();
+  ASSERT_EQ(Publish("alice").exit_code, 0);
+  ASSERT_TRUE(WaitForHead(2));
+  deployment_->StopServer();
+  const std::string log = deployment_->File("log");
+  fs::copy(log, deployment_->File("backup"), fs::copy_options::recursive);
+  ASSERT_TRUE(deployment_->StartServer());
+  ASSERT_EQ(Publish("bob").exit_code, 0);
+  ASSERT_TRUE(WaitForHead(3));
+  deployment_->StopServer();
+  // An operator who lies puts database and guard back, and lets the log grow another way.
+  for (const char* part : {"/db", "/guard"}) {
+    fs::remove_all(log + part);
+    fs::copy(deployment_->File("backup") + part, log + part, fs::copy_options::recursive);
+  }
+  ASSERT_TRUE(deployment_->StartServer());
+  ASSERT_EQ(Publish("carlos").exit_code, 0);
+  EXPECT_EQ(auditor_->Wait(), 3) << "the only log is halted, so the service ends";
+  EXPECT_THAT(auditor_->Log(), HasSubstr("log_misbehaves"));
+  EXPECT_THAT(auditor_->Log(), HasSubstr("tree-head-signature"));
+  EXPECT_EQ(AuditorCommand({"status", "--config", config()}).exit_code, 3);
+  EXPECT_TRUE(fs::exists(directory_.File("auditor/state/test.evidence")));
+  EXPECT_EQ(AuditorCommand({"verify", directory_.File("auditor/state/test.evidence")}).exit_code,
+            3);
+  // An operator's decision, which does not help a forked log.
+  EXPECT_EQ(AuditorCommand({"resume", "--config", config(), "--log", "test"}).exit_code, 0);
+  EXPECT_EQ(AuditorCommand({"status", "--config", config()}).exit_code, 0);
+  const ProcessResult again = AuditorCommand({"run", "--config", config()});
+  EXPECT_EQ(again.exit_code, 3) << again.err;
+}
+
 TEST_P(Audited, CommandsRefuseWhatIsWrong) {
   const auto expect_error = [](const ProcessResult& result, int exit_code) {
     EXPECT_EQ(result.exit_code, exit_code) << result.err;

@@ -230,10 +230,23 @@ TEST_P(LogFollowerTest, CatchesAForkAsSoonAsItIsShown) {
   // As many entries as were verified, and the same prefix tree; only a timestamp differs.
   fork.Append(5'000);
   connection_.Connect(fork);
+  connection_.on_submit = [&](const core::AuditorTreeHead& head) {
+    return fork.IsSigned(head) ? absl::OkStatus() : absl::InvalidArgumentError("not of this log");
+  };
   Restart();
   EXPECT_THAT(follower_->Follow(), FailsCheck("tree-head-signature"));
   EXPECT_FALSE(fork.IsSigned(connection_.submitted().back()));
   EXPECT_TRUE(log_.IsSigned(connection_.submitted().back()));
+}
+
+TEST_P(LogFollowerTest, LogThatRefusesAGoodHeadIsReported) {
+  GrowAndFollow().IgnoreError();
+  connection_.on_submit = [](const core::AuditorTreeHead&) {
+    return absl::FailedPreconditionError("no");
+  };
+  EXPECT_THAT(follower_->Follow(), StatusIs(absl::StatusCode::kFailedPrecondition, "no"));
+  connection_.on_submit = nullptr;
+  EXPECT_THAT(GrowAndFollow(), StatusIs(absl::StatusCode::kDeadlineExceeded)) << "but not halted";
 }
 
 TEST_P(LogFollowerTest, LogThatWentBackIsNotSignedButMayReturn) {
