@@ -186,6 +186,7 @@ TEST_P(Audited, ExportedLogsReplayAndDamageIsNoticed) {
 
 TEST_P(Audited, ForkedLogIsCaughtAndTheAuditorSaysSo) {
   StartAuditor();
+  ASSERT_TRUE(WaitForHead(1));
   ASSERT_EQ(Publish("alice").exit_code, 0);
   ASSERT_TRUE(WaitForHead(2));
   deployment_->StopServer();
