@@ -34,7 +34,7 @@ absl::Status FromGrpc(const grpc::Status& status) {
 
 class GrpcConnection : public LogConnection {
  public:
-  explicit GrpcConnection(std::shared_ptr<grpc::Channel> channel)
+  explicit GrpcConnection(const std::shared_ptr<grpc::Channel>& channel)
       : key_transparency_(v1::KeyTransparency::NewStub(channel)),
         auditing_(v1::Auditing::NewStub(channel)) {}
 

@@ -14,7 +14,6 @@ namespace kt::server {
 namespace {
 
 using merkle::PrefixProof;
-using merkle::PrefixSearchResult;
 using merkle::PrefixSearchResultType;
 
 // The leaves that each entry added, ascending: those in the subtrees that it changed which came
