@@ -44,5 +44,8 @@ endif()
 
 find_program(KT_CCACHE ccache)
 if(KT_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${KT_CCACHE})
+  # With paths told from the top of the tree, every checkout shares what the cache holds.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}
+      ${KT_CCACHE})
+  add_compile_options(-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
 endif()

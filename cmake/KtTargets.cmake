@@ -30,8 +30,8 @@ endfunction()
 # One test binary a folder; ctest runs it as a whole, since starting a process a case costs more than the case.
 function(kt_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
-  kt_executable(${name} SOURCES ${ARG_SOURCES} DEPS ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
-  target_compile_definitions(${name} PRIVATE KT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  kt_executable(${name} SOURCES ${ARG_SOURCES} DEPS ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main
+                kt_test_paths)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 900)
   endif()

@@ -22,6 +22,7 @@
 #include "proto/kt.grpc.pb.h"
 #include "tests/e2e/deployment.h"
 #include "tests/support/fakes.h"
+#include "tests/support/paths.h"
 
 namespace kt::testing {
 namespace {
@@ -33,7 +34,7 @@ using nlohmann::json;
 constexpr int kKills = 25;
 
 ProcessResult AuditorCommand(const std::vector<std::string>& arguments) {
-  std::vector<std::string> argv = {KT_AUDITOR_PROGRAM};
+  std::vector<std::string> argv = {kt::testing::AuditorProgram()};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return RunProcess(argv);
 }
@@ -65,7 +66,7 @@ class Audited : public ::testing::TestWithParam<std::string> {
 
   void StartAuditor() {
     auditor_ = std::make_unique<BackgroundProcess>(
-        std::vector<std::string>{KT_AUDITOR_PROGRAM, "run", "--config", config()},
+        std::vector<std::string>{kt::testing::AuditorProgram(), "run", "--config", config()},
         directory_.File("auditor." + std::to_string(starts_++) + ".log"));
     ASSERT_TRUE(auditor_->WaitForLog("\"auditing\"")) << auditor_->Log();
   }

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/e2e/deployment.h"
+#include "tests/support/paths.h"
 
 namespace kt::testing {
 namespace {
@@ -117,7 +118,7 @@ TEST_P(Commands, UsageErrorsEndWithTwo) {
               "/nonexistent");
   ExpectError(deployment_.Client("lookup", {"a@smime.example", "--server", "no port"}), 2,
               "kt-client: ");
-  ExpectError(RunProcess({KT_CLIENT_PROGRAM}), 2, "subcommand");
+  ExpectError(RunProcess({kt::testing::ClientProgram()}), 2, "subcommand");
   ExpectError(deployment_.Publish("alice@smime.example", {}), 2, "--cert");
   ExpectError(deployment_.Publish("alice@smime.example", {"--cert", "/nonexistent"}), 2,
               "/nonexistent");
@@ -171,7 +172,7 @@ TEST_P(Commands, TokenScopesAndRevocationHold) {
   ASSERT_EQ(created.exit_code, 0) << created.err;
   const auto token = nlohmann::json::parse(created.out);
   const auto publish = [&](const std::string& who) {
-    return RunProcess({KT_CLIENT_PROGRAM, "publish", who + "@smime.example", "--cert",
+    return RunProcess({kt::testing::ClientProgram(), "publish", who + "@smime.example", "--cert",
                        deployment_.Vector(who + ".encr.crt.pem"), "--dns-server", deployment_.dns(),
                        "--ca", deployment_.ca_file(), "--state", deployment_.state()},
                       {"KT_TOKEN=" + token["token"].get<std::string>()});
@@ -228,8 +229,8 @@ TEST_P(Commands, AnotherLogForThePinnedDomainIsRefused) {
   ASSERT_TRUE(other.StartServer());
   other.StartDns();
   const ProcessResult result =
-      RunProcess({KT_CLIENT_PROGRAM, "lookup", "alice@smime.example", "--dns-server", other.dns(),
-                  "--ca", other.ca_file(), "--state", deployment_.state()});
+      RunProcess({kt::testing::ClientProgram(), "lookup", "alice@smime.example", "--dns-server",
+                  other.dns(), "--ca", other.ca_file(), "--state", deployment_.state()});
   ExpectError(result, 3, "VERIFICATION FAILED");
   other.StopServer();
 }
@@ -314,13 +315,13 @@ TEST_P(Commands, LogLinesAreJsonWithoutAddressesOrTokens) {
 
 TEST_P(Commands, HelpNamesEveryOptionAndExitCode) {
   for (const char* command : {"lookup", "history", "publish", "verify"}) {
-    const ProcessResult help = RunProcess({KT_CLIENT_PROGRAM, command, "--help"});
+    const ProcessResult help = RunProcess({kt::testing::ClientProgram(), command, "--help"});
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_THAT(help.out,
                 AllOf(HasSubstr("--json"), HasSubstr("--state"), HasSubstr("Exit codes")));
   }
   for (const char* command : {"init", "run", "config", "token"}) {
-    EXPECT_EQ(RunProcess({KT_SERVER_PROGRAM, command, "--help"}).exit_code, 0);
+    EXPECT_EQ(RunProcess({kt::testing::ServerProgram(), command, "--help"}).exit_code, 0);
   }
 }
 

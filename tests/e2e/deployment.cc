@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "tests/support/paths.h"
 
 namespace kt::testing {
 namespace {
@@ -79,7 +80,7 @@ void Deployment::SetLimit(const std::string& key, const std::string& value) {
 bool Deployment::StartServer(const std::vector<std::string>& wrapper) {
   const std::string log = File("server." + std::to_string(starts_++) + ".log");
   std::vector<std::string> argv = wrapper;
-  argv.insert(argv.end(), {KT_SERVER_PROGRAM, "run", "--config", config()});
+  argv.insert(argv.end(), {kt::testing::ServerProgram(), "run", "--config", config()});
   server_ = std::make_unique<BackgroundProcess>(argv, log);
   if (!server_->WaitForLog(kServing)) return false;
   if (port_ == 0) {
@@ -111,7 +112,7 @@ void Deployment::StartDns() {
 
 ProcessResult Deployment::Client(const std::string& command,
                                  const std::vector<std::string>& arguments) {
-  std::vector<std::string> argv = {KT_CLIENT_PROGRAM, command};
+  std::vector<std::string> argv = {kt::testing::ClientProgram(), command};
   const std::pair<std::string, std::string> defaults[] = {
       {"--dns-server", dns()}, {"--ca", ca_file()}, {"--state", state()}};
   for (const auto& [option, value] : defaults) {
@@ -135,13 +136,13 @@ ProcessResult Deployment::Publish(const std::string& address,
 }
 
 ProcessResult Deployment::ServerCommand(const std::vector<std::string>& arguments) {
-  std::vector<std::string> argv = {KT_SERVER_PROGRAM};
+  std::vector<std::string> argv = {kt::testing::ServerProgram()};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return RunProcess(argv);
 }
 
 std::string Deployment::Vector(const std::string& name) const {
-  return std::string(KT_SOURCE_DIR) + "/tests/vectors/rfc9216/" + name;
+  return kt::testing::SourceDir() + "/tests/vectors/rfc9216/" + name;
 }
 
 }  // namespace kt::testing

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "tests/e2e/deployment.h"
+#include "tests/support/paths.h"
 
 namespace kt::testing {
 namespace {
@@ -124,7 +125,7 @@ TEST_P(Monitoring, HeadsOfTwoUsersAgreeAndThoseOfAnotherLogDoNot) {
   ASSERT_EQ(second.exit_code, 0) << second.err;
   EXPECT_GE(nlohmann::json::parse(second.out)["heads"].size(), 2u);
   const auto compare = [&](const std::string& a, const std::string& b) {
-    return RunProcess({KT_CLIENT_PROGRAM, "compare-heads", a, b});
+    return RunProcess({kt::testing::ClientProgram(), "compare-heads", a, b});
   };
   EXPECT_EQ(compare(one, two).exit_code, 0) << compare(one, two).err;
   EXPECT_EQ(compare(two, one).exit_code, 0);

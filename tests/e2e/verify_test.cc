@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/support/paths.h"
 #include "tests/support/process.h"
 #include "tests/support/test_log.h"
 
@@ -50,7 +51,7 @@ class Verify : public ::testing::TestWithParam<Case> {
     WriteStructure("response", *response);
   }
   ProcessResult Run(const std::vector<std::string>& more) const {
-    std::vector<std::string> argv = {KT_CLIENT_PROGRAM,
+    std::vector<std::string> argv = {kt::testing::ClientProgram(),
                                      "verify",
                                      "--config",
                                      directory_.File("config"),
@@ -120,7 +121,7 @@ TEST_P(Verify, ClockIsTheOneGiven) {
   Ask("alice@a.example", std::nullopt);
   const uint64_t last_ms = log_.RightmostMs() + log_.config().max_behind;
   const auto at = [&](uint64_t ms) {
-    std::vector<std::string> argv = {KT_CLIENT_PROGRAM,
+    std::vector<std::string> argv = {kt::testing::ClientProgram(),
                                      "verify",
                                      "--config",
                                      directory_.File("config"),

@@ -18,6 +18,7 @@
 #include "kt-core/implicit_tree.h"
 #include "tests/kt-core/reference.h"
 #include "tests/support/fake_proof_source.h"
+#include "tests/support/paths.h"
 #include "tests/support/status_matchers.h"
 
 namespace kt::core {
@@ -33,7 +34,7 @@ using Versions = std::vector<Version>;
 
 const json& Vectors() {
   static const json vectors =
-      json::parse(std::ifstream(KT_SOURCE_DIR "/tests/vectors/appendix.json"));
+      json::parse(std::ifstream(kt::testing::SourceDir() + "/tests/vectors/appendix.json"));
   return vectors;
 }
 

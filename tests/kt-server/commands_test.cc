@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "kt-server/tls_files.h"
+#include "tests/support/paths.h"
 #include "tests/support/process.h"
 
 namespace kt::testing {
@@ -31,7 +32,7 @@ namespace fs = std::filesystem;
 class ServerCommands : public ::testing::Test {
  protected:
   static ProcessResult Command(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), KT_SERVER_PROGRAM);
+    arguments.insert(arguments.begin(), kt::testing::ServerProgram());
     return RunProcess(arguments);
   }
 
@@ -140,7 +141,8 @@ TEST_F(ServerCommands, RunChecksItsFilesBeforeItSignsAnything) {
 TEST_F(ServerCommands, CertificateThatClientsWillRefuseIsToldAtTheStart) {
   MakeCertificate("other.example");
   ASSERT_EQ(Init().exit_code, 0);
-  BackgroundProcess server({KT_SERVER_PROGRAM, "run", "--config", config()}, File("run.log"));
+  BackgroundProcess server({kt::testing::ServerProgram(), "run", "--config", config()},
+                           File("run.log"));
   ASSERT_TRUE(server.WaitForLog("\"serving\"")) << server.Log();
   EXPECT_THAT(server.Log(), AllOf(HasSubstr("tls_certificate_problem"),
                                   HasSubstr("not valid for smime.example")));
@@ -230,7 +232,7 @@ TEST_F(ServerCommands, StopsCleanlyAfterAFailedWrite) {
   SetKey("max_idle_ms", "20");
   BackgroundProcess server(
       {"/bin/bash", "-c", "trap '' XFSZ; ulimit -f 40; exec \"$0\" run --config \"$1\"",
-       KT_SERVER_PROGRAM, config()},
+       kt::testing::ServerProgram(), config()},
       File("run.log"));
   ASSERT_TRUE(server.WaitForLog("epoch_failed")) << server.Log();
   server.Signal(SIGTERM);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/layers/include_rules.h"
+#include "tests/support/paths.h"
 
 namespace kt::layers {
 namespace {
@@ -33,7 +34,7 @@ std::vector<std::string> OffencesOf(std::string_view folder, std::string_view he
 
 // The folder's sources, their paths from the top of the tree.
 std::vector<fs::path> SourcesOf(const fs::path& folder) {
-  const fs::path top = KT_SOURCE_DIR;
+  const fs::path top = kt::testing::SourceDir();
   std::vector<fs::path> sources;
   for (const auto& entry : fs::recursive_directory_iterator(top / folder)) {
     const fs::path extension = entry.path().extension();
@@ -45,7 +46,7 @@ std::vector<fs::path> SourcesOf(const fs::path& folder) {
 // The folders at the top of the tree that hold sources which the rules speak of.
 std::vector<std::string> FoldersWithSources() {
   std::vector<std::string> folders;
-  for (const auto& entry : fs::directory_iterator(KT_SOURCE_DIR)) {
+  for (const auto& entry : fs::directory_iterator(kt::testing::SourceDir())) {
     const std::string folder = entry.path().filename();
     if (!entry.is_directory() || folder.starts_with(".")) continue;
     if (folder == "build" || folder == "out" || folder == "tests") continue;
@@ -65,7 +66,7 @@ TEST(Tree, IncludesFollowTheArrows) {
                                      "merkle", "smime", "vrf"}));
   for (const std::string& folder : folders) {
     for (const fs::path& source : SourcesOf(folder)) {
-      const std::string text = Read(fs::path(KT_SOURCE_DIR) / source);
+      const std::string text = Read(fs::path(kt::testing::SourceDir()) / source);
       EXPECT_THAT(text, Not(IsEmpty())) << source;
       EXPECT_THAT(Offences(source.string(), text), IsEmpty());
     }
@@ -186,10 +187,10 @@ TEST(Offences, RefusesAFolderThatNoRuleCovers) {
   EXPECT_THAT(Offences("elsewhere/file.cc", ""), SizeIs(1));
 }
 
-#if defined(KT_CLIENT_BINARY) && defined(KT_SERVER_BINARY)
+#ifdef KT_WITH_PROGRAMS
 // The shared libraries that the loader brings in for `binary`, however far down they are needed.
-std::string LoadedLibraries(const char* binary) {
-  const std::string command = "ldd '" + std::string(binary) + "'";
+std::string LoadedLibraries(const std::string& binary) {
+  const std::string command = "ldd '" + binary + "'";
   FILE* pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) return "";
   std::string output;
@@ -201,27 +202,27 @@ std::string LoadedLibraries(const char* binary) {
 }
 
 TEST(ClientBinary, LoadsNoDatabase) {
-  const std::string client = LoadedLibraries(KT_CLIENT_BINARY);
+  const std::string client = LoadedLibraries(kt::testing::ClientProgram());
   EXPECT_THAT(client, HasSubstr("libgrpc"));
   EXPECT_THAT(client, Not(HasSubstr("librocksdb")));
   // The same look at the server finds it: the line above can fail.
-  EXPECT_THAT(LoadedLibraries(KT_SERVER_BINARY), HasSubstr("librocksdb"));
+  EXPECT_THAT(LoadedLibraries(kt::testing::ServerProgram()), HasSubstr("librocksdb"));
 }
 
 // Symbols of namespace kt::server, as the compiler writes them.
 TEST(ClientBinary, HoldsNothingOfTheServer) {
   constexpr std::string_view kServerNamespace = "N2kt6server";
-  EXPECT_THAT(Read(KT_CLIENT_BINARY), Not(HasSubstr(kServerNamespace)));
-  EXPECT_THAT(Read(KT_SERVER_BINARY), HasSubstr(kServerNamespace));
+  EXPECT_THAT(Read(kt::testing::ClientProgram()), Not(HasSubstr(kServerNamespace)));
+  EXPECT_THAT(Read(kt::testing::ServerProgram()), HasSubstr(kServerNamespace));
 }
 
-#ifdef KT_AUDITOR_BINARY
+#ifdef KT_WITH_AUDITOR
 // An auditor that shares code with the log's server or its users would share their faults.
 TEST(AuditorBinary, HoldsNothingOfServerOrClient) {
-  const std::string auditor = LoadedLibraries(KT_AUDITOR_BINARY);
+  const std::string auditor = LoadedLibraries(kt::testing::AuditorProgram());
   EXPECT_THAT(auditor, HasSubstr("libgrpc"));
   EXPECT_THAT(auditor, Not(HasSubstr("librocksdb")));
-  const std::string binary = Read(KT_AUDITOR_BINARY);
+  const std::string binary = Read(kt::testing::AuditorProgram());
   EXPECT_THAT(binary, HasSubstr("N2kt7auditor"));
   EXPECT_THAT(binary, Not(HasSubstr("N2kt6server")));
   EXPECT_THAT(binary, Not(HasSubstr("N2kt6client")));

@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "smime/certificate.h"
+#include "tests/support/paths.h"
 
 namespace kt::smime::testing {
 namespace {
@@ -201,7 +202,7 @@ std::string Authority::pem() const {
 
 std::string ReadVector(const std::string& name) {
   const absl::StatusOr<base::Bytes> text =
-      base::ReadFile(std::string(KT_SOURCE_DIR) + "/tests/vectors/rfc9216/" + name, 1u << 20);
+      base::ReadFile(kt::testing::SourceDir() + "/tests/vectors/rfc9216/" + name, 1u << 20);
   KT_CHECK(text.ok());
   return base::ToText(*text);
 }
