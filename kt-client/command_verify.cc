@@ -105,12 +105,58 @@ absl::StatusOr<Report> VerifyDistinguished(const VerifyOptions& options, const S
   return Report{{"operation", "distinguished"}, {"heads", std::move(heads)}};
 }
 
+absl::StatusOr<Report> VerifyOwnerInit(const VerifyOptions& options, const Saved& saved,
+                                       LogUser* user) {
+  KT_ASSIGN_OR_RETURN(const auto request,
+                      ReadStructure<core::OwnerInitRequest>(options.request, "OwnerInitRequest"));
+  KT_ASSIGN_OR_RETURN(const auto greatest, user->OwnerInit(request, saved.response, saved.now_ms));
+  return Report{{"operation", "owner-init"},
+                {"label", base::ToText(request.label)},
+                {"start", request.start},
+                {"greatest_versions", ToReport(greatest)}};
+}
+
+absl::StatusOr<Report> VerifyOwnerMonitor(const VerifyOptions& options, const Saved& saved,
+                                          LogUser* user) {
+  KT_ASSIGN_OR_RETURN(const auto request, ReadStructure<core::OwnerMonitorRequest>(
+                                              options.request, "OwnerMonitorRequest"));
+  KT_ASSIGN_OR_RETURN(const bool complete,
+                      user->OwnerMonitor(request, saved.response, saved.now_ms));
+  const core::OwnerState& owner = user->record().FindOwned(request.label)->owner;
+  return Report{{"operation", "owner-monitor"},
+                {"label", base::ToText(request.label)},
+                {"start", owner.start},
+                {"complete", complete},
+                {"entries", ToReport(owner.map)}};
+}
+
+absl::StatusOr<Report> VerifyUpdate(const VerifyOptions& options, const Saved& saved,
+                                    LogUser* user) {
+  KT_ASSIGN_OR_RETURN(const auto request,
+                      ReadStructure<core::UpdateRequest>(options.request, "UpdateRequest"));
+  KT_ASSIGN_OR_RETURN(const UpdateResult update,
+                      user->Update(request, saved.response, saved.now_ms));
+  Report created = Report::array();
+  for (const core::NewVersion& version : update.versions) {
+    created.push_back({{"version", version.version}, {"value", base::ToBase64(version.value)}});
+  }
+  return Report{{"operation", "update"},
+                {"label", base::ToText(request.label)},
+                {"position", update.position},
+                {"own", update.own},
+                {"awaits_owner_monitoring", update.awaits_owner_monitoring},
+                {"created", std::move(created)}};
+}
+
 using Operation = absl::StatusOr<Report> (*)(const VerifyOptions&, const Saved&, LogUser*);
 const std::map<std::string, Operation>& Operations() {
   static const auto* const operations = new std::map<std::string, Operation>{
       {"search", VerifySearch},
       {"contact-monitor", VerifyContactMonitor},
       {"distinguished", VerifyDistinguished},
+      {"owner-init", VerifyOwnerInit},
+      {"owner-monitor", VerifyOwnerMonitor},
+      {"update", VerifyUpdate},
   };
   return *operations;
 }
@@ -153,6 +199,14 @@ void Print(const VerifyOptions& options, const Report& report) {
     std::cout << "version " << report["version"] << " does not exist, ";
   } else if (report.contains("entries")) {
     std::cout << report["entries"].size() << " log entries still to be monitored, ";
+  } else if (report.contains("greatest_versions")) {
+    const Report& greatest = report["greatest_versions"];
+    std::cout << "owned from log entry " << report["start"];
+    if (!greatest.empty()) std::cout << " and version " << greatest[0]["version"];
+    std::cout << ", ";
+  } else if (report.contains("created")) {
+    std::cout << report["created"].size() << " new versions in log entry " << report["position"]
+              << ", ";
   } else if (report.contains("heads")) {
     std::cout << report["heads"].size() << " distinguished heads, ";
   }

@@ -40,6 +40,18 @@ absl::Status CheckAscending(const std::vector<T>& labels) {
   return absl::DataLossError("its labels are out of order");
 }
 
+absl::Status CheckOwned(const OwnedLabel& owned) {
+  KT_RETURN_IF_ERROR(core::ValidateOwnerState(owned.owner));
+  const auto wrong = std::ranges::adjacent_find(
+      owned.foreign, [](const ForeignVersion& a, const ForeignVersion& b) {
+        return a.version >= b.version || a.position > b.position;
+      });
+  if (wrong != owned.foreign.end()) {
+    return absl::DataLossError("the versions of an owned label are out of order");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckRecord(const LogRecord& record, const base::Hash& fingerprint) {
   if (record.format != LogRecord::kFormat) return absl::DataLossError("unknown format");
   KT_RETURN_IF_ERROR(core::ValidateConfiguration(record.config));
@@ -53,9 +65,7 @@ absl::Status CheckRecord(const LogRecord& record, const base::Hash& fingerprint)
   for (const WatchedLabel& watched : record.watched) {
     KT_RETURN_IF_ERROR(core::ValidateContactState(watched.contact));
   }
-  for (const OwnedLabel& owned : record.owned) {
-    KT_RETURN_IF_ERROR(core::ValidateOwnerState(owned.owner));
-  }
+  for (const OwnedLabel& owned : record.owned) KT_RETURN_IF_ERROR(CheckOwned(owned));
   return absl::OkStatus();
 }
 
@@ -66,21 +76,26 @@ const core::ContactState* LogRecord::FindWatched(base::ByteView label) const {
   return found == nullptr ? nullptr : &found->contact;
 }
 
-const core::OwnerState* LogRecord::FindOwned(base::ByteView label) const {
-  const OwnedLabel* const found = Find(owned, label);
-  return found == nullptr ? nullptr : &found->owner;
-}
+const OwnedLabel* LogRecord::FindOwned(base::ByteView label) const { return Find(owned, label); }
 
 void LogRecord::SetWatched(base::ByteView label, core::ContactState contact) {
   if (contact.done()) return Erase(watched, label);
   Set(watched, WatchedLabel{base::ToBytes(label), std::move(contact)});
 }
 
-void LogRecord::SetOwned(base::ByteView label, core::OwnerState owner) {
-  Set(owned, OwnedLabel{base::ToBytes(label), std::move(owner)});
-}
+void LogRecord::SetOwned(OwnedLabel entry) { Set(owned, std::move(entry)); }
 
 void LogRecord::EraseOwned(base::ByteView label) { Erase(owned, label); }
+
+size_t LogRecord::ForeignBytes() const {
+  size_t bytes = 0;
+  for (const OwnedLabel& label : owned) {
+    for (const ForeignVersion& foreign : label.foreign) {
+      bytes += sizeof(ForeignVersion) + foreign.value.size();
+    }
+  }
+  return bytes;
+}
 
 absl::StatusOr<LogRecord> DecodeLogRecord(base::ByteView bytes, const base::Hash& fingerprint) {
   absl::StatusOr<LogRecord> record = base::codec::Decode<LogRecord>(bytes);

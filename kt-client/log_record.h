@@ -32,20 +32,57 @@ struct WatchedLabel {
   }
 };
 
+// A version of an owned label that this client did not publish, kept until its user accepts it.
+struct ForeignVersion {
+  // Longer values than any certificate set are kept as empty ones, which are none either.
+  static constexpr size_t kMaxValueBytes = 256 << 10;
+
+  base::Version version = 0;
+  base::LogPosition position = 0;  // of the log entry that added it
+  base::Bytes value;
+  uint8_t notified = 0;  // 1: the user's command has been told
+
+  bool operator==(const ForeignVersion&) const = default;
+  static constexpr auto Fields() {
+    return base::codec::List(&ForeignVersion::version, &ForeignVersion::position,
+                             base::codec::Opaque<uint32_t>(&ForeignVersion::value, kMaxValueBytes),
+                             &ForeignVersion::notified);
+  }
+};
+
+// What was sent to be published, until the log's answer tells what became of it. The answer may be
+// lost: it is by this that the versions are recognized later.
+struct PendingUpdate {
+  std::optional<base::Version> previous;  // the greatest version, which these are to follow
+  std::vector<base::Hash> values;         // SHA-256
+
+  bool operator==(const PendingUpdate&) const = default;
+  static constexpr auto Fields() {
+    return base::codec::List(&PendingUpdate::previous,
+                             base::codec::Vector<uint8_t>(&PendingUpdate::values));
+  }
+};
+
 // A label that this client owns ("Owner Algorithm").
 struct OwnedLabel {
   base::Bytes label;
   core::OwnerState owner;
+  std::optional<PendingUpdate> pending;
+  std::vector<ForeignVersion> foreign;  // ascending by version and by position
 
   bool operator==(const OwnedLabel&) const = default;
   static constexpr auto Fields() {
-    return base::codec::List(base::codec::Opaque<uint8_t>(&OwnedLabel::label), &OwnedLabel::owner);
+    return base::codec::List(base::codec::Opaque<uint8_t>(&OwnedLabel::label), &OwnedLabel::owner,
+                             &OwnedLabel::pending,
+                             base::codec::Vector<uint32_t>(&OwnedLabel::foreign));
   }
 };
 
 struct LogRecord {
   static constexpr uint16_t kFormat = 1;
   static constexpr size_t kMaxLabels = 100'000;  // in either list
+  // Of the values of foreign versions, which are a log's to make up.
+  static constexpr size_t kMaxForeignBytes = 16 << 20;
 
   uint16_t format = kFormat;
   core::Configuration config;              // pinned at first use
@@ -64,11 +101,13 @@ struct LogRecord {
 
   // nullptr if the label is not watched or not owned.
   const core::ContactState* FindWatched(base::ByteView label) const;
-  const core::OwnerState* FindOwned(base::ByteView label) const;
+  const OwnedLabel* FindOwned(base::ByteView label) const;
   // Replace what is there, or add it; a `contact` that is done is removed.
   void SetWatched(base::ByteView label, core::ContactState contact);
-  void SetOwned(base::ByteView label, core::OwnerState owner);
+  void SetOwned(OwnedLabel entry);
   void EraseOwned(base::ByteView label);
+  // How much of kMaxForeignBytes is used.
+  size_t ForeignBytes() const;
 };
 
 // kDataLoss unless `bytes` encodes a record that this version could have written for the log with

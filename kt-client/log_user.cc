@@ -2,12 +2,36 @@
 #include "kt-client/log_user.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/hash.h"
 #include "base/status.h"
+#include "kt-core/monitoring_state.h"
+#include "kt-core/update.h"
 
 namespace kt::client {
+namespace {
+
+constexpr size_t kMaxForeignVersions = 1024;  // of one label
+
+// Whether what was created is exactly `values`, the versions after `previous`.
+bool Matches(const core::VerifiedUpdate& update, std::optional<base::Version> previous,
+             const std::vector<base::Hash>& values) {
+  const base::Version first = previous.has_value() ? *previous + 1 : 0;
+  return update.skipped_versions == 0 && update.created.front().version == first &&
+         std::ranges::equal(update.created, values, {},
+                            [](const core::NewVersion& v) { return base::Sha256(v.value); });
+}
+
+std::vector<base::Hash> HashesOf(const std::vector<core::LabelValue>& values) {
+  std::vector<base::Hash> hashes;
+  for (const core::LabelValue& value : values) hashes.push_back(base::Sha256(value.value));
+  return hashes;
+}
+
+}  // namespace
 
 std::optional<base::TreeSize> LogUser::last() const {
   if (!record_.state.has_value()) return std::nullopt;
@@ -28,6 +52,11 @@ absl::StatusOr<SearchResult> LogUser::Search(const core::SearchRequest& request,
   KT_ASSIGN_OR_RETURN(core::VerifiedSearch verified,
                       verifier_.VerifySearch(request, response, previous(), now_ms));
   const core::ContactState* const known = record_.FindWatched(request.label);
+  // The greatest version is found to be that because the one after it is not there.
+  if (!request.version.has_value() &&
+      verified.version < std::numeric_limits<base::Version>::max()) {
+    KT_RETURN_IF_ERROR(CheckNotKnown(request.label, verified.version + 1));
+  }
   core::ContactState contact = known != nullptr ? *known : core::ContactState();
   KT_RETURN_IF_ERROR(core::AddObligation(verified, &contact));
   record_.SetWatched(request.label, std::move(contact));
@@ -41,8 +70,8 @@ absl::Status LogUser::CheckNotKnown(base::ByteView label, base::Version absent) 
   if (const core::ContactState* contact = record_.FindWatched(label); contact != nullptr) {
     known = contact->map.back().version;
   }
-  if (const core::OwnerState* owner = record_.FindOwned(label); owner != nullptr) {
-    known = std::max(known, owner->greatest_version());
+  if (const OwnedLabel* owned = record_.FindOwned(label); owned != nullptr) {
+    known = std::max(known, owned->owner.greatest_version());
   }
   if (!known.has_value() || *known < absent) return absl::OkStatus();
   return base::VerificationFailed(
@@ -78,6 +107,126 @@ absl::Status LogUser::ContactMonitor(const core::ContactMonitorRequest& request,
   record_.SetWatched(request.label, std::move(verified.contact));
   record_.state = std::move(verified.state);
   return absl::OkStatus();
+}
+
+absl::StatusOr<const OwnedLabel*> LogUser::Owned(base::ByteView label) const {
+  const OwnedLabel* const owned = record_.FindOwned(label);
+  if (owned == nullptr) return absl::FailedPreconditionError("the address is not owned here");
+  return owned;
+}
+
+absl::StatusOr<core::OwnerInitRequest> LogUser::MakeOwnerInit(base::ByteView label,
+                                                              base::LogPosition start) const {
+  if (record_.FindOwned(label) != nullptr) {
+    return absl::FailedPreconditionError("the address is owned here already");
+  }
+  core::OwnerInitRequest request;
+  request.last = last();
+  request.label = base::ToBytes(label);
+  request.start = start;
+  return request;
+}
+
+absl::StatusOr<std::vector<core::MonitorMapEntry>> LogUser::OwnerInit(
+    const core::OwnerInitRequest& request, base::ByteView response, uint64_t now_ms) {
+  KT_RETURN_IF_ERROR(MakeOwnerInit(request.label, request.start).status());
+  KT_ASSIGN_OR_RETURN(core::VerifiedOwnerInit verified,
+                      verifier_.VerifyOwnerInit(request, response, previous(), now_ms));
+  if (const core::ContactState* contact = record_.FindWatched(request.label); contact != nullptr) {
+    for (const core::MonitorMapEntry& entry : contact->map) {
+      if (entry.position > request.start) break;
+      if (verified.owner.greatest_at_start >= std::optional(entry.version)) continue;
+      return base::VerificationFailed(
+          "label-removed", absl::StrCat("the log does not show version ", entry.version,
+                                        ", which it proved before, in log entry ", request.start));
+    }
+  }
+  OwnedLabel owned;
+  owned.label = request.label;
+  owned.owner = std::move(verified.owner);
+  record_.SetOwned(std::move(owned));
+  record_.state = std::move(verified.state);
+  return std::move(verified.greatest_versions);
+}
+
+absl::StatusOr<core::OwnerMonitorRequest> LogUser::MakeOwnerMonitor(base::ByteView label) const {
+  KT_ASSIGN_OR_RETURN(const OwnedLabel* const owned, Owned(label));
+  return core::MakeOwnerMonitorRequest(label, owned->owner, last());
+}
+
+absl::StatusOr<bool> LogUser::OwnerMonitor(const core::OwnerMonitorRequest& request,
+                                           base::ByteView response, uint64_t now_ms) {
+  KT_ASSIGN_OR_RETURN(const OwnedLabel* const known, Owned(request.label));
+  KT_ASSIGN_OR_RETURN(
+      core::VerifiedOwnerMonitor verified,
+      verifier_.VerifyOwnerMonitor(request, response, known->owner, previous(), now_ms));
+  OwnedLabel owned = *known;
+  owned.owner = std::move(verified.owner);
+  record_.SetOwned(std::move(owned));
+  record_.state = std::move(verified.state);
+  return verified.complete;
+}
+
+absl::StatusOr<core::UpdateRequest> LogUser::MakeUpdate(base::ByteView label,
+                                                        const std::vector<base::Bytes>& values) {
+  KT_ASSIGN_OR_RETURN(const OwnedLabel* const known, Owned(label));
+  core::UpdateRequest request;
+  request.last = last();
+  request.label = base::ToBytes(label);
+  request.greatest_version = known->owner.greatest_version();
+  for (const base::Bytes& value : values) request.values.push_back({value});
+  if (!values.empty()) {
+    OwnedLabel owned = *known;
+    owned.pending = PendingUpdate{request.greatest_version, HashesOf(request.values)};
+    record_.SetOwned(std::move(owned));
+  }
+  return request;
+}
+
+absl::Status LogUser::AddForeign(const core::VerifiedUpdate& update, OwnedLabel* owned) const {
+  size_t bytes = record_.ForeignBytes();
+  for (const core::NewVersion& version : update.created) {
+    ForeignVersion foreign{version.version, update.position, {}, 0};
+    if (version.value.size() <= ForeignVersion::kMaxValueBytes) foreign.value = version.value;
+    bytes += sizeof(ForeignVersion) + foreign.value.size();
+    owned->foreign.push_back(std::move(foreign));
+  }
+  if (bytes <= LogRecord::kMaxForeignBytes && owned->foreign.size() <= kMaxForeignVersions) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(
+      "so many versions of the address that were published elsewhere have not been accepted that "
+      "no more are taken in");
+}
+
+absl::StatusOr<UpdateResult> LogUser::Update(const core::UpdateRequest& request,
+                                             base::ByteView response, uint64_t now_ms) {
+  KT_ASSIGN_OR_RETURN(const OwnedLabel* const known, Owned(request.label));
+  KT_ASSIGN_OR_RETURN(core::VerifiedUpdate verified,
+                      verifier_.VerifyUpdate(request, response, known->owner, previous(), now_ms));
+  OwnedLabel owned = *known;
+  owned.owner = std::move(verified.owner);
+  UpdateResult result;
+  result.position = verified.position;
+  result.awaits_owner_monitoring = verified.awaits_owner_monitoring;
+  // Also if the answer to an earlier request for the same was lost.
+  result.own = verified.of_request ||
+               Matches(verified, request.greatest_version, HashesOf(request.values)) ||
+               (owned.pending.has_value() && request.greatest_version == owned.pending->previous &&
+                Matches(verified, owned.pending->previous, owned.pending->values));
+  if (!result.own) KT_RETURN_IF_ERROR(AddForeign(verified, &owned));
+  // The versions that were pending exist now, or never will: others have their numbers.
+  if (owned.pending.has_value() && owned.owner.greatest_version() > owned.pending->previous) {
+    owned.pending.reset();
+  }
+  KT_ASSIGN_OR_RETURN(const auto decoded,
+                      core::codec::Decode<core::UpdateResponse>(
+                          response, core::WireContext::For(verifier_.config())));
+  result.following = core::FollowingUpdateRequest(request, decoded, verified.state.tree_size());
+  result.versions = std::move(verified.created);
+  record_.SetOwned(std::move(owned));
+  record_.state = std::move(verified.state);
+  return result;
 }
 
 core::DistinguishedRequest LogUser::MakeDistinguished() const {

@@ -28,6 +28,19 @@ struct SearchResult {
   bool monitoring_required = false;
 };
 
+// What a verified response to an UpdateRequest says.
+struct UpdateResult {
+  base::LogPosition position = 0;          // the log entry that added the versions
+  std::vector<core::NewVersion> versions;  // ascending, at least one
+  // They are what this request, or one that is pending in the record, asked for. Otherwise the
+  // record counts them as foreign from now on.
+  bool own = false;
+  // See core::VerifiedUpdate.
+  bool awaits_owner_monitoring = false;
+  // What a further response to the same request answers.
+  core::UpdateRequest following;
+};
+
 // Makes requests out of what is retained of a log, and verifies the responses to them. A response
 // is verified completely and its consequences are in record() afterwards, or the result is an error
 // and the record is unchanged. Errors are those of core::ResponseVerifier. No I/O; not thread-safe.
@@ -55,6 +68,30 @@ class LogUser {
   absl::Status ContactMonitor(const core::ContactMonitorRequest& request, base::ByteView response,
                               uint64_t now_ms);
 
+  // "Owner Initialization" of a label that is not owned yet (kFailedPrecondition otherwise). Gives
+  // the greatest versions at `start` and left of it: see core::VerifiedOwnerInit. A verification
+  // failure ("label-removed") if the label was proven before to have a greater one at `start`.
+  absl::StatusOr<core::OwnerInitRequest> MakeOwnerInit(base::ByteView label,
+                                                       base::LogPosition start) const;
+  absl::StatusOr<std::vector<core::MonitorMapEntry>> OwnerInit(
+      const core::OwnerInitRequest& request, base::ByteView response, uint64_t now_ms);
+
+  // "Owner Monitoring" of a label that is owned (kFailedPrecondition otherwise, here and below).
+  // Gives whether the rightmost distinguished log entry was reached: see
+  // core::VerifiedOwnerMonitor.
+  absl::StatusOr<core::OwnerMonitorRequest> MakeOwnerMonitor(base::ByteView label) const;
+  absl::StatusOr<bool> OwnerMonitor(const core::OwnerMonitorRequest& request,
+                                    base::ByteView response, uint64_t now_ms);
+
+  // "Updating a Label": a request to create `values`, or without any to learn of versions that
+  // others made. If it has any, the record changes: retain it before the request is sent, so that
+  // they are recognized even if the answer is lost.
+  absl::StatusOr<core::UpdateRequest> MakeUpdate(base::ByteView label,
+                                                 const std::vector<base::Bytes>& values);
+  // kResourceExhausted, with the record unchanged, if too much of foreign versions is kept already.
+  absl::StatusOr<UpdateResult> Update(const core::UpdateRequest& request, base::ByteView response,
+                                      uint64_t now_ms);
+
   // "Walking Distinguished Heads", from where the last walk ended. Gives what was new.
   core::DistinguishedRequest MakeDistinguished() const;
   absl::StatusOr<std::vector<core::DistinguishedEntry>> Distinguished(
@@ -66,6 +103,8 @@ class LogUser {
     return record_.state.has_value() ? &*record_.state : nullptr;
   }
   absl::Status CheckNotKnown(base::ByteView label, base::Version absent) const;
+  absl::StatusOr<const OwnedLabel*> Owned(base::ByteView label) const;
+  absl::Status AddForeign(const core::VerifiedUpdate& update, OwnedLabel* owned) const;
 
   const core::ResponseVerifier& verifier_;
   LogRecord record_;
