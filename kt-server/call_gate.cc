@@ -18,10 +18,15 @@ absl::Status Unread() {
 
 }  // namespace
 
-UnaryCall::UnaryCall(grpc::CallbackServerContext& context, CallGate& gate)
+GatedCall::GatedCall(grpc::CallbackServerContext& context, CallGate& gate)
     : context_(context), gate_(gate), peer_(RateKey(context.peer())) {}
 
-absl::Status UnaryCall::Begin() {
+GatedCall::~GatedCall() {
+  EndWork();
+  ReturnRoom();
+}
+
+absl::Status GatedCall::Begin() {
   if (!gate_.rate.Allow(peer_)) {
     return absl::ResourceExhaustedError("too many requests; try again later");
   }
@@ -33,29 +38,37 @@ absl::Status UnaryCall::Begin() {
   return absl::OkStatus();
 }
 
-void UnaryCall::EndWork() {
+void GatedCall::EndWork() {
   if (working_.exchange(false)) gate_.concurrency.Leave();
 }
 
-absl::Status UnaryCall::TakeRoom(size_t response_bytes) {
+absl::Status GatedCall::TakeRoom(size_t response_bytes) {
   return Take(kCopies * response_bytes) ? absl::OkStatus() : Unread();
 }
 
-bool UnaryCall::Take(size_t bytes) {
+void GatedCall::ReturnRoom() {
+  gate_.responses.Return(peer_, held_bytes_);
+  held_bytes_ = 0;
+}
+
+bool GatedCall::Take(size_t bytes) {
   if (!gate_.responses.Take(peer_, bytes)) return false;
   held_bytes_ += bytes;
   return true;
 }
 
+void GatedCall::ExpectTaken() { gate_.drain.Watch(context_.c_call()); }
+
+void GatedCall::Taken() { gate_.drain.Forget(context_.c_call()); }
+
 void UnaryCall::End(const grpc::Status& status) {
-  EndWork();
-  gate_.drain.Watch(context_.c_call());
+  call_.EndWork();
+  call_.ExpectTaken();
   Finish(status);
 }
 
 void UnaryCall::OnDone() {
-  gate_.drain.Forget(context_.c_call());
-  gate_.responses.Return(peer_, held_bytes_);
+  call_.Taken();
   delete this;
 }
 

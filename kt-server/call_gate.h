@@ -49,22 +49,54 @@ struct CallGate {
   DrainWatch drain;
 };
 
-// One unary call, in place of gRPC's default reactor: that one does not tell when a response has
-// been taken. Deletes itself when the call is over.
-class UnaryCall : public grpc::ServerUnaryReactor {
+// What one call takes of the limits. Gives everything back when it is destroyed.
+class GatedCall {
  public:
-  // Borrows `gate`; `context` is the call's own.
-  UnaryCall(grpc::CallbackServerContext& context, CallGate& gate);
+  // Borrows `gate`; `context` is the call's own, and outlives this.
+  GatedCall(grpc::CallbackServerContext& context, CallGate& gate);
+  GatedCall(const GatedCall&) = delete;
+  GatedCall& operator=(const GatedCall&) = delete;
+  ~GatedCall();
 
-  // Must succeed before anything else is done for the call: counts it, and takes its place among
-  // those being worked on. kResourceExhausted if a limit forbids it.
+  // Must succeed before anything else is done for the call, and again before more is done after
+  // EndWork: counts as a request, and takes a place among those being worked on.
+  // kResourceExhausted if a limit forbids it.
   absl::Status Begin();
-  // Gives that place back; End does so too. While the handler runs, another thread may call End.
+  // Gives that place back. While the handler runs, another thread may do so.
   void EndWork();
   // Makes the call count as so many more for its peer's rate.
   void Charge(double requests) { gate_.rate.Charge(peer_, requests); }
   // Takes room for a response. kResourceExhausted if there is none; then it must not be sent.
   absl::Status TakeRoom(size_t response_bytes);
+  // Gives back the room of responses that the peer has taken.
+  void ReturnRoom();
+
+  // From now on the peer has the time-out left to take what is sent, until Taken.
+  void ExpectTaken();
+  void Taken();
+
+ private:
+  bool Take(size_t bytes);
+
+  grpc::CallbackServerContext& context_;
+  CallGate& gate_;
+  const std::string peer_;
+  size_t held_bytes_ = 0;
+  std::atomic<bool> working_ = false;
+};
+
+// One unary call, in place of gRPC's default reactor: that one does not tell when a response has
+// been taken. Deletes itself when the call is over.
+class UnaryCall : public grpc::ServerUnaryReactor {
+ public:
+  // As GatedCall.
+  UnaryCall(grpc::CallbackServerContext& context, CallGate& gate) : call_(context, gate) {}
+
+  // As GatedCall. End does EndWork too.
+  absl::Status Begin() { return call_.Begin(); }
+  void EndWork() { call_.EndWork(); }
+  void Charge(double requests) { call_.Charge(requests); }
+  absl::Status TakeRoom(size_t response_bytes) { return call_.TakeRoom(response_bytes); }
 
   // Sends the response, or only `status` if that is not OK. The object may be gone afterwards,
   // unless this is still the method's handler.
@@ -74,13 +106,8 @@ class UnaryCall : public grpc::ServerUnaryReactor {
 
  private:
   ~UnaryCall() override = default;
-  bool Take(size_t bytes);
 
-  grpc::CallbackServerContext& context_;
-  CallGate& gate_;
-  const std::string peer_;
-  size_t held_bytes_ = 0;
-  std::atomic<bool> working_ = false;
+  GatedCall call_;
 };
 
 }  // namespace kt::server

@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "kt-server/grpc_util.h"
+#include "kt-server/update_call.h"
 
 namespace kt::server {
 namespace {
@@ -122,6 +123,13 @@ grpc::ServerUnaryReactor* PublisherGrpc::Publish(grpc::CallbackServerContext* co
                      call->End(ToGrpc(outcome.status()));
                    });
   call->EndWork();
+  return call;
+}
+
+grpc::ServerWriteReactor<v1::UpdateResponse>* PublisherGrpc::Update(
+    grpc::CallbackServerContext* context, const v1::UpdateRequest* request) {
+  auto* const call = new UpdateCall(*context, gate_, updates_, publish_);
+  call->Run(*request, BearerToken(*context));
   return call;
 }
 

@@ -10,6 +10,7 @@
 #include "kt-server/call_gate.h"
 #include "kt-server/publish_service.h"
 #include "kt-server/search_service.h"
+#include "kt-server/update_service.h"
 #include "proto/kt.grpc.pb.h"
 
 namespace kt::server {
@@ -39,14 +40,18 @@ class KeyTransparencyGrpc : public v1::KeyTransparency::CallbackService {
 // kt.v1.Publisher. Borrows all references.
 class PublisherGrpc : public v1::Publisher::CallbackService {
  public:
-  PublisherGrpc(PublishService& publish, CallGate& gate) : publish_(publish), gate_(gate) {}
+  PublisherGrpc(PublishService& publish, UpdateService& updates, CallGate& gate)
+      : publish_(publish), updates_(updates), gate_(gate) {}
 
   grpc::ServerUnaryReactor* Publish(grpc::CallbackServerContext* context,
                                     const v1::PublishRequest* request,
                                     v1::PublishResponse* response) override;
+  grpc::ServerWriteReactor<v1::UpdateResponse>* Update(grpc::CallbackServerContext* context,
+                                                       const v1::UpdateRequest* request) override;
 
  private:
   PublishService& publish_;
+  UpdateService& updates_;
   CallGate& gate_;
 };
 

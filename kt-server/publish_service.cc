@@ -76,6 +76,14 @@ size_t SizeOf(const Publication& publication) {
   return kOverhead + 2 * bytes;
 }
 
+size_t SizeOf(const OwnerUpdate& update) {
+  constexpr size_t kOverhead = 4096;
+  size_t bytes = 0;
+  for (const base::Bytes& value : update.values) bytes += value.size();
+  // The message that it came in is kept until it is answered, and so is what it was decoded to.
+  return kOverhead + 3 * bytes;
+}
+
 }  // namespace
 
 PublishService::PublishService(Options options, Tokens tokens, Sequencer& sequencer,
@@ -138,6 +146,53 @@ absl::Status PublishService::CheckCertificates(const smime::Address& address,
   return absl::OkStatus();
 }
 
+absl::Status PublishService::CheckSets(const smime::Address& address,
+                                       const OwnerUpdate& update) const {
+  std::set<base::Bytes> admitted;
+  for (const smime::CertificateEntry& entry : update.current.entries()) {
+    admitted.insert(base::codec::Encode(entry));
+  }
+  for (const base::Bytes& value : update.values) {
+    const absl::StatusOr<smime::CertificateSet> set = smime::CertificateSet::Decode(value);
+    if (!set.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("values: not a certificate set: ", std::string(set.status().message())));
+    }
+    for (const smime::CertificateEntry& entry : set->entries()) {
+      if (!admitted.insert(base::codec::Encode(entry)).second) continue;
+      KT_RETURN_IF_ERROR(smime::CheckAdmission(entry, address, options_.admission, clock_.NowMs()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void PublishService::Update(const Token& token, OwnerUpdate update, Sequencer::Done done) {
+  const absl::StatusOr<smime::Address> address = CheckAddress(token, base::ToText(update.label));
+  if (!address.ok()) return done(address.status());
+  if (base::ToBytes(address->label()) != update.label) {
+    return done(absl::InvalidArgumentError("label: the address is not in normal form"));
+  }
+  if (absl::Status status = CheckSets(*address, update); !status.ok()) return done(status);
+  Sequencer::Submission submission;
+  submission.label = update.label;
+  submission.submitter = token.id;
+  submission.bytes = SizeOf(update);
+  submission.alone = true;
+  submission.mutation =
+      [greatest = update.greatest_version, values = std::move(update.values)](
+          const CurrentValue* current) -> absl::StatusOr<std::vector<base::Bytes>> {
+    const std::optional<base::Version> version =
+        current == nullptr ? std::nullopt : std::optional(current->version);
+    if (version != greatest) {
+      return absl::AbortedError("the address has another greatest version by now");
+    }
+    return values;
+  };
+  submission.done = done;
+  const absl::Status submitted = sequencer_.Submit(std::move(submission));
+  if (!submitted.ok()) done(submitted);
+}
+
 void PublishService::Publish(const Token& token, Publication publication, Sequencer::Done done) {
   const absl::StatusOr<smime::Address> address = CheckAddress(token, publication.address);
   if (!address.ok()) return done(address.status());
@@ -145,8 +200,11 @@ void PublishService::Publish(const Token& token, Publication publication, Sequen
     return done(status);
   }
   const size_t bytes = SizeOf(publication);
-  const auto mutation = [publication = std::move(publication)](const CurrentValue* current) {
-    return NextValue(publication, current);
+  const auto mutation =
+      [publication = std::move(publication)](
+          const CurrentValue* current) -> absl::StatusOr<std::vector<base::Bytes>> {
+    KT_ASSIGN_OR_RETURN(base::Bytes value, NextValue(publication, current));
+    return std::vector<base::Bytes>{std::move(value)};
   };
   const absl::Status submitted =
       sequencer_.Submit({address->label(), token.id, bytes, mutation, done});

@@ -33,6 +33,15 @@ struct Publication {
   bool expect_absent = false;
 };
 
+// New versions of an address, in one log entry: "Updating a Label".
+struct OwnerUpdate {
+  base::Bytes label;
+  // The greatest version, which these follow; nullopt if there is none. Its value is `current`.
+  std::optional<base::Version> greatest_version;
+  smime::CertificateSet current;
+  std::vector<base::Bytes> values;  // encoded CertificateSets; at least one
+};
+
 // Decides who may publish what, and hands it to the sequencer. Thread-safe.
 class PublishService {
  public:
@@ -59,8 +68,14 @@ class PublishService {
   // kResourceExhausted if too much is waiting.
   void Publish(const Token& token, Publication publication, Sequencer::Done done);
 
+  // The same for an owner's versions. Entries that are in the current set already are not checked
+  // again: what made them admissible may be over. kAborted if the address has another greatest
+  // version by now.
+  void Update(const Token& token, OwnerUpdate update, Sequencer::Done done);
+
  private:
   absl::StatusOr<smime::Address> CheckAddress(const Token& token, const std::string& text) const;
+  absl::Status CheckSets(const smime::Address& address, const OwnerUpdate& update) const;
   absl::Status CheckCertificates(const smime::Address& address,
                                  const Publication& publication) const;
 

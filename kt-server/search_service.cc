@@ -33,9 +33,8 @@ absl::StatusOr<SearchAnswer> AnswerFound(const TransparencyLog& log, const LogSt
   const core::WireContext context =
       core::WireContext::For(log.config(), request.version.has_value());
   const VersionRow::Existing& existing = *rows.rows.at(target).existing;
-  KT_ASSIGN_OR_RETURN(const base::Bytes value, state.snapshot().ReadValue(existing.value_hash));
   KT_ASSIGN_OR_RETURN(const core::UpdateValue update,
-                      core::codec::Decode<core::UpdateValue>(value, context));
+                      ReadUpdateValue(state.snapshot(), existing, context));
   KT_ASSIGN_OR_RETURN(const core::SearchResponse response,
                       core::ProveSearch(log.config(), state, state.head(), request, target,
                                         RecordOf(rows), existing.opening, update));

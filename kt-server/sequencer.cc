@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/status.h"
+#include "kt-core/update.h"
 #include "kt-server/version_rows.h"
 
 namespace kt::server {
@@ -36,58 +38,125 @@ absl::Status ForPublishers(const absl::Status& failure) {
       "the log could not take the publication; its operator's log says why");
 }
 
+// An owner is told of all versions of a label that a log entry added in one response, of which a
+// client takes 4 MiB.
+constexpr size_t kMaxLabelBytesPerEntry = 2 << 20;
+
+// Fills log entries with what submissions made, in order.
+class EntryPacker {
+ public:
+  EntryPacker(uint64_t timestamp_ms, size_t max_versions)
+      : timestamp_ms_(timestamp_ms), max_versions_(max_versions) {}
+
+  // Adds the versions of one label that belong together. Returns the index of their entry.
+  size_t Add(std::vector<NewVersion> versions, bool alone) {
+    size_t bytes = 0;
+    for (const NewVersion& version : versions) bytes += version.value.value.size();
+    const base::Bytes& label = versions.front().label;
+    if (entries_.empty() || !HasRoom(label, versions.size(), bytes, alone)) {
+      entries_.push_back({timestamp_ms_, {}});
+      labels_.clear();
+    }
+    Share& share = labels_[label];
+    share.versions += versions.size();
+    share.bytes += bytes;
+    share.alone = alone;
+    std::move(versions.begin(), versions.end(), std::back_inserter(entries_.back().versions));
+    return entries_.size() - 1;
+  }
+
+  std::vector<NewEntry> Take() { return std::move(entries_); }
+
+ private:
+  // Of one label in the newest entry.
+  struct Share {
+    size_t versions = 0;
+    size_t bytes = 0;
+    bool alone = false;
+  };
+
+  bool HasRoom(const base::Bytes& label, size_t versions, size_t bytes, bool alone) const {
+    if (entries_.back().versions.size() + versions > max_versions_) return false;
+    const auto found = labels_.find(label);
+    if (found == labels_.end()) return true;
+    const Share& share = found->second;
+    return !share.alone && !alone && share.versions + versions <= core::kMaxVersionsInEntry &&
+           share.bytes + bytes <= kMaxLabelBytesPerEntry;
+  }
+
+  const uint64_t timestamp_ms_;
+  const size_t max_versions_;
+  std::vector<NewEntry> entries_;
+  std::map<base::Bytes, Share> labels_;
+};
+
 }  // namespace
 
 // The submissions of one commit and the versions they become.
 class Sequencer::Batch {
  public:
-  Batch(const core::Configuration& config, std::shared_ptr<const LogState> state)
-      : context_(core::WireContext::For(config)), state_(std::move(state)) {}
+  Batch(const core::Configuration& config, std::shared_ptr<const LogState> state,
+        size_t max_versions_per_entry)
+      : context_(core::WireContext::For(config)),
+        state_(std::move(state)),
+        max_versions_per_entry_(max_versions_per_entry) {}
 
   // Runs the submission's mutation on the label's newest value, this batch's changes included.
   void Add(Submission submission) {
-    absl::StatusOr<NewVersion> version = Mutate(submission);
-    if (!version.ok()) return submission.done(version.status());
-    accepted_.push_back({std::move(submission.done), version->version, 0});
-    versions_.push_back(*std::move(version));
+    absl::StatusOr<std::vector<NewVersion>> versions = Mutate(submission);
+    if (!versions.ok()) {
+      refused_.push_back({std::move(submission.done), versions.status()});
+      return;
+    }
+    size_ += versions->size();
+    const base::Version greatest = versions->back().version;
+    accepted_.push_back({std::move(submission.done), *std::move(versions), submission.alone,
+                         Outcome{greatest, 0, 0}});
   }
 
   // OK, or why some submissions were not looked at.
   const absl::Status& failure() const { return failure_; }
-  bool empty() const { return versions_.empty(); }
-  size_t size() const { return versions_.size(); }
+  // Of versions.
+  size_t size() const { return size_; }
   // Of the values that were read and those that are to be written.
   size_t value_bytes() const { return value_bytes_; }
 
   // The log entries, and remembers which submission went into which.
-  std::vector<NewEntry> TakeEntries(uint64_t timestamp_ms, size_t max_versions_per_entry) {
-    std::vector<NewEntry> entries;
-    for (size_t i = 0; i < versions_.size(); ++i) {
-      if (i % max_versions_per_entry == 0) entries.push_back({timestamp_ms, {}});
-      accepted_[i].position = state_->size() + entries.size() - 1;
-      entries.back().versions.push_back(std::move(versions_[i]));
+  std::vector<NewEntry> TakeEntries(uint64_t timestamp_ms) {
+    EntryPacker packer(timestamp_ms, max_versions_per_entry_);
+    for (Accepted& accepted : accepted_) {
+      const size_t entry = packer.Add(std::move(accepted.versions), accepted.alone);
+      accepted.outcome.position = state_->size() + entry;
     }
-    return entries;
+    return packer.Take();
   }
 
+  // `status`: of the commit.
   void Answer(const absl::Status& status, base::TreeSize tree_size) {
     for (Accepted& accepted : accepted_) {
+      accepted.outcome.tree_size = tree_size;
       if (status.ok()) {
-        accepted.done(Outcome{accepted.version, accepted.position, tree_size});
+        accepted.done(accepted.outcome);
       } else {
         accepted.done(status);
       }
     }
+    for (Refused& refused : refused_) refused.done(status.ok() ? refused.status : status);
   }
 
  private:
   struct Accepted {
     Done done;
-    base::Version version;
-    base::LogPosition position;
+    std::vector<NewVersion> versions;
+    bool alone;
+    Outcome outcome;
+  };
+  struct Refused {
+    Done done;
+    absl::Status status;
   };
 
-  absl::StatusOr<NewVersion> Mutate(const Submission& submission) {
+  absl::StatusOr<std::vector<NewVersion>> Mutate(const Submission& submission) {
     auto newest = newest_.find(submission.label);
     if (newest == newest_.end()) {
       absl::StatusOr<std::optional<CurrentValue>> stored = ReadCurrent(submission.label);
@@ -99,33 +168,42 @@ class Sequencer::Batch {
       newest = newest_.emplace(submission.label, *std::move(stored)).first;
     }
     std::optional<CurrentValue>& current = newest->second;
-    KT_ASSIGN_OR_RETURN(base::Bytes value,
+    KT_ASSIGN_OR_RETURN(std::vector<base::Bytes> values,
                         submission.mutation(current.has_value() ? &*current : nullptr));
-    if (current.has_value() && current->version == std::numeric_limits<base::Version>::max()) {
+    if (values.empty() || values.size() > core::kMaxVersionsInEntry ||
+        values.size() > max_versions_per_entry_) {
+      return absl::InvalidArgumentError("too many versions for one log entry, or none");
+    }
+    const uint64_t first = current.has_value() ? uint64_t{current->version} + 1 : 0;
+    if (first + values.size() - 1 > std::numeric_limits<base::Version>::max()) {
       return absl::ResourceExhaustedError("the address has no version numbers left");
     }
-    const base::Version version = current.has_value() ? current->version + 1 : 0;
-    value_bytes_ += value.size();
-    current = CurrentValue{version, value};
-    return NewVersion{submission.label, version, {std::move(value), {}}};
+    std::vector<NewVersion> versions;
+    for (base::Bytes& value : values) {
+      value_bytes_ += value.size();
+      const auto version = static_cast<base::Version>(first + versions.size());
+      current = CurrentValue{version, value};
+      versions.push_back({submission.label, version, {std::move(value), {}}});
+    }
+    return versions;
   }
 
   absl::StatusOr<std::optional<CurrentValue>> ReadCurrent(base::ByteView label) const {
     KT_ASSIGN_OR_RETURN(const LabelRows rows, ReadLabel(state_->snapshot(), label));
     if (!rows.greatest.has_value()) return std::nullopt;
     KT_ASSIGN_OR_RETURN(
-        const base::Bytes encoded,
-        state_->snapshot().ReadValue(rows.rows.at(*rows.greatest).existing->value_hash));
-    KT_ASSIGN_OR_RETURN(core::UpdateValue update,
-                        core::codec::Decode<core::UpdateValue>(encoded, context_));
+        core::UpdateValue update,
+        ReadUpdateValue(state_->snapshot(), *rows.rows.at(*rows.greatest).existing, context_));
     return CurrentValue{*rows.greatest, std::move(update.value)};
   }
 
   const core::WireContext context_;
   const std::shared_ptr<const LogState> state_;
+  const size_t max_versions_per_entry_;
   std::map<base::Bytes, std::optional<CurrentValue>> newest_;
-  std::vector<NewVersion> versions_;
-  std::vector<Accepted> accepted_;  // one for each of versions_
+  std::vector<Accepted> accepted_;
+  std::vector<Refused> refused_;
+  size_t size_ = 0;
   size_t value_bytes_ = 0;
   absl::Status failure_;
 };
@@ -272,19 +350,16 @@ size_t Sequencer::CommitSome(std::span<Submission> pending) {
     for (const Submission& submission : pending) submission.done(timestamp_ms.status());
     return pending.size();
   }
-  Batch batch(log_.config(), log_.newest());
-  const size_t most = std::min(options_.max_versions_per_commit, pending.size());
+  Batch batch(log_.config(), log_.newest(),
+              std::min(options_.max_versions_per_entry, log_.max_versions_per_entry()));
   size_t taken = 0;
-  while (taken < most && batch.value_bytes() < options_.max_value_bytes_per_commit) {
+  while (taken < pending.size() && batch.size() < options_.max_versions_per_commit &&
+         batch.value_bytes() < options_.max_value_bytes_per_commit) {
     batch.Add(std::move(pending[taken++]));
   }
   if (!batch.failure().ok()) Report(batch.failure(), 0, absl::ZeroDuration());
-  if (batch.empty()) return taken;
-  const size_t versions = batch.size();
-  const absl::Status status = AppendEntries(
-      batch.TakeEntries(*timestamp_ms,
-                        std::min(options_.max_versions_per_entry, log_.max_versions_per_entry())),
-      versions);
+  absl::Status status;
+  if (batch.size() > 0) status = AppendEntries(batch.TakeEntries(*timestamp_ms), batch.size());
   batch.Answer(ForPublishers(status), log_.newest()->size());
   return taken;
 }

@@ -58,17 +58,19 @@ struct CurrentValue {
 // commits them together, one thread.
 class Sequencer {
  public:
-  // Makes the next value out of the current one (nullptr: the label has none), or says why not.
-  // Runs on the sequencer's thread, so it only computes.
-  using Mutation = std::function<absl::StatusOr<base::Bytes>(const CurrentValue* current)>;
+  // Makes the next values, at least one, out of the current one (nullptr: the label has none), or
+  // says why not. They become versions of one log entry. Runs on the sequencer's thread, so it only
+  // computes.
+  using Mutation =
+      std::function<absl::StatusOr<std::vector<base::Bytes>>(const CurrentValue* current)>;
 
   struct Outcome {
-    base::Version version = 0;
+    base::Version version = 0;  // the greatest of those that were added
     base::LogPosition position = 0;
     base::TreeSize tree_size = 0;  // of a published head that covers it
   };
   // Called once for each submission, on the sequencer's thread: when it is durable and published,
-  // or when it failed.
+  // or when it failed. A refusal waits like the rest, since it may rest on what is being added.
   using Done = std::function<void(absl::StatusOr<Outcome>)>;
 
   // Told of every commit, successful or not, on the sequencer's thread.
@@ -90,6 +92,8 @@ class Sequencer {
     size_t bytes = 0;       // of memory that `mutation` holds
     Mutation mutation;
     Done done;
+    // The label's versions in its log entry are those of this submission only.
+    bool alone = false;
   };
 
   // Borrows `log` and `clock`.

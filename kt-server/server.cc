@@ -164,7 +164,8 @@ absl::Status Server::MakeServices() {
       std::make_unique<PublishService>(std::move(options), std::move(tokens), *sequencer_, clock_);
   key_transparency_grpc_ = std::make_unique<KeyTransparencyGrpc>(
       base::codec::Encode(opened_.log->config()), *search_, gate_);
-  publisher_grpc_ = std::make_unique<PublisherGrpc>(*publish_, gate_);
+  updates_ = std::make_unique<UpdateService>(*opened_.log, *publish_);
+  publisher_grpc_ = std::make_unique<PublisherGrpc>(*publish_, *updates_, gate_);
   monitoring_ = std::make_unique<MonitoringService>(*opened_.log);
   monitoring_grpc_ =
       std::make_unique<MonitoringGrpc>(*monitoring_, *opened_.log, gate_, head_streams_);

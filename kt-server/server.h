@@ -27,6 +27,7 @@
 #include "kt-server/search_service.h"
 #include "kt-server/sequencer.h"
 #include "kt-server/server_config.h"
+#include "kt-server/update_service.h"
 
 namespace kt::server {
 
@@ -76,6 +77,7 @@ class Server {
   std::unique_ptr<Sequencer> sequencer_;
   std::unique_ptr<SearchService> search_;
   std::unique_ptr<PublishService> publish_;
+  std::unique_ptr<UpdateService> updates_;
   CallGate gate_;
   std::unique_ptr<KeyTransparencyGrpc> key_transparency_grpc_;
   std::unique_ptr<PublisherGrpc> publisher_grpc_;

@@ -73,6 +73,20 @@ absl::Status CompleteRows(const Snapshot& snapshot, const vrf::Prover& vrf, base
   return absl::OkStatus();
 }
 
+absl::StatusOr<core::UpdateValue> ReadUpdateValue(const Snapshot& snapshot,
+                                                  const VersionRow::Existing& existing,
+                                                  const core::WireContext& context) {
+  const absl::StatusOr<base::Bytes> encoded = snapshot.ReadValue(existing.value_hash);
+  if (absl::IsNotFound(encoded.status())) {
+    return absl::DataLossError("a version's value is missing in the database");
+  }
+  KT_RETURN_IF_ERROR(encoded.status());
+  absl::StatusOr<core::UpdateValue> value =
+      core::codec::Decode<core::UpdateValue>(*encoded, context);
+  if (value.ok()) return value;
+  return absl::DataLossError("a version's value in the database is damaged");
+}
+
 core::LabelRecord RecordOf(const LabelRows& rows) {
   core::LabelRecord record;
   for (const auto& [version, row] : rows.rows) {

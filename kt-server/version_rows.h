@@ -32,6 +32,11 @@ absl::StatusOr<LabelRows> ReadWholeLabel(const Snapshot& snapshot, base::ByteVie
 absl::Status CompleteRows(const Snapshot& snapshot, const vrf::Prover& vrf, base::ByteView label,
                           std::span<const base::Version> versions, LabelRows* rows);
 
+// The value of a version. kDataLoss if what is stored is not one.
+absl::StatusOr<core::UpdateValue> ReadUpdateValue(const Snapshot& snapshot,
+                                                  const VersionRow::Existing& existing,
+                                                  const core::WireContext& context);
+
 // The rows as the prover wants them.
 core::LabelRecord RecordOf(const LabelRows& rows);
 

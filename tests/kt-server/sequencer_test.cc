@@ -8,6 +8,7 @@
 #include <future>
 #include <thread>
 
+#include "kt-core/update.h"
 #include "tests/kt-server/log_fixture.h"
 #include "tests/support/status_matchers.h"
 
@@ -48,15 +49,15 @@ class SequencerTest : public ::testing::Test {
     return result;
   }
   static Sequencer::Mutation Set(const std::string& value) {
-    return [value](const CurrentValue*) -> absl::StatusOr<base::Bytes> {
-      return base::ToBytes(value);
+    return [value](const CurrentValue*) -> absl::StatusOr<std::vector<base::Bytes>> {
+      return std::vector<base::Bytes>{base::ToBytes(value)};
     };
   }
   static Sequencer::Mutation AppendText(const std::string& more) {
-    return [more](const CurrentValue* current) -> absl::StatusOr<base::Bytes> {
+    return [more](const CurrentValue* current) -> absl::StatusOr<std::vector<base::Bytes>> {
       base::Bytes value = current == nullptr ? base::Bytes() : current->value;
       base::Append(value, base::AsBytes(more));
-      return value;
+      return std::vector<base::Bytes>{value};
     };
   }
   size_t Reports() {
@@ -74,10 +75,10 @@ class SequencerTest : public ::testing::Test {
 class Hold {
  public:
   explicit Hold(const std::function<std::future<Result>(Sequencer::Mutation)>& submit)
-      : result_(submit([this](const CurrentValue*) -> absl::StatusOr<base::Bytes> {
+      : result_(submit([this](const CurrentValue*) -> absl::StatusOr<std::vector<base::Bytes>> {
           entered_.set_value();
           release_.get_future().wait();
-          return base::Bytes{1};
+          return std::vector<base::Bytes>{base::Bytes{1}};
         })) {
     entered_.get_future().wait();
   }
@@ -119,7 +120,7 @@ TEST_F(SequencerTest, MutationsOfOneBatchSeeEachOther) {
   }
   std::string newest;
   Submit(*sequencer, "a@x.example",
-         [&](const CurrentValue* current) -> absl::StatusOr<base::Bytes> {
+         [&](const CurrentValue* current) -> absl::StatusOr<std::vector<base::Bytes>> {
            newest = base::ToText(current->value);
            return absl::FailedPreconditionError("only looking");
          })
@@ -132,10 +133,10 @@ TEST_F(SequencerTest, RefusedMutationTakesNoVersionAndHindersNobody) {
   const auto sequencer = Make({.epoch_interval_ms = 100});
   ASSERT_THAT(sequencer->Start(), IsOk());
   auto first = Submit(*sequencer, "a@x.example", Set("1"));
-  auto refused =
-      Submit(*sequencer, "a@x.example", [](const CurrentValue*) -> absl::StatusOr<base::Bytes> {
-        return absl::FailedPreconditionError("no");
-      });
+  auto refused = Submit(*sequencer, "a@x.example",
+                        [](const CurrentValue*) -> absl::StatusOr<std::vector<base::Bytes>> {
+                          return absl::FailedPreconditionError("no");
+                        });
   auto second = Submit(*sequencer, "a@x.example", Set("2"));
   EXPECT_THAT(refused.get(), StatusIs(absl::StatusCode::kFailedPrecondition));
   ASSERT_OK_AND_ASSIGN(const auto a, first.get());
@@ -160,6 +161,107 @@ TEST_F(SequencerTest, SplitsLargeBatchesIntoEntriesOfOneCommit) {
   }
   EXPECT_EQ(Reports(), 2u) << "the first entry, and one commit";
 }
+
+// --- several versions of one submission
+// -----------------------------------------------------------
+
+Sequencer::Mutation SetAll(const std::vector<std::string>& texts) {
+  return [texts](const CurrentValue*) -> absl::StatusOr<std::vector<base::Bytes>> {
+    std::vector<base::Bytes> values;
+    for (const std::string& text : texts) values.push_back(base::ToBytes(text));
+    return values;
+  };
+}
+
+TEST_F(SequencerTest, VersionsOfOneSubmissionAreInOneEntry) {
+  const auto sequencer = Make({.epoch_interval_ms = 100, .max_versions_per_entry = 3});
+  ASSERT_THAT(sequencer->Start(), IsOk());
+  std::vector<std::future<Result>> results;
+  results.push_back(Submit(*sequencer, "a@x.example", SetAll({"0", "1"})));
+  results.push_back(Submit(*sequencer, "b@x.example", SetAll({"0", "1"})));
+  results.push_back(Submit(*sequencer, "c@x.example", SetAll({"0"})));
+  results.push_back(Submit(*sequencer, "d@x.example", SetAll({"0", "1", "2", "3"})));
+  const base::LogPosition positions[] = {1, 2, 2};
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_OK_AND_ASSIGN(const auto outcome, results[i].get());
+    EXPECT_EQ(outcome.position, positions[i]);
+    EXPECT_EQ(outcome.version, i == 2 ? 0u : 1u) << "the greatest of them";
+  }
+  EXPECT_THAT(results[3].get(), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(Submit(*sequencer, "d@x.example", SetAll({})).get(),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(SequencerTest, WhoMustBeAloneSharesNoEntryWithOthersOfTheLabel) {
+  const auto sequencer = Make({.epoch_interval_ms = 100});
+  ASSERT_THAT(sequencer->Start(), IsOk());
+  std::vector<std::future<Result>> results;
+  const auto submit = [&](const char* label, bool alone) {
+    auto promise = std::make_shared<std::promise<Result>>();
+    results.push_back(promise->get_future());
+    EXPECT_THAT(sequencer->Submit(
+                    {base::ToBytes(label), "token", 1, SetAll({"x"}),
+                     [promise](Result outcome) { promise->set_value(std::move(outcome)); }, alone}),
+                IsOk());
+  };
+  submit("a@x.example", false);
+  submit("b@x.example", true);
+  submit("a@x.example", true);
+  submit("c@x.example", true);
+  submit("a@x.example", false);
+  submit("a@x.example", false);
+  const base::LogPosition positions[] = {1, 1, 2, 2, 3, 3};
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_OK_AND_ASSIGN(const auto outcome, results[i].get());
+    EXPECT_EQ(outcome.position, positions[i]) << i;
+  }
+  EXPECT_EQ(Reports(), 2u) << "the first entry, and one commit";
+}
+
+// So that their owner can be told of them in one response.
+TEST_F(SequencerTest, OneLabelHasABoundedShareOfAnEntry) {
+  const auto sequencer =
+      Make({.epoch_interval_ms = 200, .max_pending_per_label = core::kMaxVersionsInEntry + 2});
+  ASSERT_THAT(sequencer->Start(), IsOk());
+  std::vector<std::future<Result>> results;
+  for (size_t i = 0; i < core::kMaxVersionsInEntry + 1; ++i) {
+    results.push_back(Submit(*sequencer, "a@x.example", SetAll({"x"})));
+  }
+  for (int i = 0; i < 3; ++i) {
+    results.push_back(Submit(*sequencer, "b@x.example", SetAll({std::string(1 << 20, 'x')})));
+  }
+  for (size_t i = 0; i < core::kMaxVersionsInEntry; ++i) {
+    EXPECT_EQ(results[i].get()->position, 1u);
+  }
+  EXPECT_EQ(results[core::kMaxVersionsInEntry].get()->position, 2u);
+  EXPECT_EQ(results[core::kMaxVersionsInEntry + 1].get()->position, 2u);
+  EXPECT_EQ(results[core::kMaxVersionsInEntry + 2].get()->position, 2u);
+  EXPECT_EQ(results[core::kMaxVersionsInEntry + 3].get()->position, 3u);
+}
+
+// It may rest on what is about to be added, which is true only once that is durable.
+TEST_F(SequencerTest, RefusalWaitsForTheCommit) {
+  const auto sequencer = Make({.epoch_interval_ms = 100});
+  ASSERT_THAT(sequencer->Start(), IsOk());
+  const auto only_first =
+      [](const CurrentValue* current) -> absl::StatusOr<std::vector<base::Bytes>> {
+    if (current != nullptr) return absl::AbortedError("there is a version already");
+    return std::vector<base::Bytes>{base::Bytes{1}};
+  };
+  auto first = Submit(*sequencer, "a@x.example", only_first);
+  auto second = Submit(*sequencer, "a@x.example", only_first);
+  EXPECT_THAT(second.get(), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_EQ(fixture_.log().current()->size(), 2u);
+  EXPECT_THAT(first.get(), IsOk());
+  auto third = Submit(*sequencer, "b@x.example", only_first);
+  auto fourth = Submit(*sequencer, "b@x.example", only_first);
+  fixture_.store().FailNextCommit(FaultyStore::Fault::kBeforeWrite);
+  EXPECT_THAT(third.get(), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(fourth.get(), StatusIs(absl::StatusCode::kUnavailable)) << "there is none";
+}
+
+// --- limits
+// ----------------------------------------------------------------------------------------
 
 // What is being committed counts too, until it is answered.
 TEST_F(SequencerTest, RefusesMoreThanMayWait) {
@@ -300,7 +402,7 @@ TEST_F(SequencerTest, SignsNoTimeToWhichTheClockJumped) {
   ASSERT_THAT(sequencer->Start(), IsOk());
   const uint64_t start_ms = fixture_.clock().NowMs();
   // Jumps between the submission and the commit.
-  const auto jump = [&](const CurrentValue*) -> absl::StatusOr<base::Bytes> {
+  const auto jump = [&](const CurrentValue*) -> absl::StatusOr<std::vector<base::Bytes>> {
     fixture_.clock().Set(start_ms + 3'600'000);
     return absl::FailedPreconditionError("jumped");
   };

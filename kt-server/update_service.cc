@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/update_service.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "kt-server/version_rows.h"
+
+namespace kt::server {
+namespace {
+
+// Most log entries add one version of a label.
+constexpr uint64_t kRowsPerRead = 16;
+
+absl::StatusOr<std::shared_ptr<const LogState>> StateFor(const TransparencyLog& log,
+                                                         const core::UpdateRequest& request) {
+  KT_ASSIGN_OR_RETURN(std::shared_ptr<const LogState> state, log.Present());
+  if (request.last.has_value() && *request.last > state->size()) {
+    return absl::OutOfRangeError(
+        absl::StrCat("last: this log has ", state->size(), " entries, not ", *request.last));
+  }
+  return state;
+}
+
+absl::Status NothingNewer() { return absl::NotFoundError("the label has no newer version"); }
+
+base::Version FirstAfter(std::optional<base::Version> greatest) {
+  return greatest.has_value() ? *greatest + 1 : 0;
+}
+
+// The versions from `first` on that one log entry added, in `rows` as well.
+absl::StatusOr<core::CreatedVersions> ReadCreated(const TransparencyLog& log, const LogState& state,
+                                                  base::ByteView label, base::Version first,
+                                                  LabelRows* rows) {
+  const core::WireContext context = core::WireContext::For(log.config());
+  core::CreatedVersions created;
+  const uint64_t end = uint64_t{*rows->greatest} + 1;
+  for (uint64_t next = first; next < end; next += kRowsPerRead) {
+    std::vector<base::Version> versions;
+    for (uint64_t version = next; version < std::min(next + kRowsPerRead, end); ++version) {
+      versions.push_back(static_cast<base::Version>(version));
+    }
+    KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log.vrf(), label, versions, rows));
+    for (const base::Version version : versions) {
+      const std::optional<VersionRow::Existing>& existing = rows->rows.at(version).existing;
+      if (!existing.has_value()) {
+        return absl::DataLossError("a version below the greatest is missing in the database");
+      }
+      if (version == first) created.position = existing->position;
+      if (existing->position != created.position) return created;
+      KT_ASSIGN_OR_RETURN(core::UpdateValue value,
+                          ReadUpdateValue(state.snapshot(), *existing, context));
+      created.values.push_back(std::move(value));
+      created.openings.push_back(existing->opening);
+    }
+  }
+  return created;
+}
+
+}  // namespace
+
+absl::StatusOr<core::UpdateRequest> UpdateService::Decode(base::ByteView bytes) {
+  absl::StatusOr<core::UpdateRequest> request = core::codec::Decode<core::UpdateRequest>(bytes);
+  if (request.ok()) return request;
+  return base::Annotate(request.status(), "UpdateRequest");
+}
+
+absl::StatusOr<core::UpdateDecision> UpdateService::Decide(
+    const core::UpdateRequest& request) const {
+  KT_ASSIGN_OR_RETURN(const std::shared_ptr<const LogState> state, StateFor(log_, request));
+  KT_ASSIGN_OR_RETURN(const LabelRows rows, ReadLabel(state->snapshot(), request.label));
+  if (request.greatest_version > rows.greatest) {
+    return absl::OutOfRangeError("greatest_version: this log has no such version of the label");
+  }
+  const absl::StatusOr<core::UpdateDecision> decision = core::DecideUpdate(request, rows.greatest);
+  if (absl::IsFailedPrecondition(decision.status())) return NothingNewer();
+  return decision;
+}
+
+void UpdateService::Create(const Token& token, const core::UpdateRequest& request,
+                           Sequencer::Done done) {
+  const absl::StatusOr<OwnerUpdate> update = [&]() -> absl::StatusOr<OwnerUpdate> {
+    OwnerUpdate made;
+    made.label = request.label;
+    made.greatest_version = request.greatest_version;
+    for (const core::LabelValue& value : request.values) made.values.push_back(value.value);
+    if (!request.greatest_version.has_value()) return made;
+    KT_ASSIGN_OR_RETURN(const std::shared_ptr<const LogState> state, StateFor(log_, request));
+    const base::Version greatest[] = {*request.greatest_version};
+    KT_ASSIGN_OR_RETURN(const auto rows,
+                        state->snapshot().ReadVersionRows(request.label, greatest));
+    if (!rows[0].has_value() || !rows[0]->existing.has_value()) {
+      return absl::DataLossError("the greatest version is missing in the database");
+    }
+    KT_ASSIGN_OR_RETURN(const core::UpdateValue current,
+                        ReadUpdateValue(state->snapshot(), *rows[0]->existing,
+                                        core::WireContext::For(log_.config())));
+    KT_ASSIGN_OR_RETURN(made.current, smime::CertificateSet::Decode(current.value));
+    return made;
+  }();
+  if (!update.ok()) return done(update.status());
+  publish_.Update(token, *update, std::move(done));
+}
+
+absl::StatusOr<UpdateAnswer> UpdateService::Answer(
+    const core::UpdateRequest& request, std::optional<base::LogPosition> created_at) const {
+  KT_ASSIGN_OR_RETURN(const std::shared_ptr<const LogState> state, StateFor(log_, request));
+  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadLabel(state->snapshot(), request.label));
+  if (request.greatest_version >= rows.greatest) {
+    if (!created_at.has_value()) return NothingNewer();
+    return absl::UnavailableError(
+        "the versions are in the log, but its auditor has not signed them yet; ask again later");
+  }
+  const base::Version first = FirstAfter(request.greatest_version);
+  KT_ASSIGN_OR_RETURN(core::CreatedVersions created,
+                      ReadCreated(log_, *state, request.label, first, &rows));
+  created.of_request = created_at == created.position;
+  const auto greatest = static_cast<base::Version>(first + created.values.size() - 1);
+  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request.label,
+                                  core::UpdateVersions(request.greatest_version, greatest), &rows));
+  KT_ASSIGN_OR_RETURN(
+      const core::UpdateResponse response,
+      core::ProveUpdate(log_.config(), *state, state->head(), request, created, RecordOf(rows)));
+  UpdateAnswer answer;
+  answer.created = created.of_request;
+  answer.vrf_proofs = rows.vrf_proofs_made;
+  answer.following = core::FollowingUpdateRequest(request, response, state->size());
+  KT_ASSIGN_OR_RETURN(answer.response,
+                      core::codec::TryEncode(response, core::WireContext::For(log_.config())));
+  return answer;
+}
+
+}  // namespace kt::server

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KT_SERVER_UPDATE_SERVICE_H_
+#define KT_SERVER_UPDATE_SERVICE_H_
+
+#include <cstddef>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/bytes.h"
+#include "kt-core/update.h"
+#include "kt-server/publish_service.h"
+#include "kt-server/transparency_log.h"
+
+namespace kt::server {
+
+// An encoded UpdateResponse.
+struct UpdateAnswer {
+  base::Bytes response;
+  // What a further response to the same request answers.
+  core::UpdateRequest following;
+  bool created = false;   // what the request asked for
+  size_t vrf_proofs = 0;  // that had to be made, which costs more than all the rest
+};
+
+// "User Operations / Updating a Label": tells owners of versions that they do not know of, and
+// publishes the values that they send. docs/extensions.md, "Updates". Thread-safe.
+class UpdateService {
+ public:
+  // Borrows both.
+  UpdateService(const TransparencyLog& log, PublishService& publish)
+      : log_(log), publish_(publish) {}
+
+  // kInvalidArgument if `bytes` is not an UpdateRequest.
+  static absl::StatusOr<core::UpdateRequest> Decode(base::ByteView bytes);
+
+  // What the log makes of a request. kOutOfRange if it names a tree size or a version that this log
+  // has not reached; kNotFound if there is no newer version and none is to be created;
+  // kInvalidArgument for too many values; kUnavailable if the log has nothing to show.
+  absl::StatusOr<core::UpdateDecision> Decide(const core::UpdateRequest& request) const;
+
+  // Publishes request.values, in one log entry and all or none. `done` as PublishService::Update;
+  // kAborted if Decide would say kCatchUp by now, or soon.
+  void Create(const Token& token, const core::UpdateRequest& request, Sequencer::Done done);
+
+  // The response that tells of the versions in the first log entry after those that the request
+  // knows of. `created`: the log entry that holds what the request asked for, if that was created.
+  // kNotFound if there is no such version; kUnavailable if users may not be shown `created` yet;
+  // kDataLoss if what is stored does not fit together.
+  absl::StatusOr<UpdateAnswer> Answer(const core::UpdateRequest& request,
+                                      std::optional<base::LogPosition> created) const;
+
+ private:
+  const TransparencyLog& log_;
+  PublishService& publish_;
+};
+
+}  // namespace kt::server
+#endif  // KT_SERVER_UPDATE_SERVICE_H_

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// kt.v1.Monitoring: answers that a user verifies, what is refused, and the stream of heads.
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "kt-core/distinguished.h"
+#include "kt-server/monitoring_grpc.h"
+#include "kt-server/monitoring_service.h"
+#include "tests/kt-server/log_fixture.h"
+#include "tests/support/status_matchers.h"
+
+namespace kt::server {
+namespace {
+
+using ::kt::testing::IsOk;
+using ::kt::testing::StatusIs;
+using ::testing::IsEmpty;
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr char kAlice[] = "alice@x.example";
+
+class MonitoringTest : public ::testing::TestWithParam<core::CipherSuite> {
+ protected:
+  MonitoringTest() : fixture_(GetParam()), service_(fixture_.log()) {
+    EXPECT_THAT(fixture_.AddEmpty(), IsOk());
+    for (base::Version version = 0; version < 3; ++version) {
+      fixture_.clock().Advance(10);
+      EXPECT_THAT(fixture_.Add(kAlice, version, "v"), IsOk());
+    }
+  }
+
+  void PassWindows() {
+    for (int i = 0; i < 4; ++i) {
+      fixture_.clock().Advance(2 * fixture_.config().reasonable_monitoring_window);
+      ASSERT_THAT(fixture_.AddEmpty(), IsOk());
+    }
+  }
+  uint64_t now_ms() { return fixture_.clock().NowMs(); }
+  const core::ResponseVerifier& verifier() const { return fixture_.verifier(); }
+
+  static core::OwnerInitRequest InitRequest(base::LogPosition start) {
+    return {std::nullopt, base::ToBytes(kAlice), start};
+  }
+  core::OwnerState Own(base::LogPosition start) {
+    const core::OwnerInitRequest request = InitRequest(start);
+    const auto answer = service_.OwnerInit(base::codec::Encode(request));
+    EXPECT_THAT(answer, IsOk());
+    const auto verified = verifier().VerifyOwnerInit(request, answer->response, nullptr, now_ms());
+    EXPECT_THAT(verified, IsOk());
+    return verified->owner;
+  }
+
+  LogFixture fixture_;
+  const MonitoringService service_;
+};
+
+TEST_P(MonitoringTest, OwnersAnswersVerify) {
+  PassWindows();
+  core::OwnerState owner = Own(4);
+  EXPECT_EQ(owner.greatest_version(), 2u);
+  fixture_.clock().Advance(1);
+  ASSERT_THAT(fixture_.AddEmpty(), IsOk());
+  PassWindows();
+  const auto request = core::MakeOwnerMonitorRequest(base::AsBytes(kAlice), owner, std::nullopt);
+  ASSERT_OK_AND_ASSIGN(const MonitoringAnswer answer,
+                       service_.OwnerMonitor(base::codec::Encode(request)));
+  EXPECT_EQ(answer.vrf_proofs, 0u) << "all are stored";
+  ASSERT_OK_AND_ASSIGN(
+      const auto verified,
+      verifier().VerifyOwnerMonitor(request, answer.response, owner, nullptr, now_ms()));
+  EXPECT_TRUE(verified.complete);
+  EXPECT_GT(verified.owner.start, owner.start);
+}
+
+TEST_P(MonitoringTest, OwnerOfALabelWithoutVersions) {
+  core::OwnerInitRequest request = InitRequest(0);
+  request.label = base::ToBytes("nobody@x.example");
+  ASSERT_OK_AND_ASSIGN(const MonitoringAnswer answer,
+                       service_.OwnerInit(base::codec::Encode(request)));
+  EXPECT_GT(answer.vrf_proofs, 0u);
+  ASSERT_OK_AND_ASSIGN(const auto verified,
+                       verifier().VerifyOwnerInit(request, answer.response, nullptr, now_ms()));
+  EXPECT_EQ(verified.owner.greatest_version(), std::nullopt);
+}
+
+TEST_P(MonitoringTest, ContactsAndDistinguishedAnswersVerify) {
+  core::SearchRequest search;
+  search.label = base::ToBytes(kAlice);
+  core::ContactState contact;
+  core::RetainedVersion versions[] = {{0, {}, {}}, {1, {}, {}}};
+  const base::Version ladder[] = {0, 1};
+  ASSERT_OK_AND_ASSIGN(const auto rows,
+                       fixture_.log().current()->snapshot().ReadVersionRows(search.label, ladder));
+  for (size_t i = 0; i < 2; ++i) {
+    versions[i].output = rows[i]->vrf_output;
+    versions[i].commitment = rows[i]->existing->commitment;
+  }
+  contact.map = {{2, 1}};
+  contact.versions.assign(std::begin(versions), std::end(versions));
+  PassWindows();
+  const core::ContactMonitorRequest request{std::nullopt, search.label, contact.map};
+  ASSERT_OK_AND_ASSIGN(const MonitoringAnswer answer,
+                       service_.ContactMonitor(base::codec::Encode(request)));
+  ASSERT_OK_AND_ASSIGN(
+      const auto verified,
+      verifier().VerifyContactMonitor(request, answer.response, contact, nullptr, now_ms()));
+  EXPECT_TRUE(verified.contact.done());
+
+  const core::DistinguishedRequest walk;
+  ASSERT_OK_AND_ASSIGN(const MonitoringAnswer walked,
+                       service_.Distinguished(base::codec::Encode(walk)));
+  ASSERT_OK_AND_ASSIGN(const auto heads,
+                       core::VerifyDistinguished(verifier(), core::RecentDefinition(), walk,
+                                                 walked.response, nullptr, now_ms()));
+  EXPECT_GE(heads.entries.size(), 2u);
+}
+
+TEST_P(MonitoringTest, MalformedRequestsAreRefused) {
+  for (const base::Bytes& bytes : {base::Bytes(), base::Bytes{7}, base::Bytes(20, 0xff)}) {
+    EXPECT_THAT(service_.ContactMonitor(bytes), StatusIs(kInvalid));
+    EXPECT_THAT(service_.OwnerInit(bytes), StatusIs(kInvalid));
+    EXPECT_THAT(service_.OwnerMonitor(bytes), StatusIs(kInvalid));
+    EXPECT_THAT(service_.Distinguished(bytes), StatusIs(kInvalid));
+  }
+}
+
+TEST_P(MonitoringTest, RulesThatTheLogChecksAreChecked) {
+  const auto init = [&](base::LogPosition start) {
+    return service_.OwnerInit(base::codec::Encode(InitRequest(start)));
+  };
+  EXPECT_THAT(init(3), IsOk()) << "the root";
+  EXPECT_THAT(init(2), StatusIs(kInvalid)) << "not distinguished";
+  EXPECT_THAT(init(4), StatusIs(kInvalid)) << "beyond the log";
+  EXPECT_THAT(init(std::numeric_limits<uint64_t>::max()), StatusIs(kInvalid));
+
+  const auto monitor = [&](const core::MonitoringMap& entries, base::LogPosition start,
+                           std::optional<base::Version> greatest) {
+    return service_.OwnerMonitor(base::codec::Encode(
+        core::OwnerMonitorRequest{std::nullopt, base::ToBytes(kAlice), entries, start, greatest}));
+  };
+  EXPECT_THAT(monitor({}, 3, 2), IsOk());
+  EXPECT_THAT(monitor({}, 4, 2), StatusIs(kInvalid)) << "start is beyond the log";
+  EXPECT_THAT(monitor({}, 3, 1), StatusIs(kInvalid)) << "start has a greater version";
+  EXPECT_THAT(monitor({}, 3, std::nullopt), StatusIs(kInvalid));
+  EXPECT_THAT(monitor({{1, 1}, {2, 0}}, 0, 2), StatusIs(kInvalid)) << "positions of others";
+  // Nobody orders curve work with a great version.
+  for (const base::Version version : {3u, 1u << 31, std::numeric_limits<uint32_t>::max()}) {
+    EXPECT_THAT(monitor({}, 3, version), StatusIs(kInvalid)) << version;
+    EXPECT_THAT(monitor({{3, version}}, 3, 2), StatusIs(kInvalid)) << version;
+  }
+}
+
+TEST_P(MonitoringTest, TreeThatTheLogHasNotReachedIsAPrecondition) {
+  const base::TreeSize beyond = fixture_.log().current()->size() + 1;
+  core::OwnerInitRequest init = InitRequest(0);
+  init.last = beyond;
+  EXPECT_THAT(service_.OwnerInit(base::codec::Encode(init)),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  const core::DistinguishedRequest walk{beyond, std::nullopt};
+  EXPECT_THAT(service_.Distinguished(base::codec::Encode(walk)),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  LogFixture empty(GetParam());
+  EXPECT_THAT(MonitoringService(empty.log()).OwnerInit(base::codec::Encode(InitRequest(0))),
+              StatusIs(absl::StatusCode::kUnavailable));
+}
+
+// --- WatchHeads ----------------------------------------------------------------------------
+
+class WatchHeadsTest : public MonitoringTest {
+ protected:
+  WatchHeadsTest()
+      : gate_({.requests_per_second = 1e6}, fixture_.clock()),
+        streams_(2),
+        grpc_(service_, fixture_.log(), gate_, streams_) {
+    grpc::ServerBuilder builder;
+    builder.RegisterService(&grpc_);
+    server_ = builder.BuildAndStart();
+    stub_ = v1::Monitoring::NewStub(server_->InProcessChannel({}));
+  }
+  ~WatchHeadsTest() override {
+    grpc_.Stop();
+    server_->Shutdown();
+  }
+
+  struct Watch {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<v1::WatchHeadsResponse>> reader;
+    // The size of the next head; 0 if the stream has ended.
+    base::TreeSize Next(core::TreeHead* head = nullptr) {
+      v1::WatchHeadsResponse response;
+      if (!reader->Read(&response)) return 0;
+      const auto decoded = base::codec::Decode<core::TreeHead>(base::AsBytes(response.tree_head()));
+      EXPECT_THAT(decoded, IsOk());
+      if (head != nullptr) *head = *decoded;
+      return decoded->tree_size;
+    }
+  };
+  std::unique_ptr<Watch> Start() {
+    auto watch = std::make_unique<Watch>();
+    watch->context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    watch->reader = stub_->WatchHeads(&watch->context, {});
+    return watch;
+  }
+
+  CallGate gate_;
+  ConcurrencyLimit streams_;
+  MonitoringGrpc grpc_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<v1::Monitoring::Stub> stub_;
+};
+
+TEST_P(WatchHeadsTest, TellsOfTheHeadThereIsAndOfEachNewOne) {
+  const auto watch = Start();
+  core::TreeHead head;
+  EXPECT_EQ(watch->Next(&head), 4u);
+  EXPECT_EQ(head, fixture_.log().current()->head().tree_head);
+  for (base::TreeSize size = 5; size < 8; ++size) {
+    ASSERT_THAT(fixture_.AddEmpty(), IsOk());
+    EXPECT_EQ(watch->Next(), size);
+  }
+  watch->context.TryCancel();
+  EXPECT_EQ(watch->Next(), 0u);
+}
+
+TEST_P(WatchHeadsTest, StreamsAreBoundedAndEndWithTheServer) {
+  const auto first = Start();
+  const auto second = Start();
+  EXPECT_EQ(first->Next(), 4u);
+  EXPECT_EQ(second->Next(), 4u);
+  const auto third = Start();
+  EXPECT_EQ(third->Next(), 0u);
+  EXPECT_EQ(third->reader->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  grpc_.Stop();
+  EXPECT_EQ(first->Next(), 0u);
+  EXPECT_TRUE(first->reader->Finish().ok());
+  EXPECT_EQ(second->Next(), 0u);
+}
+
+const auto kSuites = ::testing::Values(core::CipherSuite::kP256, core::CipherSuite::kEd25519);
+std::string NameOf(const ::testing::TestParamInfo<core::CipherSuite>& test) {
+  return test.param == core::CipherSuite::kP256 ? "P256" : "Ed25519";
+}
+INSTANTIATE_TEST_SUITE_P(Suites, MonitoringTest, kSuites, NameOf);
+INSTANTIATE_TEST_SUITE_P(Suites, WatchHeadsTest, kSuites, NameOf);
+
+}  // namespace
+}  // namespace kt::server
