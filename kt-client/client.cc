@@ -2,6 +2,8 @@
 #include "kt-client/client.h"
 
 #include <algorithm>
+#include <functional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,20 +13,14 @@
 #include "kt-client/channel.h"
 #include "kt-client/discovery.h"
 #include "kt-client/log_session.h"
+#include "kt-client/owner_publication.h"
+#include "kt-client/set_value.h"
 #include "kt-client/state_store.h"
 #include "proto/kt.grpc.pb.h"
 #include "smime/address.h"
 
 namespace kt::client {
 namespace {
-
-absl::StatusOr<smime::CertificateSet> DecodeSet(base::ByteView value) {
-  absl::StatusOr<smime::CertificateSet> set = smime::CertificateSet::Decode(value);
-  if (set.ok() || set.status().code() == absl::StatusCode::kUnimplemented) return set;
-  return base::VerificationFailed("certificate-set",
-                                  absl::StrCat("the value in the log is not a certificate set: ",
-                                               std::string(set.status().message())));
-}
 
 class ClientImpl : public Client {
  public:
@@ -79,17 +75,21 @@ class ClientImpl : public Client {
   absl::StatusOr<MonitorResult> Monitor(const std::string& domain,
                                         const std::optional<std::string>& only) override {
     MonitorResult result;
-    KT_ASSIGN_OR_RETURN(const std::vector<base::Bytes> labels, WatchedLabels(domain, only));
+    KT_ASSIGN_OR_RETURN(const std::set<std::string> labels, LabelsToMonitor(domain, only));
     if (labels.empty()) return result;
-    KT_ASSIGN_OR_RETURN(const auto session, OpenSession(domain));
-    for (const base::Bytes& label : labels) {
-      MonitoredAddress& monitored = result.addresses.emplace_back();
-      monitored.address = base::ToText(label);
-      monitored.status = session->MonitorContact(label);
-      const std::optional<LogRecord>& record = session->record();
-      monitored.done = record.has_value() && record->FindWatched(label) == nullptr;
+    const absl::StatusOr<std::unique_ptr<LogSession>> session = OpenSession(domain);
+    result.status = session.status();
+    for (const std::string& label : labels) {
+      MonitoredAddress monitored;
+      monitored.address = label;
+      if (session.ok()) monitored.status = MonitorLabel(**session, base::AsBytes(label));
+      KT_ASSIGN_OR_RETURN(const std::optional<LogRecord> record, ReadRecord(domain));
+      if (record.has_value()) FillIn(*record, &monitored);
+      if (session.ok() || !monitored.foreign.empty()) {
+        result.addresses.push_back(std::move(monitored));
+      }
     }
-    result.log = session->info();
+    if (session.ok()) result.log = (*session)->info();
     return result;
   }
 
@@ -104,35 +104,160 @@ class ClientImpl : public Client {
     return result;
   }
 
+  absl::StatusOr<OwnResult> Own(const std::string& text) override {
+    KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(text));
+    OwnResult result;
+    KT_ASSIGN_OR_RETURN(const std::optional<LogRecord> known, ReadRecord(address.domain));
+    const OwnedLabel* owned = known.has_value() ? known->FindOwned(address.label()) : nullptr;
+    result.already = owned != nullptr;
+    if (result.already) {
+      result.found = owned->owner.greatest_version().has_value();
+      result.version = owned->owner.greatest_version().value_or(0);
+      result.start = owned->owner.start;
+      return result;
+    }
+    KT_ASSIGN_OR_RETURN(const auto session, OpenSession(address.domain));
+    KT_RETURN_IF_ERROR(session->BeginOwnership(address.label()));
+    KT_ASSIGN_OR_RETURN(const SearchResult search, session->Search(address.label(), std::nullopt));
+    result.start = session->record()->FindOwned(address.label())->owner.start;
+    result.found = search.found;
+    result.version = search.version;
+    if (search.found) {
+      KT_ASSIGN_OR_RETURN(result.certificates, DecodeSet(search.value));
+    }
+    result.log = session->info();
+    KT_RETURN_IF_ERROR(ChangeOwned(text, [&](OwnedLabel* label) {
+      std::erase_if(label->foreign, [&](const auto& foreign) {
+        return search.found && foreign.version <= search.version;
+      });
+      return absl::OkStatus();
+    }));
+    return result;
+  }
+
+  absl::Status Disown(const std::string& text) override { return ChangeOwned(text, nullptr); }
+
+  absl::Status AcceptVersions(const std::string& text,
+                              const std::vector<base::Version>& versions) override {
+    return ChangeOwned(text, [&](OwnedLabel* owned) {
+      for (const base::Version version : versions) {
+        KT_RETURN_IF_ERROR(FindForeign(owned, version).status());
+        std::erase_if(owned->foreign,
+                      [&](const auto& foreign) { return foreign.version == version; });
+      }
+      return absl::OkStatus();
+    });
+  }
+
+  absl::Status MarkNotified(const std::string& text,
+                            const std::vector<base::Version>& versions) override {
+    return ChangeOwned(text, [&](OwnedLabel* owned) {
+      for (const base::Version version : versions) {
+        KT_ASSIGN_OR_RETURN(ForeignVersionRecord* const foreign, FindForeign(owned, version));
+        foreign->notified = 1;
+      }
+      return absl::OkStatus();
+    });
+  }
+
   absl::StatusOr<PublishResult> Publish(const PublishRequest& request,
                                         const std::string& token) override {
     KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(request.address));
     KT_ASSIGN_OR_RETURN(const auto session, OpenSession(address.domain));
+    const std::optional<LogRecord>& record = session->record();
+    if (record.has_value() && record->FindOwned(address.label()) != nullptr) {
+      return PublishAsOwner(*session, address.label(), request, token);
+    }
     // The token does not go to a log that has just been caught. One that cannot be asked, such as
     // one that waits for its auditor, may still be published to.
     const absl::Status asked = session->Search(address.label(), std::nullopt).status();
     if (base::IsVerificationFailure(asked)) return asked;
     KT_ASSIGN_OR_RETURN(const v1::PublishResponse response,
                         session->Publish(ToProto(address, request), token));
-    return PublishResult{response.version(), response.position(), response.tree_size()};
+    PublishResult result;
+    result.version = response.version();
+    result.position = response.position();
+    result.tree_size = response.tree_size();
+    return result;
   }
 
  private:
-  // The labels of `domain` that are to be monitored; a log may serve several domains.
-  absl::StatusOr<std::vector<base::Bytes>> WatchedLabels(
-      const std::string& domain, const std::optional<std::string>& only) const {
-    std::vector<base::Bytes> labels;
-    KT_ASSIGN_OR_RETURN(const std::optional<base::Hash> pin, store_.ReadPin(domain));
-    if (!pin.has_value()) return labels;
-    KT_ASSIGN_OR_RETURN(const std::optional<LogRecord> record, store_.Read(*pin));
-    if (!record.has_value()) return labels;
-    for (const WatchedLabel& watched : record->watched) {
-      const std::string label = base::ToText(watched.label);
-      if (!label.ends_with("@" + domain)) continue;
-      if (only.has_value() && label != *only) continue;
-      labels.push_back(watched.label);
+  using OwnedChange = std::function<absl::Status(OwnedLabel*)>;
+
+  static absl::StatusOr<ForeignVersionRecord*> FindForeign(OwnedLabel* owned,
+                                                           base::Version version) {
+    for (ForeignVersionRecord& foreign : owned->foreign) {
+      if (foreign.version == version) return &foreign;
     }
+    return absl::FailedPreconditionError(
+        absl::StrCat("version ", version, " is not one that waits to be accepted"));
+  }
+
+  // Changes what is remembered of an owned address, or with nullptr forgets it.
+  absl::Status ChangeOwned(const std::string& text, const OwnedChange& change) const {
+    KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(text));
+    KT_ASSIGN_OR_RETURN(const std::optional<base::Hash> pin, store_.ReadPin(address.domain));
+    const auto not_owned = absl::FailedPreconditionError(
+        absl::StrCat(address.text(), " is not owned here; see kt-client own"));
+    if (!pin.has_value()) return not_owned;
+    KT_ASSIGN_OR_RETURN(StateStore::Session locked, store_.Lock(*pin, options_.timeout_ms));
+    std::optional<LogRecord> record = locked.record();
+    const OwnedLabel* const known =
+        record.has_value() ? record->FindOwned(address.label()) : nullptr;
+    if (known == nullptr) return not_owned;
+    if (change == nullptr) {
+      record->EraseOwned(address.label());
+    } else {
+      OwnedLabel owned = *known;
+      KT_RETURN_IF_ERROR(change(&owned));
+      record->SetOwned(std::move(owned));
+    }
+    return locked.Save(*std::move(record));
+  }
+
+  absl::StatusOr<std::optional<LogRecord>> ReadRecord(const std::string& domain) const {
+    KT_ASSIGN_OR_RETURN(const std::optional<base::Hash> pin, store_.ReadPin(domain));
+    if (!pin.has_value()) return std::nullopt;
+    return store_.Read(*pin);
+  }
+
+  // The labels of `domain` that are to be monitored; a log may serve several domains.
+  absl::StatusOr<std::set<std::string>> LabelsToMonitor(
+      const std::string& domain, const std::optional<std::string>& only) const {
+    std::set<std::string> labels;
+    KT_ASSIGN_OR_RETURN(const std::optional<LogRecord> record, ReadRecord(domain));
+    if (!record.has_value()) return labels;
+    for (const WatchedLabel& watched : record->watched) labels.insert(base::ToText(watched.label));
+    for (const OwnedLabel& owned : record->owned) labels.insert(base::ToText(owned.label));
+    std::erase_if(labels, [&](const std::string& label) {
+      return !label.ends_with("@" + domain) || (only.has_value() && label != *only);
+    });
     return labels;
+  }
+
+  // What is due for one label. The owner's comes first: it says more.
+  static absl::Status MonitorLabel(LogSession& session, base::ByteView label) {
+    if (session.record()->FindOwned(label) != nullptr) {
+      KT_RETURN_IF_ERROR(session.MonitorOwner(label));
+    }
+    if (session.record()->FindWatched(label) == nullptr) return absl::OkStatus();
+    return session.MonitorContact(label);
+  }
+
+  static void FillIn(const LogRecord& record, MonitoredAddress* monitored) {
+    const base::ByteView label = base::AsBytes(monitored->address);
+    monitored->done = record.FindWatched(label) == nullptr;
+    const OwnedLabel* const owned = record.FindOwned(label);
+    if (owned == nullptr) return;
+    monitored->owned = true;
+    for (const ForeignVersionRecord& stored : owned->foreign) {
+      ForeignVersion& foreign = monitored->foreign.emplace_back();
+      foreign.version = stored.version;
+      foreign.position = stored.position;
+      foreign.notified = stored.notified != 0;
+      absl::StatusOr<smime::CertificateSet> set = smime::CertificateSet::Decode(stored.value);
+      if (set.ok()) foreign.certificates = *std::move(set);
+    }
   }
 
   static v1::PublishRequest ToProto(const smime::Address& address, const PublishRequest& request) {

@@ -105,6 +105,30 @@ struct PublishResult {
   base::Version version = 0;
   base::LogPosition position = 0;
   base::TreeSize tree_size = 0;
+  // The address is owned here, so it went through "Updating a Label" and is proven. Otherwise it is
+  // what the server says; a lookup verifies it.
+  bool verified = false;
+  // Versions of an owned address that this client did not publish and nobody accepted yet.
+  size_t foreign_versions = 0;
+};
+
+// A version of an owned address that was not published through this client's state.
+struct ForeignVersion {
+  base::Version version = 0;
+  base::LogPosition position = 0;  // of the log entry that added it
+  // As published; nullopt if it is not a set of a format that this library knows.
+  std::optional<smime::CertificateSet> certificates;
+  bool notified = false;  // see Client::MarkNotified
+};
+
+struct OwnResult {
+  bool already = false;         // it was owned before: nothing was asked
+  base::LogPosition start = 0;  // the distinguished log entry that ownership is proven from now
+  // What the address has so far, which its owner should look at.
+  bool found = false;
+  base::Version version = 0;                          // if found
+  std::optional<smime::CertificateSet> certificates;  // if found and not `already`
+  LogInfo log;                                        // unless `already`
 };
 
 // What monitoring found of one address.
@@ -112,8 +136,14 @@ struct MonitoredAddress {
   std::string address;
   absl::Status status;  // a verification failure is a security event; others: try again later
   bool done = false;  // a distinguished log entry covers what was looked up: nothing is left to do
+  bool owned = false;
+  // If owned: what this client did not publish, oldest first, until it is accepted. Complete only
+  // if `status` is OK.
+  std::vector<ForeignVersion> foreign;
 };
 struct MonitorResult {
+  // Why the log was not asked. The addresses then are those with foreign versions known already.
+  absl::Status status;
   std::vector<MonitoredAddress> addresses;
   LogInfo log;
 };
@@ -149,7 +179,8 @@ class Client {
   virtual absl::StatusOr<std::vector<std::string>> KnownDomains() = 0;
 
   // Monitors what was looked up in `domain` and is not yet covered by a distinguished log entry
-  // ("Contact Monitoring"): all addresses, or just `only` (as normalised) if it is given. Asks
+  // ("Contact Monitoring"), and what is owned there ("Owner Monitoring", and "Updating a Label" to
+  // learn of others' versions): all addresses, or just `only` (as normalised) if it is given. Asks
   // nobody if there is nothing to do. Run it about as often as the log's Reasonable Monitoring
   // Window.
   virtual absl::StatusOr<MonitorResult> Monitor(const std::string& domain,
@@ -158,9 +189,26 @@ class Client {
   // The recent distinguished heads of `domain`'s log, to be compared with what others were shown.
   virtual absl::StatusOr<HeadsResult> Heads(const std::string& domain) = 0;
 
+  // Begins to own `address` ("Owner Initialization"): from now on Publish is verified, and Monitor
+  // tells of each version that was not published through this state directory. What exists already
+  // counts as accepted.
+  virtual absl::StatusOr<OwnResult> Own(const std::string& address) = 0;
+
+  // These ask nobody. kFailedPrecondition if `address` is not owned, or if one of `versions` is not
+  // among its foreign versions.
+  // Forgets that `address` is owned, with its foreign versions.
+  virtual absl::Status Disown(const std::string& address) = 0;
+  // The user knows of these versions: they are not told of any more.
+  virtual absl::Status AcceptVersions(const std::string& address,
+                                      const std::vector<base::Version>& versions) = 0;
+  // Somebody was told of these versions, who need not be told again.
+  virtual absl::Status MarkNotified(const std::string& address,
+                                    const std::vector<base::Version>& versions) = 0;
+
   // Asks the log to publish; `token` is the bearer token that its operator issued, without white
-  // space. The result is what the server says: Lookup verifies it. Waits for the end of the log's
-  // epoch, up to a minute longer than the time-out.
+  // space. If the address is owned, the result is proven. Then adding and removing is refused as a
+  // verification failure ("foreign-version") while there are foreign versions that nobody accepted.
+  // Waits for the end of the log's epoch, up to a minute longer than the time-out.
   virtual absl::StatusOr<PublishResult> Publish(const PublishRequest& request,
                                                 const std::string& token) = 0;
 };

@@ -88,10 +88,16 @@ void Run(const PublishOptions& options, int* exit_code) {
     PrintJson({{"address", options.address},
                {"version", result->version},
                {"position", result->position},
-               {"tree_size", result->tree_size}});
+               {"tree_size", result->tree_size},
+               {"verified", result->verified},
+               {"foreign_versions", result->foreign_versions}});
   } else {
     std::cout << options.address << ": version " << result->version << " is in log entry "
-              << result->position << "\n";
+              << result->position << (result->verified ? ", verified" : "") << "\n";
+  }
+  if (result->foreign_versions > 0) {
+    std::cerr << "kt-client: there are versions of the address that were not published from here; "
+                 "see kt-client monitor\n";
   }
   *exit_code = kExitFound;
 }

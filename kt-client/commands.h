@@ -39,6 +39,7 @@ int ReportError(const absl::Status& status, bool json);
 void AddLookupCommand(CLI::App& app, int* exit_code);
 void AddHistoryCommand(CLI::App& app, int* exit_code);
 void AddPublishCommand(CLI::App& app, int* exit_code);
+void AddOwnCommand(CLI::App& app, int* exit_code);
 void AddMonitorCommand(CLI::App& app, int* exit_code);
 void AddHeadsCommand(CLI::App& app, int* exit_code);
 void AddCompareHeadsCommand(CLI::App& app, int* exit_code);

@@ -43,7 +43,7 @@ absl::Status CheckAscending(const std::vector<T>& labels) {
 absl::Status CheckOwned(const OwnedLabel& owned) {
   KT_RETURN_IF_ERROR(core::ValidateOwnerState(owned.owner));
   const auto wrong = std::ranges::adjacent_find(
-      owned.foreign, [](const ForeignVersion& a, const ForeignVersion& b) {
+      owned.foreign, [](const ForeignVersionRecord& a, const ForeignVersionRecord& b) {
         return a.version >= b.version || a.position > b.position;
       });
   if (wrong != owned.foreign.end()) {
@@ -64,6 +64,9 @@ absl::Status CheckRecord(const LogRecord& record, const base::Hash& fingerprint)
   KT_RETURN_IF_ERROR(CheckAscending(record.owned));
   for (const WatchedLabel& watched : record.watched) {
     KT_RETURN_IF_ERROR(core::ValidateContactState(watched.contact));
+  }
+  if (!record.owned.empty() && !record.state.has_value()) {
+    return absl::DataLossError("a label is owned in a log that was never seen");
   }
   for (const OwnedLabel& owned : record.owned) KT_RETURN_IF_ERROR(CheckOwned(owned));
   return absl::OkStatus();
@@ -90,8 +93,8 @@ void LogRecord::EraseOwned(base::ByteView label) { Erase(owned, label); }
 size_t LogRecord::ForeignBytes() const {
   size_t bytes = 0;
   for (const OwnedLabel& label : owned) {
-    for (const ForeignVersion& foreign : label.foreign) {
-      bytes += sizeof(ForeignVersion) + foreign.value.size();
+    for (const ForeignVersionRecord& foreign : label.foreign) {
+      bytes += sizeof(ForeignVersionRecord) + foreign.value.size();
     }
   }
   return bytes;

@@ -33,7 +33,7 @@ struct WatchedLabel {
 };
 
 // A version of an owned label that this client did not publish, kept until its user accepts it.
-struct ForeignVersion {
+struct ForeignVersionRecord {
   // Longer values than any certificate set are kept as empty ones, which are none either.
   static constexpr size_t kMaxValueBytes = 256 << 10;
 
@@ -42,11 +42,12 @@ struct ForeignVersion {
   base::Bytes value;
   uint8_t notified = 0;  // 1: the user's command has been told
 
-  bool operator==(const ForeignVersion&) const = default;
+  bool operator==(const ForeignVersionRecord&) const = default;
   static constexpr auto Fields() {
-    return base::codec::List(&ForeignVersion::version, &ForeignVersion::position,
-                             base::codec::Opaque<uint32_t>(&ForeignVersion::value, kMaxValueBytes),
-                             &ForeignVersion::notified);
+    return base::codec::List(
+        &ForeignVersionRecord::version, &ForeignVersionRecord::position,
+        base::codec::Opaque<uint32_t>(&ForeignVersionRecord::value, kMaxValueBytes),
+        &ForeignVersionRecord::notified);
   }
 };
 
@@ -68,12 +69,14 @@ struct OwnedLabel {
   base::Bytes label;
   core::OwnerState owner;
   std::optional<PendingUpdate> pending;
-  std::vector<ForeignVersion> foreign;  // ascending by version and by position
+  // The newest versions that were recognized as this client's own: where, and the greatest of them.
+  std::optional<core::MonitorMapEntry> published;
+  std::vector<ForeignVersionRecord> foreign;  // ascending by version and by position
 
   bool operator==(const OwnedLabel&) const = default;
   static constexpr auto Fields() {
     return base::codec::List(base::codec::Opaque<uint8_t>(&OwnedLabel::label), &OwnedLabel::owner,
-                             &OwnedLabel::pending,
+                             &OwnedLabel::pending, &OwnedLabel::published,
                              base::codec::Vector<uint32_t>(&OwnedLabel::foreign));
   }
 };

@@ -3,13 +3,12 @@
 
 #include <grpcpp/client_context.h>
 
-#include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "kt-client/failure.h"
+#include "kt-client/rpc.h"
 #include "kt-core/operations.h"
 
 namespace kt::client {
@@ -17,46 +16,7 @@ namespace {
 
 constexpr int kMaxAttempts = 8;
 
-// The server waits for the end of an epoch, up to a minute in any sane configuration, before it
-// answers that something is published.
-constexpr int kPublishTimeoutMs = 60'000;
-
-// The one precondition of what users ask is that the log has the entries that it showed before.
-absl::Status RolledBack(const grpc::Status& status) {
-  return base::VerificationFailed(
-      "rolled-back",
-      absl::StrCat("the log has been rolled back or replaced: it no longer has the entries that "
-                   "were verified before, and says: ",
-                   status.error_message()));
-}
-
-bool IsPrintableAscii(const std::string& text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-}
-
-void SetDeadline(grpc::ClientContext* context, int timeout_ms) {
-  context->set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms));
-}
-
 }  // namespace
-
-absl::Status FromGrpc(const grpc::Status& status, const std::string& server) {
-  const std::string message = absl::StrCat(server, ": ", status.error_message());
-  switch (status.error_code()) {
-    case grpc::StatusCode::OK:
-      return absl::OkStatus();
-    case grpc::StatusCode::INVALID_ARGUMENT:
-    case grpc::StatusCode::OUT_OF_RANGE:
-      return absl::Status(static_cast<absl::StatusCode>(status.error_code()), message);
-    case grpc::StatusCode::FAILED_PRECONDITION:
-      return FailedBecause(Failure::kRefusedByPolicy, message);
-    case grpc::StatusCode::PERMISSION_DENIED:
-    case grpc::StatusCode::UNAUTHENTICATED:
-      return FailedBecause(Failure::kNotAllowed, message);
-    default:
-      return FailedBecause(Failure::kNoServer, message);
-  }
-}
 
 LogSession::LogSession(const StateStore& store, std::string domain, Connection connection,
                        int timeout_ms, const base::Clock& clock)
@@ -158,33 +118,21 @@ absl::StatusOr<base::Bytes> LogSession::AskMonitoring(MonitoringMethod method,
   if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) return RolledBack(status);
   // The request is made of what the log has proven, so a log that calls it wrong contradicts
   // itself.
-  if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) {
-    return base::VerificationFailed(
-        "monitoring-refused",
-        absl::StrCat("the log does not stand by what it proved before: ", status.error_message()));
-  }
+  if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) return RequestRefused(status);
   KT_RETURN_IF_ERROR(FromGrpc(status, connection_.used.host));
   return base::ToBytes(response.response());
 }
 
 absl::StatusOr<v1::PublishResponse> LogSession::Publish(const v1::PublishRequest& request,
                                                         const std::string& token) {
-  // gRPC aborts the process on anything else in metadata.
-  if (token.empty() || !IsPrintableAscii(token)) {
-    return absl::InvalidArgumentError(
-        "this is not a publishing token: it holds other characters than printable ASCII");
-  }
   grpc::ClientContext context;
+  KT_RETURN_IF_ERROR(SetToken(token, &context));
   SetDeadline(&context, timeout_ms_ + kPublishTimeoutMs);
-  context.AddMetadata("authorization", "Bearer " + token);
   v1::PublishResponse response;
   const auto stub = v1::Publisher::NewStub(connection_.channel);
   const grpc::Status status = stub->Publish(&context, request, &response);
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
-    return FailedBecause(Failure::kNoServer,
-                         absl::StrCat(connection_.used.host,
-                                      " did not answer in time: it may have been published all the "
-                                      "same, so look the address up before trying again"));
+    return NotAnsweredInTime(connection_.used.host);
   }
   KT_RETURN_IF_ERROR(FromGrpc(status, connection_.used.host));
   return response;

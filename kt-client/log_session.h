@@ -61,6 +61,26 @@ class LogSession {
   // are known then.
   absl::StatusOr<std::vector<core::DistinguishedEntry>> WalkHeads();
 
+  // Takes ownership of a label ("Owner Initialization") from the rightmost distinguished log entry
+  // on, and learns of the versions after it, as CatchUp. kFailedPrecondition if it is owned.
+  absl::Status BeginOwnership(base::ByteView label);
+
+  // Learns of all versions of an owned label that are not known yet, as far as the log tells:
+  // "Updating a Label" without values. Gives how many log entries added some.
+  absl::StatusOr<size_t> CatchUp(base::ByteView label);
+
+  // CatchUp, and then "Owner Monitoring" up to the rightmost distinguished log entry. A
+  // verification failure ("owner-withheld") if the log proves that there is a version which it does
+  // not tell of.
+  absl::Status MonitorOwner(base::ByteView label);
+
+  // "Updating a Label" with `values`, at least one, to follow the greatest version that is known of
+  // an owned label, and verifies how they were inserted. kAborted if others' versions follow it
+  // instead: nothing was published then, and the record knows of them. `token` as for Publish.
+  absl::StatusOr<core::MonitorMapEntry> Update(base::ByteView label,
+                                               const std::vector<base::Bytes>& values,
+                                               const std::string& token);
+
   // What is remembered of the log now.
   const std::optional<LogRecord>& record() const { return record_; }
 
@@ -84,6 +104,12 @@ class LogSession {
                                                                   const v1::MonitoringRequest&,
                                                                   v1::MonitoringResponse*);
   absl::StatusOr<base::Bytes> AskMonitoring(MonitoringMethod method, base::ByteView request);
+  // One call of Update. `sent`: set once the log has been asked.
+  absl::Status UpdateOnce(base::ByteView label, const std::vector<base::Bytes>& values,
+                          const std::string& token, bool* sent, std::vector<UpdateResult>* results);
+  absl::StatusOr<bool> MonitorOwnerOnce(base::ByteView label);
+  // As it is remembered now. kFailedPrecondition if it is not owned.
+  absl::StatusOr<const OwnedLabel*> Owned(base::ByteView label) const;
   // Runs `once` again as long as another process changes the state meanwhile.
   absl::Status Retry(const std::function<absl::Status()>& once);
   LogUser User() const;
@@ -101,9 +127,6 @@ class LogSession {
   std::unique_ptr<core::ResponseVerifier> verifier_;
   LogInfo info_;
 };
-
-// What a failed call means to the caller of the library: see client.h.
-absl::Status FromGrpc(const grpc::Status& status, const std::string& server);
 
 }  // namespace kt::client
 #endif  // KT_CLIENT_LOG_SESSION_H_

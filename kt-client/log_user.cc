@@ -186,9 +186,9 @@ absl::StatusOr<core::UpdateRequest> LogUser::MakeUpdate(base::ByteView label,
 absl::Status LogUser::AddForeign(const core::VerifiedUpdate& update, OwnedLabel* owned) const {
   size_t bytes = record_.ForeignBytes();
   for (const core::NewVersion& version : update.created) {
-    ForeignVersion foreign{version.version, update.position, {}, 0};
-    if (version.value.size() <= ForeignVersion::kMaxValueBytes) foreign.value = version.value;
-    bytes += sizeof(ForeignVersion) + foreign.value.size();
+    ForeignVersionRecord foreign{version.version, update.position, {}, 0};
+    if (version.value.size() <= ForeignVersionRecord::kMaxValueBytes) foreign.value = version.value;
+    bytes += sizeof(ForeignVersionRecord) + foreign.value.size();
     owned->foreign.push_back(std::move(foreign));
   }
   if (bytes <= LogRecord::kMaxForeignBytes && owned->foreign.size() <= kMaxForeignVersions) {
@@ -214,7 +214,11 @@ absl::StatusOr<UpdateResult> LogUser::Update(const core::UpdateRequest& request,
                Matches(verified, request.greatest_version, HashesOf(request.values)) ||
                (owned.pending.has_value() && request.greatest_version == owned.pending->previous &&
                 Matches(verified, owned.pending->previous, owned.pending->values));
-  if (!result.own) KT_RETURN_IF_ERROR(AddForeign(verified, &owned));
+  if (result.own) {
+    owned.published = {verified.position, verified.created.back().version};
+  } else {
+    KT_RETURN_IF_ERROR(AddForeign(verified, &owned));
+  }
   // The versions that were pending exist now, or never will: others have their numbers.
   if (owned.pending.has_value() && owned.owner.greatest_version() > owned.pending->previous) {
     owned.pending.reset();

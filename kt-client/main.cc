@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   kt::client::AddLookupCommand(app, &exit_code);
   kt::client::AddHistoryCommand(app, &exit_code);
   kt::client::AddPublishCommand(app, &exit_code);
+  kt::client::AddOwnCommand(app, &exit_code);
   kt::client::AddMonitorCommand(app, &exit_code);
   kt::client::AddHeadsCommand(app, &exit_code);
   kt::client::AddCompareHeadsCommand(app, &exit_code);

@@ -76,6 +76,13 @@ void PrintJson(const nlohmann::ordered_json& json) {
   std::cout << json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) << "\n";
 }
 
+std::string DescribeIssue(const smime::Certificate& certificate) {
+  return absl::StrCat("issuer ", OneLine(certificate.issuer()), ", serial ",
+                      certificate.serial_hex(), ", valid ", FormatTime(certificate.not_before_ms()),
+                      " to ", FormatTime(certificate.not_after_ms()),
+                      ", sha256:", base::ToHex(certificate.fingerprint().bytes));
+}
+
 std::string Describe(const smime::Certificate& certificate) {
   return absl::StrCat(FormatUsage(certificate), "; ", certificate.key_text(), "; until ",
                       FormatTime(certificate.not_after_ms()),

@@ -36,6 +36,9 @@ nlohmann::ordered_json ToJson(const LogInfo& log);
 // Prints `json` on standard output, one line of ASCII. Invalid UTF-8 is replaced, never fatal.
 void PrintJson(const nlohmann::ordered_json& json);
 
+// Who issued the certificate: "issuer NAME, serial HEX, valid FROM to UNTIL, sha256:HEX".
+std::string DescribeIssue(const smime::Certificate& certificate);
+
 // One line for each certificate: usage, key, expiry, fingerprint.
 std::string Describe(const smime::Certificate& certificate);
 

@@ -162,7 +162,8 @@ TEST_P(LogUserTest, SomebodyElseWasFaster) {
   ASSERT_OK_AND_ASSIGN(const UpdateResult result, Receive(lost));
   EXPECT_FALSE(result.own);
   ASSERT_THAT(Owned().foreign, SizeIs(1));
-  EXPECT_EQ(Owned().foreign[0], (ForeignVersion{0, log_.size() - 1, base::ToBytes("theirs"), 0}));
+  EXPECT_EQ(Owned().foreign[0],
+            (ForeignVersionRecord{0, log_.size() - 1, base::ToBytes("theirs"), 0}));
   EXPECT_FALSE(Owned().pending.has_value()) << "it can never come to be";
   // What she wanted then is not what she wants now: version 1 with that value is not hers.
   Append({"mine"});
@@ -279,7 +280,7 @@ TEST_P(LogUserTest, SearchesMayNotFallBehindWhatTheOwnerKnows) {
 
 TEST_P(LogUserTest, WhatIsKeptOfForeignVersionsIsBounded) {
   ASSERT_THAT(Init(0), IsOk());
-  const std::string large(ForeignVersion::kMaxValueBytes, 'x');
+  const std::string large(ForeignVersionRecord::kMaxValueBytes, 'x');
   Append({large + "x"});
   ASSERT_THAT(CatchUp(), IsOk());
   EXPECT_THAT(Owned().foreign[0].value, IsEmpty()) << "longer than any certificate set";
