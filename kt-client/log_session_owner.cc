@@ -60,14 +60,14 @@ absl::Status LogSession::BeginOwnership(base::ByteView label) {
 absl::Status LogSession::UpdateOnce(base::ByteView label, const std::vector<base::Bytes>& values,
                                     const std::string& token, bool* sent,
                                     std::vector<UpdateResult>* results) {
+  grpc::ClientContext context;
+  if (!values.empty()) KT_RETURN_IF_ERROR(SetToken(token, &context));
   LogUser user = User();
   KT_ASSIGN_OR_RETURN(core::UpdateRequest request, user.MakeUpdate(label, values));
   KT_ASSIGN_OR_RETURN(const base::Bytes encoded, base::codec::TryEncode(request));
   if (!values.empty()) KT_RETURN_IF_ERROR(Retain(user));
   v1::UpdateRequest body;
   body.set_request(encoded.data(), encoded.size());
-  grpc::ClientContext context;
-  if (!values.empty()) KT_RETURN_IF_ERROR(SetToken(token, &context));
   SetDeadline(&context, values.empty() ? timeout_ms_ : timeout_ms_ + kPublishTimeoutMs);
   *sent = true;
   const auto stub = v1::Publisher::NewStub(connection_.channel);
@@ -78,7 +78,7 @@ absl::Status LogSession::UpdateOnce(base::ByteView label, const std::vector<base
     absl::StatusOr<UpdateResult> result =
         user.Update(request, base::AsBytes(message.response()), clock_.NowMs());
     verified = result.ok() ? Retain(user) : result.status();
-    if (!verified.ok()) break;
+    if (!verified.ok()) continue;
     request = result->following;
     results->push_back(*std::move(result));
   }
