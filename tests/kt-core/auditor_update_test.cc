@@ -13,6 +13,7 @@
 #include "kt-core/auditor_update_verifier.h"
 #include "kt-core/implicit_tree.h"
 #include "merkle/log_tree.h"
+#include "tests/support/auditor_answers.h"
 #include "tests/support/fakes.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_log.h"
@@ -22,9 +23,12 @@ namespace {
 
 using base::VrfOutput;
 using ::testing::AllOf;
+using testing::AnswerAuditor;
+using testing::AuditorMessage;
 using testing::FailsCheck;
 using testing::IsOk;
 using testing::NaivePrefixTree;
+using testing::ProveBoth;
 using testing::SeededRandom;
 using testing::StatusIs;
 using testing::TestLog;
@@ -33,110 +37,6 @@ using testing::TestSeed;
 
 constexpr uint64_t kWindowMs = 1'000;
 
-// The draft's recursive algorithm, "Reasonable Monitoring Window", as it is written.
-void Distinguished(LogPosition entry, uint64_t left_ms, uint64_t right_ms, uint64_t window_ms,
-                   const std::vector<uint64_t>& timestamps, std::set<LogPosition>* out) {
-  if (right_ms - left_ms < window_ms) return;
-  out->insert(entry);
-  if (const auto left = LeftChild(entry)) {
-    Distinguished(*left, left_ms, timestamps[entry], window_ms, timestamps, out);
-  }
-  if (const auto right = RightChild(entry, timestamps.size())) {
-    Distinguished(*right, timestamps[entry], right_ms, window_ms, timestamps, out);
-  }
-}
-
-std::optional<LogPosition> RightmostBefore(LogPosition position,
-                                           const std::vector<uint64_t>& timestamps,
-                                           uint64_t window_ms) {
-  std::set<LogPosition> all;
-  Distinguished(RootEntry(timestamps.size()), 0, timestamps.back(), window_ms, timestamps, &all);
-  const auto after = all.lower_bound(position);
-  if (after == all.begin()) return std::nullopt;
-  return *std::prev(after);
-}
-
-// What an honest log sends for one entry.
-struct Message {
-  AuditorUpdate update;
-  std::optional<PrefixProof> published;
-
-  const PrefixProof* published_or_null() const {
-    return published.has_value() ? &*published : nullptr;
-  }
-};
-
-unsigned Shared(const VrfOutput& a, const VrfOutput& b) {
-  unsigned bits = 0;
-  while (bits < 256 && a.bit(bits) == b.bit(bits)) ++bits;
-  return bits;
-}
-
-// The proof for keys in the order of `added` and then `removed`; a key in both has its result
-// twice.
-PrefixProof ProveBoth(const NaivePrefixTree& tree, const AuditorUpdate& update) {
-  std::map<VrfOutput, size_t> index;
-  for (const auto* list : {&update.added, &update.removed}) {
-    for (const PrefixLeaf& leaf : *list) index[leaf.vrf_output] = 0;
-  }
-  std::vector<VrfOutput> keys;
-  for (auto& [key, at] : index) {
-    at = keys.size();
-    keys.push_back(key);
-  }
-  PrefixProof proof = tree.Prove(keys);
-  const std::vector<merkle::PrefixSearchResult> results = std::move(proof.results);
-  proof.results.clear();
-  for (const auto* list : {&update.added, &update.removed}) {
-    for (const PrefixLeaf& leaf : *list) proof.results.push_back(results[index[leaf.vrf_output]]);
-  }
-  return proof;
-}
-
-Message MessageFor(const TestLog& log, LogPosition position) {
-  const NaivePrefixTree before = position == 0 ? NaivePrefixTree() : log.PrefixTreeOf(position - 1);
-  const NaivePrefixTree& after = log.PrefixTreeOf(position);
-  std::map<VrfOutput, Hash> added, removed;
-  for (const auto& [key, commitment] : after.leaves()) {
-    const auto old = before.leaves().find(key);
-    if (old != before.leaves().end() && old->second == commitment) continue;
-    added[key] = commitment;
-    if (old != before.leaves().end()) removed[key] = old->second;
-  }
-  for (const auto& [key, commitment] : before.leaves()) {
-    if (!after.leaves().contains(key)) removed[key] = commitment;
-  }
-  // A leaf that may move up is named, so that the auditor sees that it is a leaf.
-  std::map<VrfOutput, Hash> touched;
-  for (const auto& [key, commitment] : removed) {
-    if (added.contains(key)) continue;
-    const NaivePrefixTree::Leaves::value_type* nearest = nullptr;
-    for (const auto& leaf : after.leaves()) {
-      if (nearest == nullptr || Shared(key, leaf.first) > Shared(key, nearest->first)) {
-        nearest = &leaf;
-      }
-    }
-    if (nearest != nullptr && !added.contains(nearest->first)) touched.insert(*nearest);
-  }
-  added.insert(touched.begin(), touched.end());
-  removed.insert(touched.begin(), touched.end());
-
-  Message message;
-  message.update.timestamp = log.TimestampOf(position);
-  for (const auto& [key, commitment] : added) message.update.added.push_back({key, commitment});
-  for (const auto& [key, commitment] : removed) message.update.removed.push_back({key, commitment});
-  message.update.proof = ProveBoth(before, message.update);
-  if (removed.empty()) return message;
-  std::vector<uint64_t> timestamps;
-  for (LogPosition i = 0; i <= position; ++i) timestamps.push_back(log.TimestampOf(i));
-  const auto distinguished = RightmostBefore(position, timestamps, kWindowMs);
-  std::vector<VrfOutput> keys;
-  for (const auto& [key, commitment] : removed) keys.push_back(key);
-  message.published =
-      distinguished.has_value() ? log.PrefixTreeOf(*distinguished).Prove(keys) : PrefixProof();
-  return message;
-}
-
 TestLog MakeLog() {
   TestLogOptions options;
   options.mode = DeploymentMode::kThirdPartyAuditing;
@@ -144,7 +44,7 @@ TestLog MakeLog() {
   return TestLog(options);
 }
 
-absl::Status Apply(const TestLog& log, const Message& message, AuditorState* state) {
+absl::Status Apply(const TestLog& log, const AuditorMessage& message, AuditorState* state) {
   return ApplyAuditorUpdate(log.config(), message.update, message.published_or_null(), state);
 }
 
@@ -190,7 +90,7 @@ TEST(AuditorUpdate, FollowsARandomHistoryOfAdditions) {
     }
     now_ms += random.Below(300);
     const LogPosition position = log.Append(now_ms, updates);
-    ASSERT_THAT(Apply(log, MessageFor(log, position), &state), IsOk()) << position;
+    ASSERT_THAT(Apply(log, AnswerAuditor(log, position), &state), IsOk()) << position;
     ASSERT_EQ(state, ExpectedState(log, position + 1));
     ASSERT_EQ(RootOf(state), log.RootAt(position + 1));
     EXPECT_THAT(ValidateAuditorState(state), IsOk());
@@ -203,14 +103,14 @@ TEST(AuditorUpdate, FollowsRemovalsAndReplacementsOfDistinguishedLeaves) {
   AuditorState state;
   std::vector<testing::TestUpdate> updates;
   for (int i = 0; i < 30; ++i) updates.push_back({absl::StrCat("user", i), "value"});
-  ASSERT_THAT(Apply(log, MessageFor(log, log.Append(10'000, updates)), &state), IsOk());
+  ASSERT_THAT(Apply(log, AnswerAuditor(log, log.Append(10'000, updates)), &state), IsOk());
   for (int i = 0; i < 30; ++i) {
     // Entries are a window apart, so each is distinguished as soon as there is another one.
     log.Hide(absl::StrCat("user", i), 0);
     if (i % 3 == 0 && i > 0) log.Unhide(absl::StrCat("user", i - 1), 0);
     const LogPosition position =
         log.Append(10'000 + kWindowMs * log.size(), {{absl::StrCat("other", i), "value"}});
-    ASSERT_THAT(Apply(log, MessageFor(log, position), &state), IsOk()) << position;
+    ASSERT_THAT(Apply(log, AnswerAuditor(log, position), &state), IsOk()) << position;
     ASSERT_EQ(state, ExpectedState(log, position + 1));
   }
 }
@@ -222,13 +122,13 @@ TEST(AuditorUpdate, RejectsRemovalBeforeALeafWasInADistinguishedEntry) {
   AuditorState state;
   std::vector<testing::TestUpdate> updates = {{"old", "1"}};
   for (int i = 0; i < 20; ++i) updates.push_back({absl::StrCat("more", i), "1"});
-  ASSERT_THAT(Apply(log, MessageFor(log, log.Append(10'000, updates)), &state), IsOk());
-  ASSERT_THAT(Apply(log, MessageFor(log, log.Append(10'050)), &state), IsOk());
-  ASSERT_THAT(Apply(log, MessageFor(log, log.Append(10'100, {{"new", "1"}})), &state), IsOk());
+  ASSERT_THAT(Apply(log, AnswerAuditor(log, log.Append(10'000, updates)), &state), IsOk());
+  ASSERT_THAT(Apply(log, AnswerAuditor(log, log.Append(10'050)), &state), IsOk());
+  ASSERT_THAT(Apply(log, AnswerAuditor(log, log.Append(10'100, {{"new", "1"}})), &state), IsOk());
   const AuditorState before = state;
   TestLog fork = log;
   log.Hide("new", 0);
-  Message message = MessageFor(log, log.Append(10'200));
+  AuditorMessage message = AnswerAuditor(log, log.Append(10'200));
   EXPECT_THAT(Apply(log, message, &state), FailsCheck("auditor-removal"));
   // The newest distinguished entry is too old; one that is not distinguished does not count.
   std::vector<VrfOutput> keys;
@@ -240,9 +140,9 @@ TEST(AuditorUpdate, RejectsRemovalBeforeALeafWasInADistinguishedEntry) {
   EXPECT_EQ(state, before);
 
   fork.Hide("old", 0);
-  message = MessageFor(fork, fork.Append(10'200));
+  message = AnswerAuditor(fork, fork.Append(10'200));
   ASSERT_TRUE(message.published.has_value());
-  Message altered = message;
+  AuditorMessage altered = message;
   altered.published->results[0].result_type = merkle::PrefixSearchResultType::kNonInclusionParent;
   EXPECT_THAT(Apply(fork, altered, &state), FailsCheck("auditor-removal"));
   altered = message;
@@ -268,12 +168,12 @@ TEST(AuditorUpdate, RemovalMustDetermineTheNewTree) {
   AuditorState state;
   std::vector<testing::TestUpdate> updates;
   for (int i = 0; i < 30; ++i) updates.push_back({absl::StrCat("user", i), "value"});
-  ASSERT_THAT(Apply(log, MessageFor(log, log.Append(10'000, updates)), &state), IsOk());
+  ASSERT_THAT(Apply(log, AnswerAuditor(log, log.Append(10'000, updates)), &state), IsOk());
   log.Hide("user0", 0);
   const LogPosition position = log.Append(20'000);
-  const Message message = MessageFor(log, position);
+  const AuditorMessage message = AnswerAuditor(log, position);
   // The same without the leaf that is named because it may move up.
-  Message bare = message;
+  AuditorMessage bare = message;
   const VrfOutput key = log.OutputOf("user0", 0);
   bare.update.added.clear();
   std::erase_if(bare.update.removed,
@@ -291,28 +191,28 @@ class AuditorRejects : public ::testing::Test {
   AuditorRejects() : log_(MakeLog()) {
     std::vector<testing::TestUpdate> updates;
     for (int i = 0; i < 20; ++i) updates.push_back({absl::StrCat("user", i), "1"});
-    KT_CHECK(Apply(log_, MessageFor(log_, log_.Append(10'000, updates)), &state_).ok());
+    KT_CHECK(Apply(log_, AnswerAuditor(log_, log_.Append(10'000, updates)), &state_).ok());
     // Two leaves come, two go, and one is replaced.
     log_.Hide("user1", 0);
     log_.Hide("user2", 0);
     log_.Append(12'000, {{"user3", "2"}, {"user4", "2"}});
-    honest_ = MessageFor(log_, 1);
+    honest_ = AnswerAuditor(log_, 1);
   }
 
-  void ExpectRefused(const char* check, const std::function<void(Message&)>& change) {
-    Message message = honest_;
+  void ExpectRefused(const char* check, const std::function<void(AuditorMessage&)>& change) {
+    AuditorMessage message = honest_;
     change(message);
     AuditorState state = state_;
     EXPECT_THAT(Apply(log_, message, &state), FailsCheck(check));
     EXPECT_EQ(state, state_) << "a failure changes nothing";
   }
-  void ReproveAll(Message& message) {
+  void ReproveAll(AuditorMessage& message) {
     message.update.proof = ProveBoth(log_.PrefixTreeOf(0), message.update);
   }
 
   TestLog log_;
   AuditorState state_;
-  Message honest_;
+  AuditorMessage honest_;
 };
 
 TEST_F(AuditorRejects, NothingOfAnHonestUpdate) {
@@ -321,17 +221,17 @@ TEST_F(AuditorRejects, NothingOfAnHonestUpdate) {
 }
 
 TEST_F(AuditorRejects, TimestampThatGoesBack) {
-  ExpectRefused("auditor-timestamp", [](Message& m) { m.update.timestamp = 9'999; });
+  ExpectRefused("auditor-timestamp", [](AuditorMessage& m) { m.update.timestamp = 9'999; });
 }
 
 TEST_F(AuditorRejects, UnsortedOrRepeatedLeaves) {
   for (auto list : {&AuditorUpdate::added, &AuditorUpdate::removed}) {
     ASSERT_GE((honest_.update.*list).size(), 2u);
-    ExpectRefused("auditor-order", [&](Message& m) {
+    ExpectRefused("auditor-order", [&](AuditorMessage& m) {
       std::swap((m.update.*list)[0], (m.update.*list)[1]);
       ReproveAll(m);
     });
-    ExpectRefused("auditor-order", [&](Message& m) {
+    ExpectRefused("auditor-order", [&](AuditorMessage& m) {
       (m.update.*list).push_back((m.update.*list).back());
       ReproveAll(m);
     });
@@ -339,8 +239,8 @@ TEST_F(AuditorRejects, UnsortedOrRepeatedLeaves) {
 }
 
 TEST_F(AuditorRejects, AnotherNumberOfResults) {
-  ExpectRefused("auditor-results", [](Message& m) { m.update.proof.results.pop_back(); });
-  ExpectRefused("auditor-results", [](Message& m) {
+  ExpectRefused("auditor-results", [](AuditorMessage& m) { m.update.proof.results.pop_back(); });
+  ExpectRefused("auditor-results", [](AuditorMessage& m) {
     m.update.proof.results.push_back(m.update.proof.results.back());
   });
 }
@@ -352,7 +252,7 @@ TEST_F(AuditorRejects, AddedLeafThatIsThereAndIsNotRemoved) {
   };
   VrfOutput key = log_.OutputOf("user5", 0);
   for (int i = 6; is_named(key); ++i) key = log_.OutputOf(absl::StrCat("user", i), 0);
-  ExpectRefused("auditor-results", [&](Message& m) {
+  ExpectRefused("auditor-results", [&](AuditorMessage& m) {
     auto& added = m.update.added;
     const auto at = std::find_if(added.begin(), added.end(),
                                  [&](const PrefixLeaf& leaf) { return key < leaf.vrf_output; });
@@ -363,7 +263,7 @@ TEST_F(AuditorRejects, AddedLeafThatIsThereAndIsNotRemoved) {
 
 TEST_F(AuditorRejects, RemovedLeafThatIsNotThere) {
   const VrfOutput key = log_.OutputOf("nobody", 0);
-  ExpectRefused("auditor-results", [&](Message& m) {
+  ExpectRefused("auditor-results", [&](AuditorMessage& m) {
     auto& removed = m.update.removed;
     const auto at = std::find_if(removed.begin(), removed.end(),
                                  [&](const PrefixLeaf& leaf) { return key < leaf.vrf_output; });
@@ -381,29 +281,30 @@ TEST_F(AuditorRejects, TwoResultsForOneKeyThatDiffer) {
     }
   }
   ASSERT_LT(both, honest_.update.added.size());
-  ExpectRefused("auditor-results", [&](Message& m) { ++m.update.proof.results[both].depth; });
-  ExpectRefused("auditor-results", [&](Message& m) {
+  ExpectRefused("auditor-results",
+                [&](AuditorMessage& m) { ++m.update.proof.results[both].depth; });
+  ExpectRefused("auditor-results", [&](AuditorMessage& m) {
     m.update.proof.results[both].result_type = merkle::PrefixSearchResultType::kNonInclusionParent;
   });
 }
 
 TEST_F(AuditorRejects, RemovedLeafWithAnotherCommitment) {
   ExpectRefused("auditor-removal",
-                [](Message& m) { m.update.removed[0].commitment.bytes[3] ^= 1; });
+                [](AuditorMessage& m) { m.update.removed[0].commitment.bytes[3] ^= 1; });
 }
 
 TEST_F(AuditorRejects, ProofOfPublicationWithoutRemoval) {
   const LogPosition position = log_.Append(13'000, {{"user6", "2"}});
   ASSERT_THAT(Apply(log_, honest_, &state_), IsOk());
-  honest_ = MessageFor(log_, position);
-  ExpectRefused("auditor-removal", [](Message& m) { m.published.emplace(); });
+  honest_ = AnswerAuditor(log_, position);
+  ExpectRefused("auditor-removal", [](AuditorMessage& m) { m.published.emplace(); });
 }
 
 TEST_F(AuditorRejects, ProofFromAnotherTree) {
   ASSERT_THAT(Apply(log_, honest_, &state_), IsOk());
   const LogPosition position = log_.Append(13'000, {{"user6", "2"}});
-  honest_ = MessageFor(log_, position);
-  ExpectRefused("auditor-prefix-root", [&](Message& m) {
+  honest_ = AnswerAuditor(log_, position);
+  ExpectRefused("auditor-prefix-root", [&](AuditorMessage& m) {
     std::vector<VrfOutput> keys;
     for (const PrefixLeaf& leaf : m.update.added) keys.push_back(leaf.vrf_output);
     m.update.proof = log_.PrefixTreeOf(0).Prove(keys);
@@ -412,10 +313,10 @@ TEST_F(AuditorRejects, ProofFromAnotherTree) {
 
 TEST_F(AuditorRejects, EntryWithoutChangesThatClaimsAnotherRoot) {
   ASSERT_THAT(Apply(log_, honest_, &state_), IsOk());
-  honest_ = MessageFor(log_, log_.Append(13'000));
+  honest_ = AnswerAuditor(log_, log_.Append(13'000));
   ExpectRefused("auditor-prefix-root",
-                [](Message& m) { m.update.proof.elements[0].bytes[0] ^= 1; });
-  ExpectRefused("prefix-proof", [](Message& m) { m.update.proof.elements.clear(); });
+                [](AuditorMessage& m) { m.update.proof.elements[0].bytes[0] ^= 1; });
+  ExpectRefused("prefix-proof", [](AuditorMessage& m) { m.update.proof.elements.clear(); });
 }
 
 // The update's timestamp and the added commitments are what the new root is made of; every other
@@ -456,7 +357,7 @@ TEST(NewestDistinguished, AgreesWithTheDraftsRecursion) {
       const std::vector<LogPosition> positions = Frontier(position);
       for (const LogPosition p : positions) frontier.push_back({timestamps[p], {}});
       const auto found = NewestDistinguished(frontier, timestamps[position], window_ms);
-      const auto expected = RightmostBefore(position, timestamps, window_ms);
+      const auto expected = testing::DistinguishedBefore(position, timestamps, window_ms);
       ASSERT_EQ(found.has_value(), expected.has_value()) << position;
       if (found.has_value()) {
         ASSERT_EQ(positions[*found], *expected) << position;
@@ -472,7 +373,7 @@ TEST(BeginAuditing, GivesTheStateOfOneWhoWasThereFromTheStart) {
     ASSERT_OK_AND_ASSIGN(AuditorState state, BeginAuditing(StartAt(log, size)));
     ASSERT_EQ(state, ExpectedState(log, size));
     if (size == 70) continue;
-    ASSERT_THAT(Apply(log, MessageFor(log, size), &state), IsOk());
+    ASSERT_THAT(Apply(log, AnswerAuditor(log, size), &state), IsOk());
     ASSERT_EQ(RootOf(state), log.RootAt(size + 1));
   }
 }

@@ -11,6 +11,7 @@
 #include "kt-core/commitment_value.h"
 #include "kt-core/implicit_tree.h"
 #include "kt-core/tree_head.h"
+#include "tests/support/deterministic_signer.h"
 #include "tests/support/fakes.h"
 
 namespace kt::testing {
@@ -74,15 +75,18 @@ TestLog::TestLog(const TestLogOptions& options)
     : proofs_(std::make_shared<decltype(proofs_)::element_type>()) {
   SeededRandom random(options.seed);
   const base::SignatureAlgorithm algorithm = core::SignatureAlgorithmOf(options.suite);
-  const auto make_signer = [&] {
-    return base::CreateSigner(algorithm, base::GenerateSignatureSecret(algorithm, random)).value();
+  const auto make_signer = [&](base::SecretBytes* secret) {
+    *secret = base::GenerateSignatureSecret(algorithm, random);
+    return options.deterministic_signatures ? CreateDeterministicSigner(algorithm, *secret)
+                                            : base::CreateSigner(algorithm, *secret).value();
   };
   const vrf::Suite vrf_suite = core::VrfSuiteOf(options.suite);
   auto keys = std::make_shared<TestLogKeys>();
-  keys->log = make_signer();
-  keys->leaf = make_signer();
-  keys->auditor = make_signer();
-  keys->vrf = vrf::CreateProver(vrf_suite, vrf::GenerateSecret(vrf_suite, random)).value();
+  keys->log = make_signer(&keys->log_secret);
+  keys->leaf = make_signer(&keys->leaf_secret);
+  keys->auditor = make_signer(&keys->auditor_secret);
+  keys->vrf_secret = vrf::GenerateSecret(vrf_suite, random);
+  keys->vrf = vrf::CreateProver(vrf_suite, keys->vrf_secret).value();
 
   config_.ciphersuite = options.suite;
   config_.mode = options.mode;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/secret.h"
 #include "base/signature.h"
 #include "kt-core/operations.h"
 #include "kt-core/prover.h"
@@ -35,6 +36,8 @@ struct TestLogOptions {
   std::optional<uint64_t> maximum_lifetime_ms = std::nullopt;
   uint64_t max_auditor_lag_ms = 1'000'000;
   uint64_t auditor_start_pos = 0;
+  // The same log each time, byte by byte; signing takes longer.
+  bool deterministic_signatures = false;
 };
 
 // The secret keys of a log and what belongs to them. Shared by the forks of a log.
@@ -43,6 +46,9 @@ struct TestLogKeys {
   std::unique_ptr<base::Signer> leaf;     // the operator's, thirdPartyManagement
   std::unique_ptr<base::Signer> auditor;  // thirdPartyAuditing
   std::unique_ptr<vrf::Prover> vrf;
+
+  // What they are made of: for test vectors.
+  base::SecretBytes log_secret, leaf_secret, auditor_secret, vrf_secret;
 };
 
 struct TestUpdate {
