@@ -27,6 +27,7 @@ bool Matches(const core::VerifiedUpdate& update, std::optional<base::Version> pr
 
 std::vector<base::Hash> HashesOf(const std::vector<core::LabelValue>& values) {
   std::vector<base::Hash> hashes;
+  hashes.reserve(values.size());
   for (const core::LabelValue& value : values) hashes.push_back(base::Sha256(value.value));
   return hashes;
 }

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "kt-core/distinguished.h"
 #include "kt-core/response_verifier.h"
 #include "kt-core/update.h"
 #include "proto/kt.grpc.pb.h"
@@ -474,6 +475,33 @@ TEST_P(SavedResponses, AreVerifiedOfflineAgainstTheStateThatTheOthersLeft) {
   const auto report = Verify("owner-monitor", base::codec::Encode(monitor), monitored);
   EXPECT_EQ(report["complete"], true);
   EXPECT_GT(report["start"], 0);
+}
+
+TEST_P(SavedResponses, HeadsAreStreamedAndBelongToTheLogThatIsProven) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  const auto stub = v1::Monitoring::NewStub(channel_);
+  const auto reader = stub->WatchHeads(&context, {});
+  const auto next = [&]() -> core::TreeHead {
+    v1::WatchHeadsResponse response;
+    if (!reader->Read(&response)) return {};
+    return base::codec::Decode<core::TreeHead>(base::AsBytes(response.tree_head())).value();
+  };
+  EXPECT_EQ(next().tree_size, 1u) << "the first at once";
+  for (base::TreeSize size = 2; size < 5; ++size) {
+    PublishAsOther();
+    const core::TreeHead head = next();
+    EXPECT_EQ(head.tree_size, size);
+    // What is proven at that size is signed by the same signature.
+    const core::DistinguishedRequest walk;
+    const std::string answer = Ask(&v1::Monitoring::Stub::Distinguished, base::codec::Encode(walk));
+    const auto verified =
+        core::VerifyDistinguished(*verifier_, core::RecentDefinition(), walk, base::AsBytes(answer),
+                                  nullptr, base::SystemClock().NowMs());
+    ASSERT_TRUE(verified.ok()) << verified.status();
+    EXPECT_EQ(verified->state.tree_head, head);
+  }
+  context.TryCancel();
 }
 
 INSTANTIATE_TEST_SUITE_P(Suites, SavedResponses, ::testing::Values("p256", "ed25519"),

@@ -278,6 +278,32 @@ TEST_P(LogUserTest, SearchesMayNotFallBehindWhatTheOwnerKnows) {
               FailsCheck("label-removed"));
 }
 
+// An owner who looked herself up before knows what the log must show at the start.
+TEST_P(LogUserTest, OwnershipMayNotBeginWithoutWhatWasLookedUp) {
+  Append();
+  Append({"zero"});
+  const core::SearchRequest search = user_->MakeSearch(base::AsBytes(kAlice), std::nullopt);
+  const auto found = log_.Search(search);
+  ASSERT_THAT(found, IsOk());
+  ASSERT_THAT(user_->Search(search, *found, log_.RightmostMs()), IsOk());
+  ASSERT_NE(user_->record().FindWatched(base::AsBytes(kAlice)), nullptr);
+  log_.Hide(kAlice, 0);
+  PassWindows();
+  const base::LogPosition start = 3;
+  ASSERT_OK_AND_ASSIGN(const auto request, user_->MakeOwnerInit(base::AsBytes(kAlice), start));
+  const core::LabelHistory nothing;
+  core::LabelRecord record =
+      log_.Record(kAlice, core::OwnerInitVersions(request, log_.size(), nothing));
+  for (auto& [version, row] : record) row.existing.reset();
+  const auto response = core::ProveOwnerInit(log_.config(), *log_.ViewAt(log_.size()),
+                                             log_.HeadAt(log_.size()), request, nothing, record);
+  ASSERT_THAT(response, IsOk());
+  const LogRecord before = user_->record();
+  EXPECT_THAT(user_->OwnerInit(request, Encode(*response), log_.RightmostMs()),
+              FailsCheck("label-removed"));
+  EXPECT_EQ(user_->record(), before);
+}
+
 TEST_P(LogUserTest, WhatIsKeptOfForeignVersionsIsBounded) {
   ASSERT_THAT(Init(0), IsOk());
   const std::string large(ForeignVersionRecord::kMaxValueBytes, 'x');
