@@ -10,7 +10,12 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/synchronization/mutex.h"
 #include "tests/support/status_matchers.h"
@@ -109,28 +114,43 @@ TEST_F(ListenerTest, ClosedConnectionsMakeRoom) {
   }
 }
 
-TEST_F(ListenerTest, GoesOnAfterRunningOutOfFileDescriptors) {
-  Start(100, 100);
-  EXPECT_TRUE(Peer(port()).IsServed());
-  rlimit before;
-  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
-  const Peer waiting(port());
-  EXPECT_TRUE(waiting.IsServed());
-  const int lowest_free = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  close(lowest_free);
-  rlimit none = before;
-  // Room for the peer's socket and none for the connection that is accepted.
-  none.rlim_cur = static_cast<rlim_t>(lowest_free) + 1;
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
-  std::unique_ptr<Peer> late = std::make_unique<Peer>(port());
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  {
-    absl::MutexLock lock(&mutex_);
-    EXPECT_EQ(fds_.size(), 2u) << "the limit does not work";
+class ListenerDeathTest : public ListenerTest {
+ protected:
+  // Empty if all went well.
+  std::string RunOutOfFileDescriptors() {
+    Start(100, 100);
+    const Peer waiting(port());
+    if (!waiting.IsServed()) return "the first connection is not served";
+    rlimit before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    const int lowest_free = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    close(lowest_free);
+    rlimit none = before;
+    // Room for the peer's socket and none for the connection that is accepted.
+    none.rlim_cur = static_cast<rlim_t>(lowest_free) + 1;
+    setrlimit(RLIMIT_NOFILE, &none);
+    const Peer late(port());
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    {
+      absl::MutexLock lock(&mutex_);
+      if (fds_.size() != 1) return "the limit does not work";
+    }
+    setrlimit(RLIMIT_NOFILE, &before);
+    if (!late.IsServed()) return "the connection that waited is not served";
+    return Peer(port()).IsServed() ? "" : "a connection afterwards is not served";
   }
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
-  EXPECT_TRUE(late->IsServed());
-  EXPECT_TRUE(Peer(port()).IsServed());
+};
+
+// In a process of its own: other tests leave threads behind that close files when it suits them.
+TEST_F(ListenerDeathTest, GoesOnAfterRunningOutOfFileDescriptors) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        const std::string problem = RunOutOfFileDescriptors();
+        std::cerr << problem << "\n";
+        std::_Exit(problem.empty() ? 0 : 1);
+      },
+      ::testing::ExitedWithCode(0), "");
 }
 
 TEST_F(ListenerTest, RefusesAPortInUse) {
