@@ -23,7 +23,9 @@
 
 #include "base/check.h"
 #include "base/random.h"
+#include "kt-core/operations.h"
 #include "kt-server/server.h"
+#include "proto/kt.pb.h"
 #include "tests/e2e/deployment.h"
 #include "tests/support/fakes.h"
 #include "tests/support/status_matchers.h"
@@ -187,44 +189,68 @@ class Attack : public ::testing::Test {
     return Count(client.Read(500), RawClient::kData) == 1;
   }
 
+  void StartForUnread() {
+    deployment_.SetLimit("requests_per_second", "100000");
+    deployment_.SetLimit("max_response_bytes_per_client", "1048576");
+    deployment_.SetLimit("response_timeout_ms", "3000");
+    ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  }
+  // 320 calls whose responses are never taken; there is room for fewer than 256.
+  void ExpectBoundedAndGivenUp(const std::string& path, const std::string& message) {
+    constexpr int kConnections = 10;
+    constexpr int kCalls = 32;
+    std::vector<std::unique_ptr<RawClient>> clients;
+    for (int i = 0; i < kConnections; ++i) {
+      clients.push_back(std::make_unique<RawClient>(deployment_.port(), 0));
+      for (int call = 0; call < kCalls; ++call) clients.back()->Call(path, message);
+    }
+    size_t refused = 0;
+    size_t given_up = 0;
+    for (const auto& client : clients) {
+      const auto frames = client->Read(100);
+      EXPECT_EQ(Count(frames, RawClient::kData), 0u);
+      refused += CountWith(frames, "wait to be read");
+      given_up += Count(frames, RawClient::kRstStream);
+    }
+    EXPECT_GE(refused, static_cast<size_t>(kConnections * kCalls - 256));
+    EXPECT_LT(refused, static_cast<size_t>(kConnections * kCalls));
+    EXPECT_TRUE(IsServed("127.0.0.2")) << "others have room of their own";
+
+    // What is not taken is given up, and makes room.
+    const auto give_up = steady_clock::now() + std::chrono::seconds(10);
+    while (given_up + refused < kConnections * kCalls && steady_clock::now() < give_up) {
+      for (const auto& client : clients) {
+        given_up += Count(client->Read(50), RawClient::kRstStream);
+      }
+    }
+    EXPECT_GE(given_up + refused, static_cast<size_t>(kConnections * kCalls));
+    EXPECT_TRUE(IsServed("127.0.0.1"));
+  }
+
   Deployment deployment_;
 };
 
 TEST_F(Attack, UnreadResponsesAreBoundedAndGivenUp) {
-  deployment_.SetLimit("requests_per_second", "100000");
-  deployment_.SetLimit("max_response_bytes_per_client", "1048576");
-  deployment_.SetLimit("response_timeout_ms", "3000");
-  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  StartForUnread();
+  ExpectBoundedAndGivenUp(kGetConfiguration, "");
+  deployment_.StopServer();
+}
 
-  // 320 calls whose responses are never taken; there is room for fewer than 256.
-  constexpr int kConnections = 10;
-  constexpr int kCalls = 32;
-  std::vector<std::unique_ptr<RawClient>> clients;
-  for (int i = 0; i < kConnections; ++i) {
-    clients.push_back(std::make_unique<RawClient>(deployment_.port(), 0));
-    for (int call = 0; call < kCalls; ++call) clients.back()->Call(kGetConfiguration);
+// A stream holds no more than the one response that is not taken, and goes on when it is.
+TEST_F(Attack, UnreadStreamsOfUpdatesAreBoundedAndGivenUp) {
+  StartForUnread();
+  deployment_.StartDns();
+  for (const char* use : {"sign", "encr"}) {
+    const ProcessResult published = deployment_.Publish(
+        "alice@smime.example",
+        {"--cert", deployment_.Vector("alice." + std::string(use) + ".crt.pem")});
+    ASSERT_EQ(published.exit_code, 0) << published.err;
   }
-  size_t refused = 0;
-  size_t given_up = 0;
-  for (const auto& client : clients) {
-    const auto frames = client->Read(100);
-    EXPECT_EQ(Count(frames, RawClient::kData), 0u);
-    refused += CountWith(frames, "wait to be read");
-    given_up += Count(frames, RawClient::kRstStream);
-  }
-  EXPECT_GE(refused, static_cast<size_t>(kConnections * kCalls - 256));
-  EXPECT_LT(refused, static_cast<size_t>(kConnections * kCalls));
-  EXPECT_TRUE(IsServed("127.0.0.2")) << "others have room of their own";
-
-  // What is not taken is given up, and makes room.
-  const auto give_up = steady_clock::now() + std::chrono::seconds(10);
-  while (given_up + refused < kConnections * kCalls && steady_clock::now() < give_up) {
-    for (const auto& client : clients) {
-      given_up += Count(client->Read(50), RawClient::kRstStream);
-    }
-  }
-  EXPECT_GE(given_up + refused, static_cast<size_t>(kConnections * kCalls));
-  EXPECT_TRUE(IsServed("127.0.0.1"));
+  core::UpdateRequest request;
+  request.label = base::ToBytes("alice@smime.example");
+  v1::UpdateRequest body;
+  body.set_request(base::ToText(base::codec::Encode(request)));
+  ExpectBoundedAndGivenUp("/kt.v1.Publisher/Update", body.SerializeAsString());
   deployment_.StopServer();
 }
 

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <future>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <thread>
 
 #include "base/clock.h"
@@ -22,6 +23,7 @@
 #include "smime/certificate.h"
 #include "smime/certificate_set.h"
 #include "tests/e2e/deployment.h"
+#include "tests/support/fakes.h"
 #include "tests/support/paths.h"
 
 namespace kt::testing {
@@ -282,6 +284,35 @@ TEST_P(Owner, ServerThatIsDownHidesNothingThatIsKnown) {
   EXPECT_EQ(PublishAsOwner({"alice.encr.crt.pem"}, {"--timeout", "500"}).exit_code, 4);
   ASSERT_TRUE(deployment_.StartServer());
   ExpectSilence();
+}
+
+// Whatever became of a publication, the owner's next run knows it.
+TEST_P(Owner, KilledServerNeitherDoublesNorDisownsWhatSheSent) {
+  ASSERT_EQ(Own().exit_code, 0);
+  std::mt19937 random(static_cast<unsigned>(TestSeed(11)));
+  SCOPED_TRACE(TestSeed(11));
+  unsigned acknowledged = 0;
+  constexpr unsigned kKills = 6;
+  for (unsigned i = 0; i < kKills; ++i) {
+    auto publication = std::async(std::launch::async, [&] {
+      return PublishAsOwner({i % 2 == 0 ? "alice.sign.crt.pem" : "alice.encr.crt.pem"},
+                            {"--timeout", "3000"});
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 250));
+    deployment_.server().Signal(SIGKILL);
+    deployment_.server().Wait();
+    const ProcessResult result = publication.get();
+    EXPECT_TRUE(result.exit_code == 0 || result.exit_code == 4) << result.err;
+    if (result.exit_code == 0) ++acknowledged;
+    ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+    ExpectSilence();
+  }
+  ASSERT_EQ(PublishAsOwner({"alice.sign.crt.pem"}).exit_code, 0);
+  const ProcessResult found = deployment_.Client("lookup", {kAlice, "--json"});
+  ASSERT_EQ(found.exit_code, 0) << found.err;
+  const auto version = nlohmann::json::parse(found.out)["version"].get<unsigned>();
+  EXPECT_GE(version, acknowledged);
+  EXPECT_LE(version, kKills) << "one for each publication at most";
 }
 
 INSTANTIATE_TEST_SUITE_P(Suites, Owner, ::testing::Values("p256", "ed25519"),
