@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "kt-client/channel.h"
+#include "kt-client/credential_calls.h"
 #include "kt-client/discovery.h"
 #include "kt-client/log_session.h"
 #include "kt-client/owner_publication.h"
@@ -158,6 +159,58 @@ class ClientImpl : public Client {
       }
       return absl::OkStatus();
     });
+  }
+
+  absl::StatusOr<MadeCredential> MakeCredential(const std::string& text,
+                                                uint64_t known_for_ms) override {
+    KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(text));
+    KT_ASSIGN_OR_RETURN(const auto session, OpenSession(address.domain));
+    KT_ASSIGN_OR_RETURN(SentCredential sent,
+                        session->MakeCredential(address.label(), known_for_ms));
+    MadeCredential made;
+    made.log = session->info();
+    made.found = !sent.credential.empty();
+    if (!made.found) return made;
+    made.credential = std::move(sent.credential);
+    made.version = sent.version;
+    made.position = sent.position;
+    made.provisional = sent.provisional;
+    return made;
+  }
+
+  absl::StatusOr<std::optional<base::Bytes>> UpdateCredential(base::ByteView credential) override {
+    KT_ASSIGN_OR_RETURN(const smime::Address address, AddressOfCredential(credential));
+    KT_ASSIGN_OR_RETURN(const auto session, OpenSession(address.domain));
+    return session->UpdateCredential(credential);
+  }
+
+  absl::StatusOr<CredentialResult> CheckCredential(base::ByteView credential,
+                                                   base::ByteView update) override {
+    return CheckCredentialOffline(store_, credential, update, base::SystemClock(),
+                                  options_.timeout_ms);
+  }
+
+  absl::StatusOr<std::vector<PendingCredential>> MonitorCredentials(
+      const std::string& domain) override {
+    std::vector<PendingCredential> result;
+    KT_ASSIGN_OR_RETURN(const std::optional<base::Hash> pin, store_.ReadPin(domain));
+    if (!pin.has_value()) return result;
+    KT_ASSIGN_OR_RETURN(const std::optional<LogRecord> record, store_.Read(*pin));
+    const bool interested = record.has_value() && !record->distinguished.entries.empty();
+    if (!interested) return result;
+    KT_ASSIGN_OR_RETURN(const auto session, OpenSession(domain));
+    KT_ASSIGN_OR_RETURN(const std::vector<CredentialEvent> events, session->AdvanceCredentials());
+    for (const CredentialEvent& event : events) result.push_back(ToPending(event));
+    return result;
+  }
+
+  absl::StatusOr<std::vector<PendingCredential>> PendingCredentials(
+      const std::string& domain) override {
+    return ListCredentials(store_, domain);
+  }
+
+  absl::Status ForgetCredential(const std::string& domain, const base::Hash& id) override {
+    return client::ForgetCredential(store_, domain, id, options_.timeout_ms);
   }
 
   absl::StatusOr<PublishResult> Publish(const PublishRequest& request,

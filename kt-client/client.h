@@ -148,6 +148,50 @@ struct MonitorResult {
   LogInfo log;
 };
 
+// A credential: what a lookup would say, to be sent to others, who can verify it without asking the
+// log.
+struct MadeCredential {
+  bool found = false;      // the address has a version; otherwise there is no credential
+  base::Bytes credential;  // an encoded Credential of draft-ietf-keytrans-protocol
+  base::Version version = 0;
+  base::LogPosition position = 0;  // of the distinguished log entry that it is based on
+  // Its receivers verify it finally only when they know of a later distinguished log entry; they
+  // may need the result of UpdateCredential for that.
+  bool provisional = false;
+  LogInfo log;
+};
+
+enum class CredentialState {
+  kFinal,         // completely verified
+  kWaiting,       // may be used; a later distinguished log entry will settle it
+  kUpdateNeeded,  // may be used; the sender should send its update
+  kOverdue,       // it expired before it was settled: Client::MonitorCredentials asks the log
+};
+
+// What a credential that was received says.
+struct CredentialResult {
+  base::Hash id;  // SHA-256 of the encoding
+  std::string address;
+  base::Version version = 0;
+  std::vector<smime::UsableCertificate> certificates;  // as in LookupResult
+  std::vector<smime::PassedOver> passed_over;
+  smime::CertificateSet set;
+  base::LogPosition position = 0;  // of the distinguished log entry that it is based on
+  bool provisional = false;
+  CredentialState state = CredentialState::kFinal;
+};
+
+// A provisional credential that is remembered until it is finally verified.
+struct PendingCredential {
+  base::Hash id;
+  std::string address;
+  base::Version version = 0;
+  // A verification failure: the credential contradicts what is known of the log. Others: the log
+  // could not be asked.
+  absl::Status status;
+  CredentialState state = CredentialState::kOverdue;  // if status is OK
+};
+
 // A recent distinguished log entry ("Walking Distinguished Heads"): a point at which all users of
 // the log must agree.
 struct DistinguishedLogHead {
@@ -204,6 +248,37 @@ class Client {
   // Somebody was told of these versions, who need not be told again.
   virtual absl::Status MarkNotified(const std::string& address,
                                     const std::vector<base::Version>& versions) = 0;
+
+  // Looks `address` up and makes a credential of the answer, based on the newest distinguished log
+  // entry that is at least `known_for_ms` old: those to whom it is sent must know that entry from
+  // their own dealings with the log. kUnavailable if the log has none.
+  virtual absl::StatusOr<MadeCredential> MakeCredential(const std::string& address,
+                                                        uint64_t known_for_ms) = 0;
+
+  // The encoded CredentialUpdate of a provisional credential that this client sent, verified;
+  // nullopt if its receivers settle it without one. kUnavailable if it cannot be made yet,
+  // kOutOfRange if the credential has expired, kInvalidArgument if it is a standard one.
+  virtual absl::StatusOr<std::optional<base::Bytes>> UpdateCredential(
+      base::ByteView credential) = 0;
+
+  // Verifies a credential against what is known of its log, and asks nobody. A provisional one is
+  // remembered until it is settled; it can be checked again, with its CredentialUpdate if `update`
+  // is not empty. kOutOfRange if it has expired; kUnavailable if this client does not know of the
+  // distinguished log entry that it is based on: check it again after the next regular Heads or
+  // MonitorCredentials, but never call them because of it.
+  virtual absl::StatusOr<CredentialResult> CheckCredential(base::ByteView credential,
+                                                           base::ByteView update) = 0;
+
+  // Refreshes the distinguished heads of `domain`'s log if they were asked for before, and settles
+  // pending credentials: run it as often as Monitor. Tells of all that were pending.
+  virtual absl::StatusOr<std::vector<PendingCredential>> MonitorCredentials(
+      const std::string& domain) = 0;
+
+  // Those of `domain` that are pending; asks nobody and changes nothing.
+  virtual absl::StatusOr<std::vector<PendingCredential>> PendingCredentials(
+      const std::string& domain) = 0;
+  // Gives one up. kInvalidArgument if there is none with this id.
+  virtual absl::Status ForgetCredential(const std::string& domain, const base::Hash& id) = 0;
 
   // Asks the log to publish; `token` is the bearer token that its operator issued, without white
   // space. If the address is owned, the result is proven. Then adding and removing is refused as a

@@ -93,6 +93,21 @@ nlohmann::ordered_json ToJson(const Event& event) {
   return json;
 }
 
+// Credentials wait for what a regular walk tells.
+void MonitorCredentials(Client& client, const std::string& domain, std::vector<Event>* events) {
+  const absl::StatusOr<std::vector<PendingCredential>> result = client.MonitorCredentials(domain);
+  if (!result.ok()) {
+    events->push_back({domain, result.status(), false, false, std::nullopt});
+    return;
+  }
+  for (const PendingCredential& pending : *result) {
+    const absl::Status status = base::Annotate(
+        pending.status, absl::StrCat("credential sha256:", base::ToHex(pending.id.bytes)));
+    const bool done = pending.state == CredentialState::kFinal;
+    events->push_back({pending.address, status, done, false, std::nullopt});
+  }
+}
+
 absl::StatusOr<std::vector<Event>> Monitor(Client& client, const MonitorOptions& options) {
   // Domains, each with the one address to monitor or nullopt for all.
   std::set<std::pair<std::string, std::optional<std::string>>> tasks;
@@ -106,6 +121,7 @@ absl::StatusOr<std::vector<Event>> Monitor(Client& client, const MonitorOptions&
   }
   std::vector<Event> events;
   for (const auto& [domain, only] : tasks) {
+    if (!only.has_value()) MonitorCredentials(client, domain, &events);
     const absl::StatusOr<MonitorResult> result = client.Monitor(domain, only);
     const absl::Status status = result.ok() ? result->status : result.status();
     if (!status.ok()) {

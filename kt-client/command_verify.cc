@@ -148,12 +148,48 @@ absl::StatusOr<Report> VerifyUpdate(const VerifyOptions& options, const Saved& s
                 {"created", std::move(created)}};
 }
 
+const char* NameOf(core::CredentialProgress progress) {
+  switch (progress) {
+    case core::CredentialProgress::kFinal:
+      return "final";
+    case core::CredentialProgress::kWaiting:
+      return "waiting";
+    case core::CredentialProgress::kUpdateNeeded:
+      return "update-needed";
+    case core::CredentialProgress::kUpdateFromLog:
+      break;
+  }
+  return "overdue";
+}
+
+// The response is the Credential. If there is a request, it is the credential, and the response its
+// CredentialUpdate.
+absl::StatusOr<Report> VerifyCredential(const VerifyOptions& options, const Saved& saved,
+                                        LogUser* user) {
+  base::Bytes credential = saved.response;
+  base::Bytes update;
+  if (!options.request.empty()) {
+    KT_ASSIGN_OR_RETURN(credential, base::ReadFile(options.request, kMaxInputBytes));
+    update = saved.response;
+  }
+  KT_ASSIGN_OR_RETURN(const ReceivedCredential received,
+                      user->Credential(credential, update, saved.now_ms));
+  return Report{{"operation", "credential"},
+                {"label", base::ToText(received.label)},
+                {"version", received.version},
+                {"value", base::ToBase64(received.value)},
+                {"position", received.position},
+                {"provisional", received.provisional},
+                {"credential_state", NameOf(received.progress)}};
+}
+
 using Operation = absl::StatusOr<Report> (*)(const VerifyOptions&, const Saved&, LogUser*);
 const std::map<std::string, Operation>& Operations() {
   static const auto* const operations = new std::map<std::string, Operation>{
       {"search", VerifySearch},
       {"contact-monitor", VerifyContactMonitor},
       {"distinguished", VerifyDistinguished},
+      {"credential", VerifyCredential},
       {"owner-init", VerifyOwnerInit},
       {"owner-monitor", VerifyOwnerMonitor},
       {"update", VerifyUpdate},
@@ -162,10 +198,13 @@ const std::map<std::string, Operation>& Operations() {
 }
 
 absl::StatusOr<Report> VerifyWith(const VerifyOptions& options, LogUser* user) {
+  if (options.request.empty() && options.operation != "credential") {
+    return absl::InvalidArgumentError("--request is required");
+  }
   KT_ASSIGN_OR_RETURN(base::Bytes response, base::ReadFile(options.response, kMaxInputBytes));
   const Saved saved{std::move(response), options.at_ms.value_or(base::SystemClock().NowMs())};
   KT_ASSIGN_OR_RETURN(Report report, Operations().at(options.operation)(options, saved, user));
-  report["tree_size"] = user->record().state->tree_size();
+  if (user->record().state.has_value()) report["tree_size"] = user->record().state->tree_size();
   return report;
 }
 
@@ -210,6 +249,9 @@ void Print(const VerifyOptions& options, const Report& report) {
   } else if (report.contains("heads")) {
     std::cout << report["heads"].size() << " distinguished heads, ";
   }
+  if (report.contains("credential_state")) {
+    std::cout << "credential " << report["credential_state"].get<std::string>() << ", ";
+  }
   std::cout << "in a log of " << report["tree_size"] << " entries\n";
 }
 
@@ -236,9 +278,12 @@ void AddVerifyCommand(CLI::App& app, int* exit_code) {
       ->check(CLI::IsMember(names))
       ->capture_default_str();
   command->add_option("--config", options->config, "Configuration of the log")->required();
-  command->add_option("--request", options->request, "The request, such as a SearchRequest")
-      ->required();
-  command->add_option("--response", options->response, "The response, such as a SearchResponse")
+  command->add_option("--request", options->request,
+                      "The request, such as a SearchRequest; none for a credential, or the "
+                      "Credential whose update is the response");
+  command
+      ->add_option("--response", options->response,
+                   "The response, such as a SearchResponse; a Credential, or its CredentialUpdate")
       ->required();
   command->add_flag("--absence", options->absence,
                     "The response is an AbsenceResponse (docs/extensions.md)");

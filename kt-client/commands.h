@@ -42,6 +42,7 @@ void AddPublishCommand(CLI::App& app, int* exit_code);
 void AddOwnCommand(CLI::App& app, int* exit_code);
 void AddMonitorCommand(CLI::App& app, int* exit_code);
 void AddHeadsCommand(CLI::App& app, int* exit_code);
+void AddCredentialCommand(CLI::App& app, int* exit_code);
 void AddCompareHeadsCommand(CLI::App& app, int* exit_code);
 void AddVerifyCommand(CLI::App& app, int* exit_code);
 

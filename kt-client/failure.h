@@ -34,6 +34,7 @@ enum class Failure {
   kNoAddress,      // servers are named, but no name has an address
   kNoServer,       // no server answered
   kTlsFailed,      // servers answered, but TLS failed: mostly a certificate for another name
+  kNotYet,         // the log has not come, or the client not seen, as far as is needed
 
   // kInvalidArgument.
   kMalformedAnswer,  // a DNS answer that cannot be read, or has too many records

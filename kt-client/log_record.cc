@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/hash.h"
 #include "base/status.h"
 
 namespace kt::client {
@@ -52,6 +53,18 @@ absl::Status CheckOwned(const OwnedLabel& owned) {
   return absl::OkStatus();
 }
 
+absl::Status CheckCredential(const core::PendingCredential& pending,
+                             const core::Configuration& config) {
+  KT_RETURN_IF_ERROR(core::ValidatePendingCredential(pending));
+  const auto credential =
+      base::codec::Decode<core::Credential>(pending.credential, core::WireContext::For(config));
+  KT_RETURN_IF_ERROR(credential.status());
+  if (credential->version == pending.version && credential->position == pending.position) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError("a retained credential says something else than is known of it");
+}
+
 absl::Status CheckRecord(const LogRecord& record, const base::Hash& fingerprint) {
   if (record.format != LogRecord::kFormat) return absl::DataLossError("unknown format");
   KT_RETURN_IF_ERROR(core::ValidateConfiguration(record.config));
@@ -69,6 +82,9 @@ absl::Status CheckRecord(const LogRecord& record, const base::Hash& fingerprint)
     return absl::DataLossError("a label is owned in a log that was never seen");
   }
   for (const OwnedLabel& owned : record.owned) KT_RETURN_IF_ERROR(CheckOwned(owned));
+  for (const core::PendingCredential& pending : record.credentials) {
+    KT_RETURN_IF_ERROR(CheckCredential(pending, record.config));
+  }
   return absl::OkStatus();
 }
 
@@ -96,6 +112,25 @@ size_t LogRecord::ForeignBytes() const {
     for (const ForeignVersionRecord& foreign : label.foreign) {
       bytes += sizeof(ForeignVersionRecord) + foreign.value.size();
     }
+  }
+  return bytes;
+}
+
+core::PendingCredential* LogRecord::FindCredential(const base::Hash& id) {
+  const auto found = std::ranges::find_if(
+      credentials, [&](const auto& pending) { return base::Sha256(pending.credential) == id; });
+  return found == credentials.end() ? nullptr : &*found;
+}
+
+void LogRecord::EraseCredential(const base::Hash& id) {
+  std::erase_if(credentials,
+                [&](const auto& pending) { return base::Sha256(pending.credential) == id; });
+}
+
+size_t LogRecord::CredentialBytes() const {
+  size_t bytes = 0;
+  for (const core::PendingCredential& pending : credentials) {
+    bytes += sizeof(pending) + pending.credential.size() + pending.update.size();
   }
   return bytes;
 }

@@ -13,6 +13,7 @@
 #include "base/codec.h"
 #include "base/types.h"
 #include "kt-core/configuration.h"
+#include "kt-core/credential.h"
 #include "kt-core/distinguished.h"
 #include "kt-core/monitoring_state.h"
 #include "kt-core/user_state.h"
@@ -86,6 +87,9 @@ struct LogRecord {
   static constexpr size_t kMaxLabels = 100'000;  // in either list
   // Of the values of foreign versions, which are a log's to make up.
   static constexpr size_t kMaxForeignBytes = 16 << 20;
+  // Of credentials, which anybody may send.
+  static constexpr size_t kMaxCredentialBytes = 16 << 20;
+  static constexpr size_t kMaxCredentials = 10'000;
 
   uint16_t format = kFormat;
   core::Configuration config;              // pinned at first use
@@ -93,13 +97,16 @@ struct LogRecord {
   core::DistinguishedState distinguished;  // the recent distinguished log entries
   std::vector<WatchedLabel> watched;       // ascending by label; none that is done
   std::vector<OwnedLabel> owned;           // ascending by label
+  // Provisional credentials that are not finally verified, as they came; none twice.
+  std::vector<core::PendingCredential> credentials;
 
   bool operator==(const LogRecord&) const = default;
   static constexpr auto Fields() {
-    return base::codec::List(&LogRecord::format, &LogRecord::config, &LogRecord::state,
-                             &LogRecord::distinguished,
-                             base::codec::Vector<uint32_t>(&LogRecord::watched, kMaxLabels),
-                             base::codec::Vector<uint32_t>(&LogRecord::owned, kMaxLabels));
+    return base::codec::List(
+        &LogRecord::format, &LogRecord::config, &LogRecord::state, &LogRecord::distinguished,
+        base::codec::Vector<uint32_t>(&LogRecord::watched, kMaxLabels),
+        base::codec::Vector<uint32_t>(&LogRecord::owned, kMaxLabels),
+        base::codec::Vector<uint32_t>(&LogRecord::credentials, kMaxCredentials));
   }
 
   // nullptr if the label is not watched or not owned.
@@ -111,6 +118,11 @@ struct LogRecord {
   void EraseOwned(base::ByteView label);
   // How much of kMaxForeignBytes is used.
   size_t ForeignBytes() const;
+  // The pending credential with this SHA-256; nullptr if there is none.
+  core::PendingCredential* FindCredential(const base::Hash& id);
+  void EraseCredential(const base::Hash& id);
+  // How much of kMaxCredentialBytes is used.
+  size_t CredentialBytes() const;
 };
 
 // kDataLoss unless `bytes` encodes a record that this version could have written for the log with

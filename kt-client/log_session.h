@@ -81,6 +81,18 @@ class LogSession {
                                                const std::vector<base::Bytes>& values,
                                                const std::string& token);
 
+  // Makes a credential of the label's greatest version for others (log_session_credentials.cc),
+  // based on the newest distinguished log entry that is at least `known_for_ms` old. Its encoding
+  // is empty if the label is verified to be absent. Errors as LogUser::MakeCredential.
+  absl::StatusOr<SentCredential> MakeCredential(base::ByteView label, uint64_t known_for_ms);
+  // The encoded CredentialUpdate of a credential that was sent; nullopt if none is needed. Errors
+  // as LogUser::MakeCredentialUpdate.
+  absl::StatusOr<std::optional<base::Bytes>> UpdateCredential(base::ByteView credential);
+  // Walks, and settles what can be settled. The log is asked for the updates of those that have
+  // expired, and of no others. An event's failure is a verification failure, or says why the log
+  // could not be asked.
+  absl::StatusOr<std::vector<CredentialEvent>> AdvanceCredentials();
+
   // What is remembered of the log now.
   const std::optional<LogRecord>& record() const { return record_; }
 
@@ -110,6 +122,7 @@ class LogSession {
   absl::StatusOr<bool> MonitorOwnerOnce(base::ByteView label);
   // As it is remembered now. kFailedPrecondition if it is not owned.
   absl::StatusOr<const OwnedLabel*> Owned(base::ByteView label) const;
+  absl::Status SettleOverdue(const base::Hash& id);
   // Runs `once` again as long as another process changes the state meanwhile.
   absl::Status Retry(const std::function<absl::Status()>& once);
   LogUser User() const;

@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/types.h"
 #include "kt-client/log_record.h"
+#include "kt-core/credential.h"
 #include "kt-core/distinguished.h"
 #include "kt-core/operations.h"
 #include "kt-core/response_verifier.h"
@@ -39,6 +40,34 @@ struct UpdateResult {
   bool awaits_owner_monitoring = false;
   // What a further response to the same request answers.
   core::UpdateRequest following;
+};
+
+// A credential that was made to be sent to others.
+struct SentCredential {
+  base::Bytes credential;  // an encoded Credential
+  base::Version version = 0;
+  base::LogPosition position = 0;  // of the distinguished log entry that it is based on
+  bool provisional = false;
+};
+
+// What a verified credential says, and how far it has come.
+struct ReceivedCredential {
+  base::Hash id;  // SHA-256 of the encoded Credential
+  base::Bytes label;
+  base::Version version = 0;
+  base::Bytes value;
+  base::LogPosition position = 0;
+  bool provisional = false;
+  core::CredentialProgress progress = core::CredentialProgress::kFinal;
+};
+
+// What became of a provisional credential that is, or until now was, in the record.
+struct CredentialEvent {
+  base::Hash id;
+  base::Bytes label;
+  base::Version version = 0;
+  // A verification failure: it contradicts what is known of the log, and stays in the record.
+  absl::StatusOr<core::CredentialProgress> progress = core::CredentialProgress::kWaiting;
 };
 
 // Makes requests out of what is retained of a log, and verifies the responses to them. A response
@@ -97,12 +126,55 @@ class LogUser {
   absl::StatusOr<std::vector<core::DistinguishedEntry>> Distinguished(
       const core::DistinguishedRequest& request, base::ByteView response, uint64_t now_ms);
 
+  // "Credentials": log_user_credentials.cc. A credential changes nothing in the record but the list
+  // of the pending ones.
+
+  // Making one: the newest distinguished log entry that is at least `known_for_ms` old, which the
+  // search is to start from and the credential to be based on. kUnavailable (Failure::kNotYet) if
+  // none is known.
+  absl::StatusOr<base::LogPosition> CredentialBase(uint64_t known_for_ms, uint64_t now_ms) const;
+  core::SearchRequest MakeCredentialSearch(base::ByteView label, base::LogPosition base) const;
+  // Of the response to that search, which must show the log as the last response to a request of
+  // this user did: kAborted if the log has grown since, a verification failure
+  // ("credential-fork") if it shows another one.
+  absl::StatusOr<SentCredential> MakeCredential(const core::SearchRequest& request,
+                                                base::ByteView response, uint64_t now_ms) const;
+
+  // Asking for the update of a provisional credential, as its sender. nullopt: none is needed,
+  // since its receivers settle it by themselves. kUnavailable (Failure::kNotYet) if no
+  // distinguished log entry is known yet that it could lead to, kOutOfRange if the credential has
+  // expired, kInvalidArgument if it is a standard one.
+  absl::StatusOr<std::optional<core::CredentialUpdateRequest>> MakeCredentialUpdate(
+      base::ByteView credential, uint64_t now_ms) const;
+  // Verifies the log's response to that, which is then to be sent to the receivers.
+  absl::Status CheckCredentialUpdate(base::ByteView credential, base::ByteView response,
+                                     uint64_t now_ms) const;
+
+  // Receiving one, or receiving it again, together with its update if that is not empty. A
+  // provisional one is in the record until it is finally verified. Errors as
+  // core::VerifyCredential and core::AdvanceCredential, where kUnavailable has Failure::kNotYet;
+  // kResourceExhausted if too many are pending.
+  absl::StatusOr<ReceivedCredential> Credential(base::ByteView credential, base::ByteView update,
+                                                uint64_t now_ms);
+
+  // To be called after each walk: settles what can be settled, and tells of all that were pending.
+  std::vector<CredentialEvent> AdvanceCredentials(uint64_t now_ms);
+  // For one that has expired unsettled (kUpdateFromLog): asking the log. kFailedPrecondition if it
+  // is not in the record.
+  absl::StatusOr<core::CredentialUpdateRequest> MakeOverdueUpdate(const base::Hash& id);
+  // A verification failure unless the response settles it.
+  absl::Status OverdueUpdate(const base::Hash& id, base::ByteView response, uint64_t now_ms);
+  void ForgetCredential(const base::Hash& id) { record_.EraseCredential(id); }
+
  private:
   std::optional<base::TreeSize> last() const;
   const core::UserState* previous() const {
     return record_.state.has_value() ? &*record_.state : nullptr;
   }
   absl::Status CheckNotKnown(base::ByteView label, base::Version absent) const;
+  core::UserState StateAt(const core::DistinguishedEntry& entry) const;
+  base::Bytes LabelOf(const core::PendingCredential& pending) const;
+  absl::StatusOr<core::PendingCredential> Sent(base::ByteView credential, uint64_t now_ms) const;
   absl::StatusOr<const OwnedLabel*> Owned(base::ByteView label) const;
   absl::Status AddForeign(const core::VerifiedUpdate& update, OwnedLabel* owned) const;
 

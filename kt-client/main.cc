@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   kt::client::AddOwnCommand(app, &exit_code);
   kt::client::AddMonitorCommand(app, &exit_code);
   kt::client::AddHeadsCommand(app, &exit_code);
+  kt::client::AddCredentialCommand(app, &exit_code);
   kt::client::AddCompareHeadsCommand(app, &exit_code);
   kt::client::AddVerifyCommand(app, &exit_code);
   try {

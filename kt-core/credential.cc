@@ -178,6 +178,61 @@ absl::Status VerifyUpdate(const Configuration& config, const PendingCredential& 
   return absl::OkStatus();
 }
 
+// Whether there may have been distinguished log entries from `terminal` on of which the user never
+// learned, or which she has forgotten. What she is aware of has no gaps.
+bool HasMissed(const DistinguishedState& aware, LogPosition terminal) {
+  return !aware.entries.empty() && aware.entries.front().position > terminal;
+}
+
+const DistinguishedEntry* UpdateEntry(const DistinguishedState& aware,
+                                      const PendingCredential& pending) {
+  // Without a gap the two are the same. With one, an entry inside the credential's own view may be
+  // the first that is known, to which no update leads.
+  return HasMissed(aware, pending.terminal) ? aware.FirstFrom(pending.view.tree_size() - 1)
+                                            : aware.FirstFrom(pending.terminal);
+}
+
+// Takes the update out of `pending` and verifies it.
+absl::Status VerifyQueued(const Configuration& config, const DistinguishedEntry& entry,
+                          PendingCredential* pending) {
+  const Bytes bytes = std::exchange(pending->update, Bytes());
+  KT_ASSIGN_OR_RETURN(const CredentialUpdate update,
+                      DecodePart<CredentialUpdate>(bytes, WireContext::For(config)));
+  return VerifyUpdate(config, *pending, update, entry);
+}
+
+// AdvanceCredential. `just_received`: there is an update, which was not queued.
+absl::StatusOr<CredentialProgress> Advance(const ResponseVerifier& verifier,
+                                           const RecentDefinition& recent,
+                                           const DistinguishedState& aware, uint64_t now_ms,
+                                           bool just_received, PendingCredential* pending) {
+  const Configuration& config = verifier.config();
+  KT_RETURN_IF_ERROR(ValidateDistinguishedState(aware));
+  KT_RETURN_IF_ERROR(ValidatePendingCredential(*pending));
+  const bool missed = HasMissed(aware, pending->terminal);
+  const DistinguishedEntry* const next = aware.FirstFrom(pending->terminal);
+  if (next != nullptr && next->position == pending->terminal) {
+    KT_RETURN_IF_ERROR(CompareTerminal(*pending, *next));
+    return CredentialProgress::kFinal;
+  }
+  if (next != nullptr && !missed && next->position < pending->view.tree_size()) {
+    // To the right of the terminal entry, in a tree in which that one lies on the frontier: it
+    // cannot be distinguished without the terminal entry being so.
+    return ForkAt(next->position);
+  }
+  const DistinguishedEntry* const entry = UpdateEntry(aware, *pending);
+  if (entry != nullptr && !pending->update.empty()) {
+    const absl::Status verified = VerifyQueued(config, *entry, pending);
+    if (verified.ok()) return CredentialProgress::kFinal;
+    // One that was queued may lead to an entry that was missed, which is nobody's fault.
+    if (just_received || !missed || !base::IsVerificationFailure(verified)) return verified;
+  }
+  const bool expired =
+      absl::IsOutOfRange(FindRecent(config, recent, aware, pending->position, now_ms).status());
+  if (expired) return CredentialProgress::kUpdateFromLog;
+  return entry != nullptr ? CredentialProgress::kUpdateNeeded : CredentialProgress::kWaiting;
+}
+
 }  // namespace
 
 absl::Status ValidatePendingCredential(const PendingCredential& pending) {
@@ -232,30 +287,14 @@ absl::StatusOr<CredentialProgress> AdvanceCredential(const ResponseVerifier& ver
                                                      const RecentDefinition& recent,
                                                      const DistinguishedState& aware,
                                                      uint64_t now_ms, PendingCredential* pending) {
-  const Configuration& config = verifier.config();
-  KT_RETURN_IF_ERROR(ValidateDistinguishedState(aware));
-  KT_RETURN_IF_ERROR(ValidatePendingCredential(*pending));
-  const DistinguishedEntry* entry = aware.FirstFrom(pending->terminal);
-  if (entry != nullptr && entry->position == pending->terminal) {
-    KT_RETURN_IF_ERROR(CompareTerminal(*pending, *entry));
-    return CredentialProgress::kFinal;
-  }
-  if (entry != nullptr && entry->position < pending->view.tree_size()) {
-    // To the right of the terminal entry, in a tree in which that one lies on the frontier: it
-    // cannot be distinguished without the terminal entry being so.
-    return ForkAt(entry->position);
-  }
-  if (entry != nullptr && !pending->update.empty()) {
-    const Bytes bytes = std::exchange(pending->update, Bytes());
-    KT_ASSIGN_OR_RETURN(const CredentialUpdate update,
-                        DecodePart<CredentialUpdate>(bytes, WireContext::For(config)));
-    KT_RETURN_IF_ERROR(VerifyUpdate(config, *pending, update, *entry));
-    return CredentialProgress::kFinal;
-  }
-  const bool expired =
-      absl::IsOutOfRange(FindRecent(config, recent, aware, pending->position, now_ms).status());
-  if (expired) return CredentialProgress::kUpdateFromLog;
-  return entry != nullptr ? CredentialProgress::kUpdateNeeded : CredentialProgress::kWaiting;
+  return Advance(verifier, recent, aware, now_ms, /*just_received=*/false, pending);
+}
+
+std::optional<LogPosition> UpdateTarget(const DistinguishedState& aware,
+                                        const PendingCredential& pending) {
+  const DistinguishedEntry* const entry = UpdateEntry(aware, pending);
+  if (entry == nullptr) return std::nullopt;
+  return entry->position;
 }
 
 absl::StatusOr<CredentialProgress> ReceiveCredentialUpdate(const ResponseVerifier& verifier,
@@ -269,7 +308,7 @@ absl::StatusOr<CredentialProgress> ReceiveCredentialUpdate(const ResponseVerifie
   KT_RETURN_IF_ERROR(
       DecodePart<CredentialUpdate>(update, WireContext::For(verifier.config())).status());
   pending->update = base::ToBytes(update);
-  return AdvanceCredential(verifier, recent, aware, now_ms, pending);
+  return Advance(verifier, recent, aware, now_ms, /*just_received=*/true, pending);
 }
 
 }  // namespace kt::core

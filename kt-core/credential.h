@@ -62,18 +62,53 @@ absl::StatusOr<ProvenCredentialUpdate> ProveCredentialUpdate(const Configuration
                                                              LogPosition terminal, Version version,
                                                              const LabelRecord& record);
 
+// Asks the log for a CredentialUpdate. docs/extensions.md, "Credentials":
+//
+//   struct {
+//     opaque label<0..2^8-1>;
+//     uint32 version;
+//     uint64 terminal;
+//     uint64 tree_size;
+//     uint64 distinguished;
+//   } CredentialUpdateRequest;
+struct CredentialUpdateRequest {
+  Bytes label;
+  Version version = 0;
+  LogPosition terminal = 0;       // the terminal log entry of the credential's search
+  TreeSize tree_size = 0;         // of the credential's tree head
+  LogPosition distinguished = 0;  // that the update is to lead to
+
+  bool operator==(const CredentialUpdateRequest&) const = default;
+  static constexpr auto Fields() {
+    return codec::List(codec::Opaque<uint8_t>(&CredentialUpdateRequest::label),
+                       &CredentialUpdateRequest::version, &CredentialUpdateRequest::terminal,
+                       &CredentialUpdateRequest::tree_size,
+                       &CredentialUpdateRequest::distinguished);
+  }
+};
+
+// Answers it. kInvalidArgument if the request's entries do not fit each other or the log, or if
+// `distinguished` is not a distinguished log entry; otherwise as ContactMonitor (algorithms.h).
+absl::StatusOr<CredentialUpdate> AnswerCredentialUpdate(const Configuration& config,
+                                                        const LogView& log,
+                                                        const CredentialUpdateRequest& request,
+                                                        const LabelRecord& record);
+
 // --- making credentials, the user's side -------------------------------------------------
 
 // Makes a credential of a greatest-version search and its encoded response, both as for
 // ResponseVerifier::VerifySearch, which verifies them first. It is a standard credential if the
 // search ended at the rightmost distinguished log entry. Otherwise it is a provisional one, based
 // on the distinguished log entry at which `previous` ends (DistinguishedEntry::AsUserState): the
-// receiver must be aware of that one. In Third-Party Auditing mode such a state needs the auditor's
-// head that the user retained. kFailedPrecondition if the response serves for neither: the search
-// must then be repeated from a distinguished entry. kInvalidArgument for a fixed-version search.
-absl::StatusOr<Credential> CredentialFromSearch(const ResponseVerifier& verifier,
-                                                const SearchRequest& request, ByteView response,
-                                                const UserState* previous, uint64_t now_ms);
+// receiver must be aware of that one. If `preferred` is kProvisional, it is that also where a
+// standard one would be based on a newer entry, of which receivers may not know yet. In Third-Party
+// Auditing mode such a state needs the auditor's head that the user retained. kFailedPrecondition
+// if the response serves for neither: the search must then be repeated from a distinguished entry.
+// kInvalidArgument for a fixed-version search.
+absl::StatusOr<Credential> CredentialFromSearch(
+    const ResponseVerifier& verifier, const SearchRequest& request, ByteView response,
+    const UserState* previous, uint64_t now_ms,
+    CredentialType preferred = CredentialType::kStandard);
 
 // --- verifying credentials ---------------------------------------------------------------
 
@@ -139,11 +174,18 @@ enum class CredentialProgress {
 // Tries the final verification of a provisional credential with what the user is aware of now, and
 // with pending->update if there is one. To be called after each walk. A verification failure means
 // that the credential, or the queued update, contradicts what the user knows of the log; an update
-// that fails is removed from `pending`, so that another one can be received.
+// that fails is removed from `pending`, so that another one can be received. If the user has missed
+// distinguished entries after the terminal one, a queued update may lead to one of these: it is
+// dropped then if it fails, and the log's is due.
 absl::StatusOr<CredentialProgress> AdvanceCredential(const ResponseVerifier& verifier,
                                                      const RecentDefinition& recent,
                                                      const DistinguishedState& aware,
                                                      uint64_t now_ms, PendingCredential* pending);
+
+// The distinguished log entry that an update of `pending` must lead to for a user who is aware of
+// `aware`; nullopt if she is not aware of one yet.
+std::optional<LogPosition> UpdateTarget(const DistinguishedState& aware,
+                                        const PendingCredential& pending);
 
 // The longest encoded CredentialUpdate that is received.
 inline constexpr size_t kMaxCredentialUpdateSize = size_t{1} << 20;

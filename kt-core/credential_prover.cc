@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Making credentials: from a log's view, and from a user's verified search.
+#include <optional>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -70,6 +72,24 @@ absl::StatusOr<std::optional<LogPosition>> FirstDistinguishedFrom(const LogView&
     if (walk.path[i] >= position) return std::optional(walk.path[i]);
   }
   return std::optional<LogPosition>();
+}
+
+// The CredentialUpdate that extends a tree of `tree_size` entries, and monitors `monitored`, up to
+// the log entry at `distinguished`.
+absl::StatusOr<CredentialUpdate> ProveUpTo(const Configuration& config, const LogView& log,
+                                           LogPosition distinguished, TreeSize tree_size,
+                                           const MonitorMapEntry& monitored,
+                                           const LabelRecord& record) {
+  const EarlierView view(log, distinguished + 1);
+  ProofRecorder recorder(view, tree_size, record);
+  KT_RETURN_IF_ERROR(UpdateView(recorder, tree_size));
+  if (config.mode == DeploymentMode::kContactMonitoring) {
+    KT_RETURN_IF_ERROR(
+        ContactMonitor(recorder, std::span(&monitored, 1), std::nullopt, config).status());
+  }
+  CredentialUpdate update;
+  KT_ASSIGN_OR_RETURN(update.monitor, recorder.Finish(std::nullopt));
+  return update;
 }
 
 }  // namespace
@@ -142,22 +162,38 @@ absl::StatusOr<ProvenCredentialUpdate> ProveCredentialUpdate(const Configuration
     return absl::InvalidArgumentError(
         absl::StrCat("no search among ", tree_size, " entries ends at log entry ", terminal));
   }
-  const EarlierView view(log, *distinguished + 1);
-  ProofRecorder recorder(view, tree_size, record);
-  KT_RETURN_IF_ERROR(UpdateView(recorder, tree_size));
-  if (config.mode == DeploymentMode::kContactMonitoring) {
-    const MonitorMapEntry entry[] = {{terminal, version}};
-    KT_RETURN_IF_ERROR(ContactMonitor(recorder, entry, std::nullopt, config).status());
-  }
   ProvenCredentialUpdate result;
   result.distinguished = *distinguished;
-  KT_ASSIGN_OR_RETURN(result.update.monitor, recorder.Finish(std::nullopt));
+  KT_ASSIGN_OR_RETURN(result.update, ProveUpTo(config, log, *distinguished, tree_size,
+                                               {terminal, version}, record));
   return result;
+}
+
+absl::StatusOr<CredentialUpdate> AnswerCredentialUpdate(const Configuration& config,
+                                                        const LogView& log,
+                                                        const CredentialUpdateRequest& request,
+                                                        const LabelRecord& record) {
+  const LogPosition distinguished = request.distinguished;
+  if (request.tree_size == 0 || request.terminal >= request.tree_size ||
+      distinguished >= log.size() || distinguished < request.tree_size - 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("no credential of entry ", request.terminal, " among ", request.tree_size,
+                     " entries can be updated to entry ", distinguished, " among ", log.size()));
+  }
+  KT_ASSIGN_OR_RETURN(const std::optional<LogPosition> found,
+                      FirstDistinguishedFrom(log, distinguished, config));
+  if (found != distinguished) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("log entry ", distinguished, " is not distinguished"));
+  }
+  return ProveUpTo(config, log, distinguished, request.tree_size,
+                   {request.terminal, request.version}, record);
 }
 
 absl::StatusOr<Credential> CredentialFromSearch(const ResponseVerifier& verifier,
                                                 const SearchRequest& request, ByteView bytes,
-                                                const UserState* previous, uint64_t now_ms) {
+                                                const UserState* previous, uint64_t now_ms,
+                                                CredentialType preferred) {
   if (request.version.has_value()) {
     return absl::InvalidArgumentError("a credential is made of a greatest-version search");
   }
@@ -181,15 +217,18 @@ absl::StatusOr<Credential> CredentialFromSearch(const ResponseVerifier& verifier
   credential.opening = response.opening;
   credential.value = std::move(response.value);
   credential.binary_ladder = std::move(response.binary_ladder);
-  if (!outcome.right_of_distinguished) {
+  const bool updated = response.full_tree_head.head_type == FullTreeHeadType::kUpdated;
+  const bool provisional =
+      previous != nullptr && updated && outcome.terminal >= previous->tree_size();
+  if (!outcome.right_of_distinguished &&
+      !(provisional && preferred == CredentialType::kProvisional)) {
     // The search began at the terminal entry, so no lookup of its ladder was redundant.
     credential.credential_type = CredentialType::kStandard;
     credential.position = outcome.terminal;
     credential.distinguished = std::move(response.search.prefix_proofs.at(0));
     return credential;
   }
-  const bool updated = response.full_tree_head.head_type == FullTreeHeadType::kUpdated;
-  if (previous == nullptr || !updated || outcome.terminal < previous->tree_size()) {
+  if (!provisional) {
     return absl::FailedPreconditionError(
         "the newest version is in no distinguished log entry yet: search again as a user who has "
         "seen the log up to the newest distinguished one");

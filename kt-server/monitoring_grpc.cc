@@ -70,6 +70,12 @@ grpc::ServerUnaryReactor* MonitoringGrpc::Distinguished(grpc::CallbackServerCont
   return Run(&MonitoringService::Distinguished, *context, *request, response);
 }
 
+grpc::ServerUnaryReactor* MonitoringGrpc::UpdateCredential(grpc::CallbackServerContext* context,
+                                                           const v1::MonitoringRequest* request,
+                                                           v1::MonitoringResponse* response) {
+  return Run(&MonitoringService::UpdateCredential, *context, *request, response);
+}
+
 grpc::Status MonitoringGrpc::WatchHeads(grpc::ServerContext* context, const v1::WatchHeadsRequest*,
                                         grpc::ServerWriter<v1::WatchHeadsResponse>* writer) {
   if (!gate_.rate.Allow(RateKey(context->peer()))) return TooFast();

@@ -15,7 +15,8 @@ namespace kt::server {
 // All but the stream are answered in a callback.
 using MonitoringBase = v1::Monitoring::WithCallbackMethod_ContactMonitor<
     v1::Monitoring::WithCallbackMethod_OwnerInit<v1::Monitoring::WithCallbackMethod_OwnerMonitor<
-        v1::Monitoring::WithCallbackMethod_Distinguished<v1::Monitoring::Service>>>>;
+        v1::Monitoring::WithCallbackMethod_Distinguished<
+            v1::Monitoring::WithCallbackMethod_UpdateCredential<v1::Monitoring::Service>>>>>;
 
 // kt.v1.Monitoring. Each WatchHeads stream holds a thread, so `streams` bounds how many there are.
 // Borrows all references.
@@ -37,6 +38,9 @@ class MonitoringGrpc : public MonitoringBase {
   grpc::ServerUnaryReactor* Distinguished(grpc::CallbackServerContext* context,
                                           const v1::MonitoringRequest* request,
                                           v1::MonitoringResponse* response) override;
+  grpc::ServerUnaryReactor* UpdateCredential(grpc::CallbackServerContext* context,
+                                             const v1::MonitoringRequest* request,
+                                             v1::MonitoringResponse* response) override;
   grpc::Status WatchHeads(grpc::ServerContext* context, const v1::WatchHeadsRequest* request,
                           grpc::ServerWriter<v1::WatchHeadsResponse>* writer) override;
 

@@ -10,6 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "kt-core/binary_ladder.h"
+#include "kt-core/credential.h"
 #include "kt-core/distinguished.h"
 #include "kt-core/monitoring_prover.h"
 #include "kt-server/version_rows.h"
@@ -24,6 +26,15 @@ struct Question {
   std::shared_ptr<const LogState> state;
 };
 
+// How many entries of the log the request says were seen.
+template <typename Request>
+std::optional<base::TreeSize> SeenSize(const Request& request) {
+  return request.last;
+}
+std::optional<base::TreeSize> SeenSize(const core::CredentialUpdateRequest& request) {
+  return request.tree_size;
+}
+
 template <typename Request>
 absl::StatusOr<Question<Request>> Receive(const TransparencyLog& log, base::ByteView bytes,
                                           const char* name) {
@@ -32,7 +43,7 @@ absl::StatusOr<Question<Request>> Receive(const TransparencyLog& log, base::Byte
   if (!request.ok()) return base::Annotate(request.status(), name);
   question.request = *std::move(request);
   KT_ASSIGN_OR_RETURN(question.state, log.Present());
-  const std::optional<base::TreeSize> last = question.request.last;
+  const std::optional<base::TreeSize> last = SeenSize(question.request);
   if (last.has_value() && *last > question.state->size()) {
     return absl::FailedPreconditionError(
         absl::StrCat("this log has ", question.state->size(), " entries, not ", *last));
@@ -123,6 +134,24 @@ absl::StatusOr<MonitoringAnswer> MonitoringService::Distinguished(base::ByteView
   return Encode(log_, 0,
                 core::ProveDistinguished(log_.config(), core::RecentDefinition(), *state,
                                          state->head(), request));
+}
+
+absl::StatusOr<MonitoringAnswer> MonitoringService::UpdateCredential(base::ByteView bytes) const {
+  KT_ASSIGN_OR_RETURN(const auto question, Receive<core::CredentialUpdateRequest>(
+                                               log_, bytes, "CredentialUpdateRequest"));
+  const auto& [request, state] = question;
+  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadLabel(state->snapshot(), request.label));
+  KT_RETURN_IF_ERROR(CheckExists(request.version, rows));
+  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request.label,
+                                  core::MonitoringBinaryLadder(request.version), &rows));
+  // A credential shows a version in an entry from the one on that added it.
+  const VersionRow& row = rows.rows.at(request.version);
+  if (!row.existing.has_value() || row.existing->position > request.terminal) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("log entry ", request.terminal, " does not hold version ", request.version));
+  }
+  return Encode(log_, rows.vrf_proofs_made,
+                core::AnswerCredentialUpdate(log_.config(), *state, request, RecordOf(rows)));
 }
 
 }  // namespace kt::server

@@ -35,6 +35,8 @@ class MonitoringService {
   absl::StatusOr<MonitoringAnswer> OwnerMonitor(base::ByteView request) const;
   // DistinguishedRequest, DistinguishedResponse. "Recent" is as docs/extensions.md says.
   absl::StatusOr<MonitoringAnswer> Distinguished(base::ByteView request) const;
+  // CredentialUpdateRequest, CredentialUpdate: docs/extensions.md, "Credentials".
+  absl::StatusOr<MonitoringAnswer> UpdateCredential(base::ByteView request) const;
 
  private:
   const TransparencyLog& log_;

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "kt-core/credential.h"
 #include "kt-core/distinguished.h"
 #include "kt-server/monitoring_grpc.h"
 #include "kt-server/monitoring_service.h"
@@ -169,6 +170,48 @@ TEST_P(MonitoringTest, TreeThatTheLogHasNotReachedIsAPrecondition) {
   LogFixture empty(GetParam());
   EXPECT_THAT(MonitoringService(empty.log()).OwnerInit(base::codec::Encode(InitRequest(0))),
               StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_P(MonitoringTest, CredentialUpdatesAreProvenAsFarAsTheLogAllows) {
+  // Alice's version 2 is in entry 3; the entries after the next windows are distinguished.
+  fixture_.clock().Advance(10);
+  ASSERT_THAT(fixture_.AddEmpty(), IsOk());
+  const base::TreeSize size = fixture_.log().current()->size();
+  PassWindows();
+  const core::DistinguishedRequest walk;
+  ASSERT_OK_AND_ASSIGN(const MonitoringAnswer walked,
+                       service_.Distinguished(base::codec::Encode(walk)));
+  ASSERT_OK_AND_ASSIGN(const auto heads,
+                       core::VerifyDistinguished(verifier(), core::RecentDefinition(), walk,
+                                                 walked.response, nullptr, now_ms()));
+  core::CredentialUpdateRequest good{base::ToBytes(kAlice), 2, 3, size, 0};
+  good.distinguished = heads.entries.back().position;
+  ASSERT_GE(good.distinguished, size);
+  const auto ask = [&](const core::CredentialUpdateRequest& request) {
+    return service_.UpdateCredential(base::codec::Encode(request));
+  };
+  ASSERT_OK_AND_ASSIGN(const MonitoringAnswer answer, ask(good));
+  EXPECT_THAT(core::codec::Decode<core::CredentialUpdate>(
+                  answer.response, core::WireContext::For(fixture_.config())),
+              IsOk());
+  EXPECT_EQ(answer.vrf_proofs, 0u) << "all are stored";
+  EXPECT_THAT(service_.UpdateCredential(base::Bytes(7, 1)), StatusIs(kInvalid));
+  const auto refused = [&](auto change) {
+    core::CredentialUpdateRequest request = good;
+    change(request);
+    return ask(request).status().code();
+  };
+  EXPECT_EQ(refused([](auto& r) { r.version = 3; }), kInvalid) << "does not exist";
+  EXPECT_EQ(refused([](auto& r) { r.version = 0xffffffff; }), kInvalid);
+  EXPECT_EQ(refused([](auto& r) { r.label.push_back('x'); }), kInvalid);
+  EXPECT_EQ(refused([](auto& r) { r.terminal = 2; }), kInvalid) << "before the version";
+  EXPECT_EQ(refused([&](auto& r) { r.terminal = size; }), kInvalid) << "beyond the tree";
+  EXPECT_EQ(refused([](auto& r) { r.tree_size = 0; }), kInvalid);
+  EXPECT_EQ(refused([](auto& r) { r.distinguished = 0; }), kInvalid) << "left of the tree";
+  EXPECT_EQ(refused([](auto& r) { r.distinguished = 1'000; }), kInvalid) << "beyond the log";
+  const core::CredentialUpdateRequest undistinguished{base::ToBytes(kAlice), 1, 2, 3, 2};
+  EXPECT_THAT(ask(undistinguished), StatusIs(kInvalid));
+  EXPECT_EQ(refused([](auto& r) { r.tree_size = 1'000; }), absl::StatusCode::kFailedPrecondition);
 }
 
 // --- WatchHeads ----------------------------------------------------------------------------
