@@ -36,6 +36,7 @@ function(kt_test name)
     set(ARG_TIMEOUT 900)
   endif()
   add_test(NAME ${name} COMMAND ${name})
+  set_property(GLOBAL APPEND PROPERTY KT_TESTS ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
 endfunction()
 
