@@ -52,6 +52,7 @@ std::string MessageOf(const Event& event) {
   } else {
     const std::vector<smime::Certificate> certificates = ParseSet(*foreign.certificates);
     std::vector<std::string> lines;
+    lines.reserve(certificates.size() + 1);
     for (const smime::Certificate& certificate : certificates) {
       lines.push_back(DescribeIssue(certificate));
     }

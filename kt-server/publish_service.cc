@@ -166,7 +166,7 @@ absl::Status PublishService::CheckSets(const smime::Address& address,
   return absl::OkStatus();
 }
 
-void PublishService::Update(const Token& token, OwnerUpdate update, Sequencer::Done done) {
+void PublishService::Update(const Token& token, OwnerUpdate update, const Sequencer::Done& done) {
   const absl::StatusOr<smime::Address> address = CheckAddress(token, base::ToText(update.label));
   if (!address.ok()) return done(address.status());
   if (base::ToBytes(address->label()) != update.label) {
@@ -193,7 +193,8 @@ void PublishService::Update(const Token& token, OwnerUpdate update, Sequencer::D
   if (!submitted.ok()) done(submitted);
 }
 
-void PublishService::Publish(const Token& token, Publication publication, Sequencer::Done done) {
+void PublishService::Publish(const Token& token, Publication publication,
+                             const Sequencer::Done& done) {
   const absl::StatusOr<smime::Address> address = CheckAddress(token, publication.address);
   if (!address.ok()) return done(address.status());
   if (absl::Status status = CheckCertificates(*address, publication); !status.ok()) {

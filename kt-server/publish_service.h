@@ -66,12 +66,12 @@ class PublishService {
   // this log does not cover the address; kInvalidArgument for malformed input; kFailedPrecondition
   // for what admission or the expected version forbid, and for removing what is not there;
   // kResourceExhausted if too much is waiting.
-  void Publish(const Token& token, Publication publication, Sequencer::Done done);
+  void Publish(const Token& token, Publication publication, const Sequencer::Done& done);
 
   // The same for an owner's versions. Entries that are in the current set already are not checked
   // again: what made them admissible may be over. kAborted if the address has another greatest
   // version by now.
-  void Update(const Token& token, OwnerUpdate update, Sequencer::Done done);
+  void Update(const Token& token, OwnerUpdate update, const Sequencer::Done& done);
 
  private:
   absl::StatusOr<smime::Address> CheckAddress(const Token& token, const std::string& text) const;

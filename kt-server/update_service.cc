@@ -82,7 +82,7 @@ absl::StatusOr<core::UpdateDecision> UpdateService::Decide(
 }
 
 void UpdateService::Create(const Token& token, const core::UpdateRequest& request,
-                           Sequencer::Done done) {
+                           const Sequencer::Done& done) {
   const absl::StatusOr<OwnerUpdate> update = [&]() -> absl::StatusOr<OwnerUpdate> {
     OwnerUpdate made;
     made.label = request.label;
@@ -103,7 +103,7 @@ void UpdateService::Create(const Token& token, const core::UpdateRequest& reques
     return made;
   }();
   if (!update.ok()) return done(update.status());
-  publish_.Update(token, *update, std::move(done));
+  publish_.Update(token, *update, done);
 }
 
 absl::StatusOr<UpdateAnswer> UpdateService::Answer(

@@ -41,7 +41,7 @@ class UpdateService {
 
   // Publishes request.values, in one log entry and all or none. `done` as PublishService::Update;
   // kAborted if Decide would say kCatchUp by now, or soon.
-  void Create(const Token& token, const core::UpdateRequest& request, Sequencer::Done done);
+  void Create(const Token& token, const core::UpdateRequest& request, const Sequencer::Done& done);
 
   // The response that tells of the versions in the first log entry after those that the request
   // knows of. `created`: the log entry that holds what the request asked for, if that was created.

@@ -30,7 +30,6 @@ namespace kt::testing {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 namespace fs = std::filesystem;
 
 constexpr int kWindowMs = 1500;

@@ -47,6 +47,7 @@ struct SharedLog {
   // A log entry soon after the last one, or windows in which distinguished ones appear.
   void Append(const std::vector<std::string>& alices = {}) {
     std::vector<testing::TestUpdate> updates;
+    updates.reserve(alices.size());
     for (const std::string& value : alices) updates.push_back({kAlice, value});
     log.Append(log.RightmostMs() + 10, updates);
     clock.Set(log.RightmostMs());
@@ -218,6 +219,7 @@ class LogSessionOwnerTest : public ::testing::Test {
   }
   static std::vector<base::Bytes> Values(const std::vector<std::string>& values) {
     std::vector<base::Bytes> bytes;
+    bytes.reserve(values.size());
     for (const std::string& value : values) bytes.push_back(base::ToBytes(value));
     return bytes;
   }

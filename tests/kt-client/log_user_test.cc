@@ -30,6 +30,7 @@ constexpr uint64_t kWindowMs = 1'000;  // of TestLogOptions
 
 std::vector<base::Bytes> Values(const std::vector<std::string>& values) {
   std::vector<base::Bytes> bytes;
+  bytes.reserve(values.size());
   for (const std::string& value : values) bytes.push_back(base::ToBytes(value));
   return bytes;
 }
@@ -53,6 +54,7 @@ class LogUserTest : public ::testing::TestWithParam<core::CipherSuite> {
   // A log entry soon after the last one, or after windows in which distinguished ones appear.
   void Append(const std::vector<std::string>& alices = {}) {
     std::vector<testing::TestUpdate> updates;
+    updates.reserve(alices.size());
     for (const std::string& value : alices) updates.push_back({kAlice, value});
     log_.Append(log_.RightmostMs() + 10, updates);
   }

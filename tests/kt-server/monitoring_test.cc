@@ -22,7 +22,6 @@ namespace {
 
 using ::kt::testing::IsOk;
 using ::kt::testing::StatusIs;
-using ::testing::IsEmpty;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr char kAlice[] = "alice@x.example";

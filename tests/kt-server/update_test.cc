@@ -87,6 +87,7 @@ class UpdateTest : public ::testing::TestWithParam<core::CipherSuite> {
   }
   static base::Bytes Set(const std::vector<std::string>& names) {
     std::vector<smime::CertificateEntry> entries;
+    entries.reserve(names.size());
     for (const std::string& name : names) entries.push_back(Entry(name));
     return smime::CertificateSet::Create(std::move(entries))->Encode();
   }
