@@ -105,6 +105,14 @@ class ClientImpl : public Client {
     return result;
   }
 
+  absl::StatusOr<SignedHeads> HeadsAsEvidence(const std::string& domain) override {
+    KT_ASSIGN_OR_RETURN(const auto session, OpenSession(domain));
+    SignedHeads result;
+    result.configuration = base::codec::Encode(session->config());
+    KT_ASSIGN_OR_RETURN(result.response, session->WalkAsStranger());
+    return result;
+  }
+
   absl::StatusOr<OwnResult> Own(const std::string& text) override {
     KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(text));
     OwnResult result;

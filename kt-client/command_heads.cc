@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/codec.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/status.h"
 #include "kt-client/commands.h"
 #include "kt-client/output.h"
@@ -72,19 +73,45 @@ class ScratchState {
   std::string path_;
 };
 
+// If the two answers prove that the log has forked, writes that down where the user's state is.
+absl::Status KeepEvidence(const HeadsOptions& options, const SignedHeads& a, const SignedHeads& b) {
+  core::ForkEvidence evidence;
+  evidence.configuration = a.configuration;
+  evidence.recent_rightmost = static_cast<uint8_t>(core::RecentDefinition().rightmost);
+  evidence.first_response = a.response;
+  evidence.second_response = b.response;
+  KT_ASSIGN_OR_RETURN(const base::Bytes bytes, base::codec::TryEncode(evidence));
+  const absl::StatusOr<core::ForkFinding> finding = core::CheckForkEvidence(bytes);
+  if (base::FailedCheck(finding.status()) == "no-contradiction") return absl::OkStatus();
+  KT_RETURN_IF_ERROR(finding.status());
+  const std::string id = base::ToHex(base::Sha256(bytes).bytes).substr(0, 16);
+  const fs::path path =
+      fs::path(options.common.client.state_directory) / ("fork-" + id + ".evidence");
+  KT_RETURN_IF_ERROR(base::WriteOutput(path.string(), bytes));
+  return base::VerificationFailed(
+      "fork", absl::StrCat("the log has signed ", finding->contradiction,
+                           ": it has forked; 'kt-client verify --operation fork' proves it to "
+                           "anybody with ",
+                           path.string()));
+}
+
 // The same log, asked by somebody who knows nothing of it, at another address.
-absl::Status CompareVia(const HeadsOptions& options, const HeadsResult& here) {
+absl::Status CompareVia(const HeadsOptions& options, Client& client, const HeadsResult& here) {
   const ScratchState scratch;
   ClientOptions other = options.common.client;
   other.server = options.via;
   other.state_directory = scratch.path();
-  KT_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Create(other));
-  KT_ASSIGN_OR_RETURN(const HeadsResult there, client->Heads(options.domain));
+  KT_ASSIGN_OR_RETURN(const std::unique_ptr<Client> stranger, Client::Create(other));
+  KT_ASSIGN_OR_RETURN(const HeadsResult there, stranger->Heads(options.domain));
   if (there.log.configuration_fingerprint != here.log.configuration_fingerprint) {
     return base::VerificationFailed(
         "configuration-pin",
         absl::StrCat(options.via, " shows another log than the one known here"));
   }
+  // Signed answers can part where no distinguished head shows it yet.
+  KT_ASSIGN_OR_RETURN(const SignedHeads a, client.HeadsAsEvidence(options.domain));
+  KT_ASSIGN_OR_RETURN(const SignedHeads b, stranger->HeadsAsEvidence(options.domain));
+  KT_RETURN_IF_ERROR(KeepEvidence(options, a, b));
   return Compare(ToDistinguishedHead(here), ToDistinguishedHead(there));
 }
 
@@ -94,7 +121,7 @@ absl::StatusOr<int> Heads(HeadsOptions options) {
   options.domain = address->domain;
   KT_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Create(options.common.client));
   KT_ASSIGN_OR_RETURN(const HeadsResult result, client->Heads(options.domain));
-  if (!options.via.empty()) KT_RETURN_IF_ERROR(CompareVia(options, result));
+  if (!options.via.empty()) KT_RETURN_IF_ERROR(CompareVia(options, *client, result));
   if (!options.out.empty()) {
     KT_RETURN_IF_ERROR(
         base::WriteOutput(options.out, base::codec::Encode(ToDistinguishedHead(result))));

@@ -17,6 +17,7 @@
 #include "kt-client/log_user.h"
 #include "kt-client/output.h"
 #include "kt-client/state_store.h"
+#include "kt-core/distinguished_forks.h"
 #include "kt-core/operations.h"
 #include "kt-core/response_verifier.h"
 
@@ -24,6 +25,7 @@ namespace kt::client {
 namespace {
 
 constexpr size_t kMaxInputBytes = 64 << 20;
+constexpr char kFork[] = "fork";
 constexpr int kLockTimeoutMs = 10'000;
 
 struct VerifyOptions {
@@ -208,12 +210,27 @@ absl::StatusOr<Report> VerifyWith(const VerifyOptions& options, LogUser* user) {
   return report;
 }
 
+// Evidence stands for itself: no request, no state, no clock.
+absl::StatusOr<Report> VerifyFork(const VerifyOptions& options, const base::Hash& fingerprint) {
+  KT_ASSIGN_OR_RETURN(const base::Bytes evidence, base::ReadFile(options.response, kMaxInputBytes));
+  KT_ASSIGN_OR_RETURN(const core::ForkFinding finding, core::CheckForkEvidence(evidence));
+  // Anybody can make up a log that forks.
+  if (core::ConfigurationFingerprint(finding.config) != fingerprint) {
+    return base::VerificationFailed("configuration", "the evidence is of another log");
+  }
+  return Report{{"operation", "fork"},
+                {"first_size", finding.first_size},
+                {"second_size", finding.second_size},
+                {"contradiction", finding.contradiction}};
+}
+
 absl::StatusOr<Report> Verify(const VerifyOptions& options) {
   KT_ASSIGN_OR_RETURN(const base::Bytes config_bytes,
                       base::ReadFile(options.config, kMaxInputBytes));
   absl::StatusOr<core::Configuration> config = core::DecodeConfiguration(config_bytes);
   if (!config.ok()) return base::Annotate(config.status(), options.config);
   const base::Hash fingerprint = core::ConfigurationFingerprint(*config);
+  if (options.operation == kFork) return VerifyFork(options, fingerprint);
   KT_ASSIGN_OR_RETURN(const auto verifier, core::ResponseVerifier::Create(*config));
   LogRecord record;
   record.config = *std::move(config);
@@ -231,6 +248,11 @@ absl::StatusOr<Report> Verify(const VerifyOptions& options) {
 
 void Print(const VerifyOptions& options, const Report& report) {
   if (options.json) return PrintJson(report);
+  if (report.contains("contradiction")) {
+    std::cout << "proven: the log has forked. It has signed "
+              << report["contradiction"].get<std::string>() << "\n";
+    return;
+  }
   std::cout << "verified: ";
   if (report.contains("value")) {
     std::cout << "version " << report["version"] << ", ";
@@ -272,7 +294,7 @@ void AddVerifyCommand(CLI::App& app, int* exit_code) {
   CLI::App* const command = app.add_subcommand(
       "verify", "Check a saved response offline; all files are TLS-encoded as in the draft");
   command->footer(kExitCodesHelp);
-  std::set<std::string> names;
+  std::set<std::string> names = {kFork};
   for (const auto& [name, operation] : Operations()) names.insert(name);
   command->add_option("--operation", options->operation, "What was asked")
       ->check(CLI::IsMember(names))
@@ -283,7 +305,8 @@ void AddVerifyCommand(CLI::App& app, int* exit_code) {
                       "Credential whose update is the response");
   command
       ->add_option("--response", options->response,
-                   "The response, such as a SearchResponse; a Credential, or its CredentialUpdate")
+                   "The response, such as a SearchResponse; a Credential, or its CredentialUpdate; "
+                   "evidence of a fork")
       ->required();
   command->add_flag("--absence", options->absence,
                     "The response is an AbsenceResponse (docs/extensions.md)");

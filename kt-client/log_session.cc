@@ -209,6 +209,16 @@ absl::StatusOr<std::vector<core::DistinguishedEntry>> LogSession::WalkHeads() {
   return record_->distinguished.entries;
 }
 
+absl::StatusOr<base::Bytes> LogSession::WalkAsStranger() {
+  const core::DistinguishedRequest request;
+  KT_ASSIGN_OR_RETURN(base::Bytes response, AskMonitoring(&v1::Monitoring::Stub::Distinguished,
+                                                          base::codec::Encode(request)));
+  KT_RETURN_IF_ERROR(core::VerifyDistinguished(*verifier_, core::RecentDefinition(), request,
+                                               response, nullptr, clock_.NowMs())
+                         .status());
+  return response;
+}
+
 absl::StatusOr<SearchResult> LogSession::SearchOnce(base::ByteView label,
                                                     std::optional<base::Version> version) {
   LogUser user = User();

@@ -61,6 +61,10 @@ class LogSession {
   // are known then.
   absl::StatusOr<std::vector<core::DistinguishedEntry>> WalkHeads();
 
+  // The same as somebody who knows nothing of the log, for proving to others what it shows. Changes
+  // nothing that is retained. The encoded response to a request without any fields set, verified.
+  absl::StatusOr<base::Bytes> WalkAsStranger();
+
   // Takes ownership of a label ("Owner Initialization") from the rightmost distinguished log entry
   // on, and learns of the versions after it, as CatchUp. kFailedPrecondition if it is owned.
   absl::Status BeginOwnership(base::ByteView label);
@@ -102,6 +106,7 @@ class LogSession {
                                               const std::string& token);
 
   const LogInfo& info() const { return info_; }
+  const core::Configuration& config() const { return verifier_->config(); }
 
  private:
   LogSession(const StateStore& store, std::string domain, Connection connection, int timeout_ms,

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "kt-core/distinguished_forks.h"
 #include "tests/e2e/deployment.h"
 #include "tests/support/paths.h"
 
@@ -20,6 +21,20 @@ namespace fs = std::filesystem;
 
 // Longer than a busy machine takes for a publication and a lookup.
 constexpr int kWindowMs = 1500;
+
+core::ForkEvidence Decoded(const std::string& bytes) {
+  const auto evidence = base::codec::Decode<core::ForkEvidence>(base::AsBytes(bytes));
+  EXPECT_TRUE(evidence.ok()) << evidence.status();
+  return evidence.value_or(core::ForkEvidence());
+}
+std::string ConfigurationIn(const std::string& path) {
+  return base::ToText(Decoded(ReadText(path)).configuration);
+}
+std::string SameTwice(const std::string& bytes) {
+  core::ForkEvidence evidence = Decoded(bytes);
+  evidence.second_response = evidence.first_response;
+  return base::ToText(base::codec::Encode(evidence));
+}
 
 class Monitoring : public ::testing::TestWithParam<std::string> {
  protected:
@@ -143,6 +158,84 @@ TEST_P(Monitoring, HeadsOfTwoUsersAgreeAndThoseOfAnotherLogDoNot) {
   WriteText(forged, bytes.substr(1));
   EXPECT_EQ(compare(two, forged).exit_code, 2);
   EXPECT_EQ(compare(two, deployment_.File("nowhere")).exit_code, 2);
+}
+
+// Two servers with the keys of one log, which grow apart.
+TEST_P(Monitoring, ForkThatTwoServersShowIsProvenToAnybody) {
+  PassWindow();
+  deployment_.StopServer();
+  const std::string log = deployment_.File("log");
+  const std::string fork = deployment_.File("fork");
+  fs::copy(log, fork, fs::copy_options::recursive);
+  std::string toml = ReadText(fork + "/kt-server.toml");
+  for (size_t at = toml.find(log); at != std::string::npos; at = toml.find(log, at + 1)) {
+    toml.replace(at, log.size(), fork);
+  }
+  const std::string port = "127.0.0.1:" + std::to_string(deployment_.port());
+  ASSERT_NE(toml.find(port), std::string::npos);
+  toml.replace(toml.find(port), port.size(), "127.0.0.1:0");
+  WriteText(fork + "/kt-server.toml", toml);
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  BackgroundProcess other(
+      {kt::testing::ServerProgram(), "run", "--config", fork + "/kt-server.toml"},
+      deployment_.File("fork.log"));
+  const std::string serving = "\"event\":\"serving\",\"address\":\"";
+  ASSERT_TRUE(other.WaitForLog(serving)) << other.Log();
+  const std::string text = other.Log();
+  const size_t begin = text.find(serving) + serving.size();
+  const std::string via = text.substr(begin, text.find('"', begin) - begin);
+  const auto heads = [&] {
+    return deployment_.Client("heads", {"smime.example", "--via", via, "--json"});
+  };
+  ASSERT_EQ(heads().exit_code, 0) << "they have not parted yet";
+
+  Publish("carlos");
+  const ProcessResult forked = deployment_.Publish(
+      "dana@smime.example", {"--cert", deployment_.Vector("dana.encr.crt.pem"), "--server", via,
+                             "--state", deployment_.File("deceived")});
+  ASSERT_EQ(forked.exit_code, 0) << forked.err;
+  const ProcessResult found = heads();
+  EXPECT_EQ(found.exit_code, 3) << found.err;
+  std::string evidence;
+  for (const auto& file : fs::directory_iterator(deployment_.state())) {
+    if (file.path().extension() == ".evidence") evidence = file.path();
+  }
+  ASSERT_NE(evidence, "");
+  EXPECT_THAT(found.err, HasSubstr(evidence));
+
+  const std::string config = deployment_.File("public.config");
+  WriteText(config, ConfigurationIn(evidence));
+  const auto verify = [&](const std::string& file) {
+    return RunProcess({kt::testing::ClientProgram(), "verify", "--operation", "fork", "--config",
+                       config, "--response", file, "--json"});
+  };
+  const ProcessResult proven = verify(evidence);
+  ASSERT_EQ(proven.exit_code, 0) << proven.err;
+  EXPECT_NE(nlohmann::json::parse(proven.out)["contradiction"], "");
+  // Every byte counts.
+  const std::string bytes = ReadText(evidence);
+  const std::string bad = deployment_.File("bad.evidence");
+  for (size_t i = 2; i < bytes.size(); i += bytes.size() / 30) {
+    std::string changed = bytes;
+    changed[i] = static_cast<char>(changed[i] ^ 1);
+    WriteText(bad, changed);
+    EXPECT_EQ(verify(bad).exit_code, 3) << "byte " << i;
+  }
+  WriteText(bad, bytes.substr(0, bytes.size() - 1));
+  EXPECT_EQ(verify(bad).exit_code, 3);
+  // The same response twice proves nothing.
+  WriteText(bad, SameTwice(bytes));
+  const ProcessResult same = verify(bad);
+  EXPECT_EQ(same.exit_code, 3);
+  EXPECT_THAT(same.err, HasSubstr("no-contradiction"));
+  // Evidence of another log than the one that its reader means.
+  core::Configuration another =
+      *core::DecodeConfiguration(base::AsBytes(ConfigurationIn(evidence)));
+  another.max_behind += 1;
+  WriteText(config, base::ToText(base::codec::Encode(another)));
+  const ProcessResult elsewhere = verify(evidence);
+  EXPECT_EQ(elsewhere.exit_code, 3);
+  EXPECT_THAT(elsewhere.err, HasSubstr("another log"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Suites, Monitoring, ::testing::Values("p256", "ed25519"),
