@@ -14,6 +14,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/paths.h"
@@ -82,7 +83,9 @@ std::set<std::string> TestsIn(const std::string& listing) {
     }
     const std::string name = line.substr(2, line.find('/') - 2);
     if (name.starts_with("DISABLED_") || suite.starts_with("DISABLED_")) continue;
-    tests.insert(suite + "." + name);
+    std::string test = suite;
+    test.append(".").append(name);
+    tests.insert(std::move(test));
   }
   return tests;
 }
