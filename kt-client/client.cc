@@ -346,6 +346,7 @@ class ClientImpl : public Client {
       certificate->set_smime_capabilities(entry.smime_capabilities.data(),
                                           entry.smime_capabilities.size());
     }
+    proto.set_expect_absent(request.expect_absent);
     if (request.expected_greatest_version.has_value()) {
       proto.set_expected_greatest_version(*request.expected_greatest_version);
     }

@@ -100,6 +100,7 @@ struct PublishRequest {
   Operation operation = Operation::kReplace;
   std::vector<smime::CertificateEntry> certificates;
   std::optional<base::Version> expected_greatest_version;
+  bool expect_absent = false;  // refused if the address has any version
 };
 struct PublishResult {
   base::Version version = 0;

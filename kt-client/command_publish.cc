@@ -26,6 +26,7 @@ struct PublishOptions {
   std::vector<std::string> certificates;
   std::string token_file;
   std::optional<base::Version> expected_version;
+  bool expect_absent = false;
   bool replace = false;
   bool add = false;
   bool remove = false;
@@ -63,6 +64,7 @@ absl::StatusOr<PublishResult> Publish(const PublishOptions& options) {
   PublishRequest request;
   request.address = options.address;
   request.expected_greatest_version = options.expected_version;
+  request.expect_absent = options.expect_absent;
   if (options.add) request.operation = PublishRequest::Operation::kAdd;
   if (options.remove) request.operation = PublishRequest::Operation::kRemove;
   if (options.certificates.empty() && !options.replace) {
@@ -121,8 +123,10 @@ void AddPublishCommand(CLI::App& app, int* exit_code) {
       command->add_flag("--remove", options->remove, "These certificates leave");
   replace->excludes(add)->excludes(remove);
   add->excludes(remove);
-  command->add_option("--expect-version", options->expected_version,
-                      "Only if this is the greatest version");
+  CLI::Option* const expect_version = command->add_option(
+      "--expect-version", options->expected_version, "Only if this is the greatest version");
+  command->add_flag("--expect-absent", options->expect_absent, "Only if there is no version yet")
+      ->excludes(expect_version);
   command->add_option("--token-file", options->token_file,
                       "File with the publishing token, mode 0600 [environment KT_TOKEN]");
   AddCommonOptions(command, &options->common);

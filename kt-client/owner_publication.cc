@@ -22,7 +22,9 @@ std::string Describe(std::optional<base::Version> version) {
 absl::Status CheckExpectation(const PublishRequest& request,
                               std::optional<base::Version> greatest) {
   const std::optional<base::Version>& expected = request.expected_greatest_version;
-  if (!expected.has_value() || expected == greatest) return absl::OkStatus();
+  const bool as_expected =
+      request.expect_absent ? !greatest.has_value() : !expected.has_value() || expected == greatest;
+  if (as_expected) return absl::OkStatus();
   return FailedBecause(
       Failure::kRefusedByPolicy,
       absl::StrCat("the greatest version is ", Describe(greatest), ", not ", Describe(expected)));

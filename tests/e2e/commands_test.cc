@@ -165,6 +165,20 @@ TEST_P(Commands, PolicyRefusalsEndWithFive) {
   ExpectError(publish("alice@smime.example", "alice.sign.crt.pem"), 5, "token");
 }
 
+TEST_P(Commands, PublishingOnlyIfThereIsNothingYet) {
+  const std::string cert = deployment_.Vector("alice.sign.crt.pem");
+  const auto publish = [&] {
+    return deployment_.Publish("alice@smime.example", {"--cert", cert, "--expect-absent"});
+  };
+  EXPECT_EQ(publish().exit_code, 0);
+  EXPECT_EQ(publish().exit_code, 5);
+  EXPECT_EQ(deployment_
+                .Publish("alice@smime.example",
+                         {"--cert", cert, "--expect-absent", "--expect-version", "0"})
+                .exit_code,
+            2);
+}
+
 TEST_P(Commands, TokenScopesAndRevocationHold) {
   const ProcessResult created =
       deployment_.ServerCommand({"token", "create", "--config", deployment_.config(), "--scope",

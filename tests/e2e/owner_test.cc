@@ -112,8 +112,9 @@ TEST_P(Owner, WhatTheOwnerPublishesIsProvenToHer) {
   const ProcessResult published =
       PublishAsOwner({"alice.sign.crt.pem"}, {"--json", "--expect-version", "0"});
   EXPECT_EQ(published.exit_code, 5) << "there is none: " << published.err;
-  const ProcessResult first = PublishAsOwner({"alice.sign.crt.pem"}, {"--json"});
+  const ProcessResult first = PublishAsOwner({"alice.sign.crt.pem"}, {"--json", "--expect-absent"});
   ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(PublishAsOwner({"alice.sign.crt.pem"}, {"--expect-absent"}).exit_code, 5);
   const auto json = nlohmann::json::parse(first.out);
   EXPECT_EQ(json["version"], 0);
   EXPECT_EQ(json["verified"], true);
