@@ -4,11 +4,15 @@
 #include <grpc/support/log.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 #include <iostream>
 
 #include "kt-auditor/commands.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+int Run(int argc, char** argv) {
   // gRPC writes what peers sent as it is. What matters of it comes back as a status.
   gpr_set_log_function([](gpr_log_func_args*) {});
   CLI::App app("Independent auditor of Key Transparency logs", "kt-auditor");
@@ -29,4 +33,16 @@ int main(int argc, char** argv) {
     return kt::auditor::kExitUsage;
   }
   return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return Run(argc, argv);
+  } catch (const std::exception& error) {
+    // What is expected comes as a status; this is memory that has run out, and the like.
+    std::fprintf(stderr, "kt-auditor: %s\n", error.what());
+    return kt::auditor::kExitFailure;
+  }
 }

@@ -4,12 +4,16 @@
 #include <grpc/support/log.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 #include <iostream>
 #include <string>
 
 #include "kt-client/commands.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+int Run(int argc, char** argv) {
   // gRPC writes what peers sent as it is. What matters of it comes back as a status.
   gpr_set_log_function([](gpr_log_func_args*) {});
   CLI::App app("Key Transparency client for S/MIME certificates", "kt-client");
@@ -39,4 +43,16 @@ int main(int argc, char** argv) {
     return kt::client::kExitUsage;
   }
   return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return Run(argc, argv);
+  } catch (const std::exception& error) {
+    // What is expected comes as a status; this is memory that has run out, and the like.
+    std::fprintf(stderr, "kt-client: %s\n", error.what());
+    return kt::client::kExitUsage;
+  }
 }

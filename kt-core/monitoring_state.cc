@@ -191,6 +191,7 @@ std::map<Version, KnownVersion> ToKnownVersions(std::span<const RetainedVersion>
 
 std::vector<RetainedVersion> ToRetainedVersions(const std::map<Version, KnownVersion>& versions) {
   std::vector<RetainedVersion> retained;
+  retained.reserve(versions.size());
   for (const auto& [version, known] : versions) {
     retained.push_back({version, known.output, known.commitment});
   }

@@ -2,6 +2,8 @@
 //
 // The kt-server command.
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -20,9 +22,7 @@ std::string Describe(const CLI::App& app, const CLI::ParseError& error) {
   return error.what();
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int Run(int argc, char** argv) {
   using kt::server::AddConfigCommand;
   using kt::server::AddGuardCommand;
   using kt::server::AddInitCommand;
@@ -47,4 +47,16 @@ int main(int argc, char** argv) {
     return kt::server::kExitUsage;
   }
   return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return Run(argc, argv);
+  } catch (const std::exception& error) {
+    // What is expected comes as a status; this is memory that has run out, and the like.
+    std::fprintf(stderr, "kt-server: %s\n", error.what());
+    return kt::server::kExitFailure;
+  }
 }
