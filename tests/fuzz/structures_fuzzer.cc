@@ -9,7 +9,7 @@
 
 namespace {
 
-using namespace kt::core;  // every structure, by name
+using namespace kt::core;  // every structure, by name: NOLINT(google-build-using-namespace)
 
 template <typename T, typename Context>
 void RoundTrip(ByteView bytes, const Context& context) {

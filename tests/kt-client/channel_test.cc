@@ -27,8 +27,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::IsOk;
-using testing::IsOkAndHolds;
-using ::testing::Not;
 using ::testing::SizeIs;
 using testing::StatusIs;
 using Kind = FailedAttempt::Kind;

@@ -27,7 +27,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::IsOk;
 using testing::IsOkAndHolds;
-using ::testing::Not;
 using testing::SeededRandom;
 using ::testing::SizeIs;
 using testing::StatusIs;

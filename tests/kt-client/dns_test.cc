@@ -31,7 +31,6 @@ using ::testing::Ge;
 using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::IsOkAndHolds;
-using ::testing::IsSupersetOf;
 using ::testing::SizeIs;
 using testing::StatusIs;
 using ::testing::UnorderedElementsAre;

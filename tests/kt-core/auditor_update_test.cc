@@ -22,12 +22,10 @@ namespace kt::core {
 namespace {
 
 using base::VrfOutput;
-using ::testing::AllOf;
 using testing::AnswerAuditor;
 using testing::AuditorMessage;
 using testing::FailsCheck;
 using testing::IsOk;
-using testing::NaivePrefixTree;
 using testing::ProveBoth;
 using testing::SeededRandom;
 using testing::StatusIs;

@@ -40,9 +40,10 @@ TEST(DecodeConfiguration, AcceptsEveryModeOfBothSuites) {
 }
 
 TEST(ValidateConfiguration, NamesTheKeyThatIsNotUsable) {
-  const auto expect_refused = [](Configuration config, Bytes Configuration::*key,
+  const auto expect_refused = [](const Configuration& good, Bytes Configuration::*key,
                                  const char* name) {
     for (const Bytes& bad : {Bytes(), Bytes(32, 0), Bytes(33, 5), Bytes(65, 4)}) {
+      Configuration config = good;
       config.*key = bad;
       EXPECT_THAT(ValidateConfiguration(config),
                   StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(name)));

@@ -27,7 +27,6 @@ namespace {
 using testing::FailsCheck;
 using testing::IsOk;
 using testing::IsVerificationFailure;
-using testing::SeededRandom;
 using testing::StatusIs;
 using testing::TestLog;
 using testing::TestLogOptions;

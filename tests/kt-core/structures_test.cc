@@ -15,7 +15,6 @@
 namespace kt::core {
 namespace {
 
-using testing::IsOk;
 using testing::StatusIs;
 
 constexpr DeploymentMode kModes[] = {DeploymentMode::kContactMonitoring,

@@ -30,7 +30,6 @@ using testing::IsOkAndHolds;
 using testing::IsVerificationFailure;
 using testing::StatusIs;
 using testing::TestLog;
-using testing::TestLogOptions;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr Version kLast = std::numeric_limits<Version>::max();

@@ -24,7 +24,6 @@ using testing::IsOk;
 using testing::NaiveLogTree;
 using ::testing::SizeIs;
 using testing::TestLog;
-using testing::TestLogOptions;
 
 constexpr uint64_t kStartMs = 1'000'000;
 

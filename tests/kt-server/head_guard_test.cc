@@ -22,7 +22,6 @@ namespace kt::server {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::AnyOf;
 using testing::BatchMaker;
 using testing::HashOf;
 using ::testing::HasSubstr;

@@ -29,7 +29,8 @@ using ::kt::testing::StatusIs;
 // A connection from an address of the loopback network; closed with the object.
 class Peer {
  public:
-  Peer(int port, const std::string& from = "127.0.0.1") : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit Peer(int port, const std::string& from = "127.0.0.1")
+      : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
     EXPECT_GE(fd_, 0);
     sockaddr_in address = {};
     address.sin_family = AF_INET;
