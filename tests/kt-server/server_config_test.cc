@@ -10,7 +10,6 @@ namespace kt::server {
 namespace {
 
 using ::kt::testing::StatusIs;
-using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 

@@ -22,7 +22,6 @@ using base::Hash;
 using base::LogPosition;
 using base::TreeSize;
 using ::testing::ElementsAre;
-using ::testing::ElementsAreArray;
 using testing::FailsCheck;
 using ::testing::IsEmpty;
 using testing::IsOk;

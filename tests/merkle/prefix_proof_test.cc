@@ -24,7 +24,6 @@ using ::testing::IsEmpty;
 using testing::IsOkAndHolds;
 using testing::NaivePrefixTree;
 using testing::SeededRandom;
-using ::testing::SizeIs;
 
 using Type = PrefixSearchResultType;
 
@@ -101,7 +100,8 @@ Example RandomExample(SeededRandom& random, size_t max_keys) {
   for (const VrfOutput& key : keys) {
     if (random.Below(10) < tenths_in_tree) example.tree.Set(key, random.NextHash());
     if (random.Below(10) < tenths_looked_up) {
-      example.keys.insert(example.keys.begin() + random.Below(example.keys.size() + 1), key);
+      const auto at = static_cast<ptrdiff_t>(random.Below(example.keys.size() + 1));
+      example.keys.insert(example.keys.begin() + at, key);
     }
   }
   example.Prove();
@@ -281,11 +281,12 @@ TEST(PrefixProofEvaluate, RejectsMissingAndSpareElements) {
   SeededRandom random(seed);
   for (int round = 0; round < 40; ++round) {
     const Example example = RandomExample(random, 16);
-    for (size_t i = 0; i <= example.proof.elements.size(); ++i) {
+    const auto count = static_cast<ptrdiff_t>(example.proof.elements.size());
+    for (ptrdiff_t i = 0; i <= count; ++i) {
       PrefixProof longer = example.proof;
       longer.elements.insert(longer.elements.begin() + i, Hash{});
       ASSERT_THAT(EvaluatePrefixProof(longer, example.lookups), FailsCheck(kCheck));
-      if (i == example.proof.elements.size()) break;
+      if (i == count) break;
       PrefixProof shorter = example.proof;
       shorter.elements.erase(shorter.elements.begin() + i);
       ASSERT_THAT(EvaluatePrefixProof(shorter, example.lookups), FailsCheck(kCheck));

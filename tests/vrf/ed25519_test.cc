@@ -20,7 +20,6 @@ namespace {
 using base::Bytes;
 using base::ByteView;
 using base::SecretBytes;
-using testing::IsOk;
 using testing::IsOkAndHolds;
 using testing::SeededRandom;
 using testing::StatusIs;

@@ -17,7 +17,6 @@ namespace {
 
 using base::ByteView;
 using base::ToHex;
-using testing::IsOk;
 using testing::IsOkAndHolds;
 
 // The steps that both suites share.
