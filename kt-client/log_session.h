@@ -78,9 +78,10 @@ class LogSession {
   // not tell of.
   absl::Status MonitorOwner(base::ByteView label);
 
-  // "Updating a Label" with `values`, at least one, to follow the greatest version that is known of
-  // an owned label, and verifies how they were inserted. kAborted if others' versions follow it
-  // instead: nothing was published then, and the record knows of them. `token` as for Publish.
+  // "Updating a Label" with `values`, at least one, to follow the greatest version that record()
+  // knows of an owned label, and verifies how they were inserted. kAborted if others' versions
+  // follow it instead: nothing was published then, and the record knows of them. A verification
+  // failure also if it is only in what the log sent after the proof. `token` as for Publish.
   absl::StatusOr<core::MonitorMapEntry> Update(base::ByteView label,
                                                const std::vector<base::Bytes>& values,
                                                const std::string& token);

@@ -147,16 +147,23 @@ absl::Status LogSession::MonitorOwner(base::ByteView label) {
 absl::StatusOr<core::MonitorMapEntry> LogSession::Update(base::ByteView label,
                                                          const std::vector<base::Bytes>& values,
                                                          const std::string& token) {
-  std::optional<base::Version> previous;
+  // The values were made for what the caller knew, not for what another process learns meanwhile.
+  KT_ASSIGN_OR_RETURN(const OwnedLabel* const known, Owned(label));
+  const std::optional<base::Version> previous = known->owner.greatest_version();
+  bool overtaken = false;
   bool sent = false;
   std::vector<UpdateResult> results;
   // What has been sent is never sent again: it may be in the log.
   const absl::Status status = Retry([&]() -> absl::Status {
     if (sent) return absl::OkStatus();
     KT_ASSIGN_OR_RETURN(const OwnedLabel* const before, Owned(label));
-    previous = before->owner.greatest_version();
+    overtaken = before->owner.greatest_version() != previous;
+    if (overtaken) return absl::OkStatus();
     return UpdateOnce(label, values, token, &sent, &results);
   });
+  // Also if it is about more than what was asked for.
+  if (base::IsVerificationFailure(status)) return status;
+  if (overtaken) return absl::AbortedError("others have published for the address meanwhile");
   if (results.empty()) {
     KT_RETURN_IF_ERROR(status);
     // Another process has changed the state since, and may have learnt of the versions already.

@@ -308,6 +308,37 @@ TEST_F(LogSessionOwnerTest, SomebodyElseWasFaster) {
   EXPECT_THAT(Stored().foreign, SizeIs(1));
 }
 
+// What is to be published was made of the version that this process knew.
+TEST_F(LogSessionOwnerTest, NothingIsPublishedOverWhatOnlyAnotherProcessHasLearntOf) {
+  const auto session = OpenOwned();
+  shared_.Append({"theirs"});
+  EXPECT_THAT(Open()->CatchUp(label_), IsOkAndHolds(1u));
+  EXPECT_THAT(session->Update(label_, Values({"mine"}), "token"),
+              StatusIs(absl::StatusCode::kAborted));
+  EXPECT_EQ(publisher_.created, 0);
+  EXPECT_THAT(Stored().foreign, SizeIs(1));
+  // Now it is known here too.
+  EXPECT_THAT(session->Update(label_, Values({"mine"}), "token"), IsOk());
+  EXPECT_EQ(Stored().published->version, 1u);
+}
+
+TEST_F(LogSessionOwnerTest, FailureAfterTheProofOfAnUpdateIsNotPassedOver) {
+  const auto session = OpenOwned();
+  publisher_.lie = [&](const core::UpdateRequest& request, TestPublisher::Writer* writer) {
+    shared_.Append({base::ToText(request.values[0].value)});
+    v1::UpdateResponse message;
+    message.set_response(shared_.Encode(*AnswerUpdate(shared_.log, request, true)));
+    writer->Write(message);
+    message.set_response("nonsense");
+    writer->Write(message);
+    return grpc::Status::OK;
+  };
+  EXPECT_THAT(session->Update(label_, Values({"mine"}), "token"), IsVerificationFailure());
+  // What was proven is kept.
+  EXPECT_EQ(Stored().published, (core::MonitorMapEntry{2, 0}));
+  EXPECT_THAT(Stored().foreign, IsEmpty());
+}
+
 TEST_F(LogSessionOwnerTest, SetsAreMadeOfTheGreatestVersionAsItWasVerified) {
   const auto session = OpenOwned();
   PublishRequest request;
