@@ -174,6 +174,11 @@ class Sequencer::Batch {
         values.size() > max_versions_per_entry_) {
       return absl::InvalidArgumentError("too many versions for one log entry, or none");
     }
+    size_t bytes = 0;
+    for (const base::Bytes& value : values) bytes += value.size();
+    if (bytes > kMaxLabelBytesPerEntry) {
+      return absl::InvalidArgumentError("the values are too long for one log entry");
+    }
     const uint64_t first = current.has_value() ? uint64_t{current->version} + 1 : 0;
     if (first + values.size() - 1 > std::numeric_limits<base::Version>::max()) {
       return absl::ResourceExhaustedError("the address has no version numbers left");

@@ -218,6 +218,17 @@ TEST_F(SequencerTest, WhoMustBeAloneSharesNoEntryWithOthersOfTheLabel) {
   EXPECT_EQ(Reports(), 2u) << "the first entry, and one commit";
 }
 
+// Otherwise whoever raised max_request_bytes lets others publish what its owner never receives.
+TEST_F(SequencerTest, ValuesThatNoOwnerCouldBeToldOfAreRefused) {
+  const auto sequencer = Make({.epoch_interval_ms = 50});
+  ASSERT_THAT(sequencer->Start(), IsOk());
+  const std::string half(1 << 20, 'x');
+  EXPECT_THAT(Submit(*sequencer, "a@x.example", SetAll({half, half})).get(), IsOk());
+  EXPECT_THAT(Submit(*sequencer, "a@x.example", SetAll({half, half + "x"})).get(),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(Submit(*sequencer, "a@x.example", SetAll({"x"})).get(), IsOk());
+}
+
 // So that their owner can be told of them in one response.
 TEST_F(SequencerTest, OneLabelHasABoundedShareOfAnEntry) {
   const auto sequencer =
