@@ -122,7 +122,6 @@ absl::StatusOr<std::vector<Event>> Monitor(Client& client, const MonitorOptions&
   }
   std::vector<Event> events;
   for (const auto& [domain, only] : tasks) {
-    if (!only.has_value()) MonitorCredentials(client, domain, &events);
     const absl::StatusOr<MonitorResult> result = client.Monitor(domain, only);
     const absl::Status status = result.ok() ? result->status : result.status();
     if (!status.ok()) {
@@ -137,6 +136,10 @@ absl::StatusOr<std::vector<Event>> Monitor(Client& client, const MonitorOptions&
       events.push_back(
           {address.address, address.status, address.done, address.owned, std::nullopt});
     }
+  }
+  // Anybody can send credentials, so what they take must not delay the rest.
+  for (const auto& [domain, only] : tasks) {
+    if (!only.has_value()) MonitorCredentials(client, domain, &events);
   }
   return events;
 }

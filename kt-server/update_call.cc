@@ -36,10 +36,12 @@ void UpdateCall::Created(const absl::StatusOr<Sequencer::Outcome>& outcome) {
     return End(outcome.status());
   }
   // This is the sequencer's thread. The proof is made on one of gRPC's.
+  call_.ExpectTaken();
   StartSendInitialMetadata();
 }
 
 void UpdateCall::OnSendInitialMetadataDone(bool ok) {
+  call_.Taken();
   absl::Status status = ok ? call_.Begin() : absl::CancelledError("the caller has gone");
   if (status.ok()) status = SendNext();
   // Somebody else's versions are in the log, but may not be shown yet.

@@ -61,6 +61,22 @@ absl::StatusOr<core::CreatedVersions> ReadCreated(const TransparencyLog& log, co
   return created;
 }
 
+// A response tells of all versions that a log entry added, so none can start in the middle of them.
+absl::Status CheckEndsItsEntry(const TransparencyLog& log, const LogState& state,
+                               const core::UpdateRequest& request, base::LogPosition next,
+                               LabelRows* rows) {
+  if (!request.greatest_version.has_value()) return absl::OkStatus();
+  const base::Version greatest[] = {*request.greatest_version};
+  KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log.vrf(), request.label, greatest, rows));
+  const std::optional<VersionRow::Existing>& existing = rows->rows.at(greatest[0]).existing;
+  if (!existing.has_value()) {
+    return absl::DataLossError("a version below the greatest is missing in the database");
+  }
+  if (existing->position < next) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("greatest_version: ", greatest[0], " is not the last version of its log entry"));
+}
+
 }  // namespace
 
 absl::StatusOr<core::UpdateRequest> UpdateService::Decode(base::ByteView bytes) {
@@ -118,6 +134,7 @@ absl::StatusOr<UpdateAnswer> UpdateService::Answer(
   const base::Version first = FirstAfter(request.greatest_version);
   KT_ASSIGN_OR_RETURN(core::CreatedVersions created,
                       ReadCreated(log_, *state, request.label, first, &rows));
+  KT_RETURN_IF_ERROR(CheckEndsItsEntry(log_, *state, request, created.position, &rows));
   created.of_request = created_at == created.position;
   const auto greatest = static_cast<base::Version>(first + created.values.size() - 1);
   KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request.label,

@@ -208,6 +208,14 @@ TEST_P(UpdateTest, CreatesAllVersionsOfARequestInOneEntry) {
   EXPECT_THAT(Verify(next, Call(next)), ElementsAre(std::pair(2, 1)));
 }
 
+TEST_P(UpdateTest, NothingStartsInTheMiddleOfAnEntry) {
+  ASSERT_THAT(Call(Request(std::nullopt, {Signing(), Encryption()})).responses, SizeIs(1));
+  const Reply reply = Call(Request(0));
+  EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(reply.status.error_message(), HasSubstr("not the last version of its log entry"));
+  EXPECT_THAT(reply.responses, SizeIs(0));
+}
+
 TEST_P(UpdateTest, TellsOfVersionsOfOthersOneResponseAnEntry) {
   Own();
   for (const char* name : {"alice.sign.crt.pem", "alice.encr.crt.pem"}) {
