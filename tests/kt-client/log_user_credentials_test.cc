@@ -42,7 +42,7 @@ struct Case {
 class Person {
  public:
   Person(const core::ResponseVerifier& verifier, const core::Configuration& config)
-      : verifier_(verifier), user_(verifier, RecordOf(config)) {}
+      : user_(verifier, RecordOf(config)) {}
 
   LogUser& user() { return user_; }
   const LogRecord& record() const { return user_.record(); }
@@ -87,7 +87,7 @@ class Person {
     record.config = config;
     return record;
   }
-  const core::ResponseVerifier& verifier_;
+
   LogUser user_;
 };
 
