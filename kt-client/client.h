@@ -95,7 +95,7 @@ struct HistoryResult {
 };
 
 struct PublishRequest {
-  enum class Operation { kReplace, kAdd, kRemove };
+  using Operation = smime::SetChange;
   std::string address;
   Operation operation = Operation::kReplace;
   std::vector<smime::CertificateEntry> certificates;

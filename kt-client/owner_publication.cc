@@ -43,20 +43,12 @@ absl::Status CheckForeign(const PublishRequest& request, const OwnedLabel& owned
 }
 
 absl::StatusOr<base::Bytes> NextValue(const PublishRequest& request, smime::CertificateSet set) {
-  if (request.operation == PublishRequest::Operation::kReplace) {
-    KT_RETURN_IF_ERROR(set.Replace(request.certificates));
+  const absl::Status applied = set.Apply(request.operation, request.certificates);
+  // Certificates to be removed that are not there.
+  if (absl::IsNotFound(applied)) {
+    return FailedBecause(Failure::kRefusedByPolicy, std::string(applied.message()));
   }
-  for (const smime::CertificateEntry& entry : request.certificates) {
-    if (request.operation == PublishRequest::Operation::kAdd) {
-      KT_RETURN_IF_ERROR(set.Add(entry));
-    }
-    if (request.operation == PublishRequest::Operation::kRemove) {
-      const absl::Status removed = set.Remove(entry.der);
-      if (!removed.ok()) {
-        return FailedBecause(Failure::kRefusedByPolicy, std::string(removed.message()));
-      }
-    }
-  }
+  KT_RETURN_IF_ERROR(applied);
   return set.Encode();
 }
 

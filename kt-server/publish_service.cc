@@ -31,18 +31,12 @@ absl::StatusOr<base::Bytes> NextValue(const Publication& publication, const Curr
   if (current != nullptr) {
     KT_ASSIGN_OR_RETURN(set, smime::CertificateSet::Decode(current->value));
   }
-  if (publication.operation == Publication::Operation::kReplace) {
-    KT_RETURN_IF_ERROR(set.Replace(publication.certificates));
+  const absl::Status applied = set.Apply(publication.operation, publication.certificates);
+  // Certificates to be removed that are not there.
+  if (absl::IsNotFound(applied)) {
+    return absl::FailedPreconditionError(std::string(applied.message()));
   }
-  for (const smime::CertificateEntry& entry : publication.certificates) {
-    if (publication.operation == Publication::Operation::kAdd) {
-      KT_RETURN_IF_ERROR(set.Add(entry));
-    }
-    if (publication.operation == Publication::Operation::kRemove) {
-      const absl::Status removed = set.Remove(entry.der);
-      if (!removed.ok()) return absl::FailedPreconditionError(std::string(removed.message()));
-    }
-  }
+  KT_RETURN_IF_ERROR(applied);
   return set.Encode();
 }
 

@@ -23,7 +23,7 @@ namespace kt::server {
 
 // A wish to change the certificates of one address.
 struct Publication {
-  enum class Operation { kReplace, kAdd, kRemove };
+  using Operation = smime::SetChange;
   std::string address;
   Operation operation = Operation::kReplace;
   std::vector<smime::CertificateEntry> certificates;

@@ -183,9 +183,9 @@ class Sequencer::Batch {
     if (first + values.size() - 1 > std::numeric_limits<base::Version>::max()) {
       return absl::ResourceExhaustedError("the address has no version numbers left");
     }
+    value_bytes_ += bytes;
     std::vector<NewVersion> versions;
     for (base::Bytes& value : values) {
-      value_bytes_ += value.size();
       const auto version = static_cast<base::Version>(first + versions.size());
       current = CurrentValue{version, value};
       versions.push_back({submission.label, version, {std::move(value), {}}});

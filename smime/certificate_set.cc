@@ -121,4 +121,12 @@ absl::Status CertificateSet::Replace(std::vector<CertificateEntry> entries) {
   return absl::OkStatus();
 }
 
+absl::Status CertificateSet::Apply(SetChange change, const std::vector<CertificateEntry>& entries) {
+  if (change == SetChange::kReplace) return Replace(entries);
+  for (const CertificateEntry& entry : entries) {
+    KT_RETURN_IF_ERROR(change == SetChange::kAdd ? Add(entry) : Remove(entry.der));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace kt::smime

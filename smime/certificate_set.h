@@ -59,6 +59,9 @@ struct CertificateEntry {
   }
 };
 
+// How entries change a set: they become all of it, join it, or leave it, named by their `der`.
+enum class SetChange { kReplace, kAdd, kRemove };
+
 // Entries in strictly ascending order of their `der`, within the bounds above. The empty set says
 // that the address has withdrawn all of its certificates.
 //
@@ -86,6 +89,9 @@ class CertificateSet {
   absl::Status Remove(base::ByteView der);
   // Becomes exactly `entries`, as by Create; unchanged if that fails.
   absl::Status Replace(std::vector<CertificateEntry> entries);
+  // Replaces, or adds or removes one after the other. Errors of the first that fails; the set may
+  // have changed by then.
+  absl::Status Apply(SetChange change, const std::vector<CertificateEntry>& entries);
 
   bool operator==(const CertificateSet&) const = default;
 

@@ -189,6 +189,19 @@ TEST(CertificateSetEdit, AddsRemovesAndReplaces) {
   EXPECT_EQ(set, CertificateSet());
 }
 
+TEST(CertificateSetEdit, AppliesAChange) {
+  CertificateSet set = Make({Entry("a"), Entry("b")});
+  EXPECT_THAT(set.Apply(SetChange::kAdd, {Entry("c"), Entry("d")}), IsOk());
+  EXPECT_EQ(set, Make({Entry("a"), Entry("b"), Entry("c"), Entry("d")}));
+  EXPECT_THAT(set.Apply(SetChange::kRemove, {Entry("d"), Entry("a")}), IsOk());
+  EXPECT_EQ(set, Make({Entry("b"), Entry("c")}));
+  EXPECT_THAT(set.Apply(SetChange::kRemove, {Entry("a")}), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(set.Apply(SetChange::kReplace, {Entry("e")}), IsOk());
+  EXPECT_EQ(set, Make({Entry("e")}));
+  EXPECT_THAT(set.Apply(SetChange::kReplace, {}), IsOk());
+  EXPECT_EQ(set, CertificateSet());
+}
+
 TEST(CertificateSetEdit, FailureLeavesTheSetAsItWas) {
   std::vector<CertificateEntry> entries;
   for (size_t i = 0; i < kMaxSetCertificates; ++i) {
