@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/status.h"
 #include "vrf/ed25519.h"
+#include "vrf/implementation.h"
 #include "vrf/internal.h"
 #include "vrf/p256.h"
 
@@ -32,13 +33,11 @@ size_t ProofSize(Suite suite) {
 }
 
 absl::StatusOr<std::unique_ptr<Prover>> CreateProver(Suite suite, const base::SecretBytes& secret) {
-  if (suite == Suite::kP256Sha256Tai) return P256Prover::Create(secret);
-  return Ed25519Prover::Create(secret);
+  return CreateProver(suite, DefaultImplementation(suite), secret);
 }
 
 absl::StatusOr<std::unique_ptr<Verifier>> CreateVerifier(Suite suite, base::ByteView public_key) {
-  if (suite == Suite::kP256Sha256Tai) return P256Verifier::Create(public_key);
-  return Ed25519Verifier::Create(public_key);
+  return CreateVerifier(suite, DefaultImplementation(suite), public_key);
 }
 
 base::SecretBytes GenerateSecret(Suite suite, base::Random& random) {

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrf/implementation.h"
+
+#include <atomic>
+#include <string>
+
+#include "absl/status/status.h"
+#include "base/check.h"
+#include "vrf/ed25519.h"
+#include "vrf/p256.h"
+
+namespace kt::vrf {
+namespace {
+
+std::atomic<Implementation> default_limit = Implementation::kAvx512Ifma;
+
+absl::Status NotAvailable(Implementation implementation) {
+  return absl::FailedPreconditionError("no VRF implementation '" +
+                                       std::string(ImplementationName(implementation)) +
+                                       "' for this suite on this machine");
+}
+
+bool IsP256Available(Implementation implementation) {
+  return implementation == Implementation::kLibrary;
+}
+
+bool IsEd25519Available(Implementation implementation) {
+  return implementation == Implementation::kLibrary;
+}
+
+}  // namespace
+
+std::string_view ImplementationName(Implementation implementation) {
+  switch (implementation) {
+    case Implementation::kLibrary:
+      return "library";
+    case Implementation::kPortable:
+      return "portable";
+    case Implementation::kAvx512Ifma:
+      return "avx512-ifma";
+  }
+  KT_CHECK(false);
+}
+
+bool IsAvailable(Suite suite, Implementation implementation) {
+  return suite == Suite::kP256Sha256Tai ? IsP256Available(implementation)
+                                        : IsEd25519Available(implementation);
+}
+
+Implementation DefaultImplementation(Suite suite) {
+  const Implementation limit = default_limit.load();
+  for (Implementation implementation : {Implementation::kAvx512Ifma, Implementation::kPortable}) {
+    if (implementation <= limit && IsAvailable(suite, implementation)) return implementation;
+  }
+  return Implementation::kLibrary;
+}
+
+void LimitDefaultImplementation(Implementation most) { default_limit.store(most); }
+
+absl::StatusOr<std::unique_ptr<Prover>> CreateProver(Suite suite, Implementation implementation,
+                                                     const base::SecretBytes& secret) {
+  if (!IsAvailable(suite, implementation)) return NotAvailable(implementation);
+  if (suite == Suite::kP256Sha256Tai) return P256Prover::Create(secret);
+  return Ed25519Prover::Create(secret);
+}
+
+absl::StatusOr<std::unique_ptr<Verifier>> CreateVerifier(Suite suite, Implementation implementation,
+                                                         base::ByteView public_key) {
+  if (!IsAvailable(suite, implementation)) return NotAvailable(implementation);
+  if (suite == Suite::kP256Sha256Tai) return P256Verifier::Create(public_key);
+  return Ed25519Verifier::Create(public_key);
+}
+
+}  // namespace kt::vrf
