@@ -105,12 +105,10 @@ class ClientImpl : public Client {
     return result;
   }
 
-  absl::StatusOr<SignedHeads> HeadsAsEvidence(const std::string& domain) override {
+  absl::StatusOr<base::Bytes> SignedHeads(const std::string& domain) override {
     KT_ASSIGN_OR_RETURN(const auto session, OpenSession(domain));
-    SignedHeads result;
-    result.configuration = base::codec::Encode(session->config());
-    KT_ASSIGN_OR_RETURN(result.response, session->WalkAsStranger());
-    return result;
+    KT_ASSIGN_OR_RETURN(const core::SignedHeads heads, session->WalkAsStranger());
+    return base::codec::TryEncode(heads);
   }
 
   absl::StatusOr<OwnResult> Own(const std::string& text) override {

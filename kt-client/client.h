@@ -200,11 +200,6 @@ struct DistinguishedLogHead {
   uint64_t timestamp_ms = 0;
   base::Hash root;  // of the log tree whose rightmost entry this is
 };
-// What a log shows to somebody who knows nothing of it: it is signed, and so evidence.
-struct SignedHeads {
-  base::Bytes configuration;  // an encoded Configuration
-  base::Bytes response;       // an encoded DistinguishedResponse to an empty request; verified
-};
 struct HeadsResult {
   std::vector<DistinguishedLogHead> heads;  // left to right
   LogInfo log;
@@ -238,9 +233,11 @@ class Client {
 
   // The recent distinguished heads of `domain`'s log, to be compared with what others were shown.
   virtual absl::StatusOr<HeadsResult> Heads(const std::string& domain) = 0;
-  // Asks for them as somebody without any state, and retains nothing. Two of these that contradict
-  // each other prove a fork to anybody (docs/extensions.md, "Evidence of a fork").
-  virtual absl::StatusOr<SignedHeads> HeadsAsEvidence(const std::string& domain) = 0;
+  // The same, and then what the log shows of itself to somebody without any state, which others can
+  // verify: encoded SignedHeads (docs/extensions.md, "Signed heads"). Two of these that contradict
+  // each other prove a fork to anybody. A verification failure ("heads-fork") if the log shows a
+  // stranger another tree than this client.
+  virtual absl::StatusOr<base::Bytes> SignedHeads(const std::string& domain) = 0;
 
   // Begins to own `address` ("Owner Initialization"): from now on Publish is verified, and Monitor
   // tells of each version that was not published through this state directory. What exists already

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // kt-client heads and kt-client compare-heads: "Walking Distinguished Heads / Detecting Forks".
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "base/status.h"
 #include "kt-client/commands.h"
 #include "kt-client/output.h"
+#include "kt-client/state_store.h"
 #include "kt-core/distinguished_forks.h"
 #include "smime/address.h"
 
@@ -23,12 +26,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxHeadsBytes = 1 << 16;
+constexpr size_t kMaxHeadsBytes = 16 << 20;
 
 struct HeadsOptions {
   CommonOptions common;
   std::string domain;
   std::string out;
+  bool unsigned_roots = false;
   std::string via;
 };
 
@@ -38,7 +42,7 @@ core::DistinguishedHead ToDistinguishedHead(const HeadsResult& result) {
   return head;
 }
 
-absl::Status Compare(const core::DistinguishedHead& a, const core::DistinguishedHead& b) {
+absl::Status CompareRoots(const core::DistinguishedHead& a, const core::DistinguishedHead& b) {
   switch (core::CompareDistinguishedHeads(a, b)) {
     case core::HeadComparison::kConsistent:
       return absl::OkStatus();
@@ -73,26 +77,28 @@ class ScratchState {
   std::string path_;
 };
 
-// If the two answers prove that the log has forked, writes that down where the user's state is.
-absl::Status KeepEvidence(const HeadsOptions& options, const SignedHeads& a, const SignedHeads& b) {
-  core::ForkEvidence evidence;
-  evidence.configuration = a.configuration;
-  evidence.recent_rightmost = static_cast<uint8_t>(core::RecentDefinition().rightmost);
-  evidence.first_response = a.response;
-  evidence.second_response = b.response;
+// If the two prove that the log has forked, writes that down in `directory`.
+absl::Status KeepEvidence(const std::string& directory, const core::SignedHeads& a,
+                          const core::SignedHeads& b) {
+  KT_ASSIGN_OR_RETURN(const core::ForkEvidence evidence, core::MakeForkEvidence(a, b));
   KT_ASSIGN_OR_RETURN(const base::Bytes bytes, base::codec::TryEncode(evidence));
   const absl::StatusOr<core::ForkFinding> finding = core::CheckForkEvidence(bytes);
   if (base::FailedCheck(finding.status()) == "no-contradiction") return absl::OkStatus();
   KT_RETURN_IF_ERROR(finding.status());
+  KT_RETURN_IF_ERROR(StateStore::Open(directory).status());
   const std::string id = base::ToHex(base::Sha256(bytes).bytes).substr(0, 16);
-  const fs::path path =
-      fs::path(options.common.client.state_directory) / ("fork-" + id + ".evidence");
+  const fs::path path = fs::path(directory) / ("fork-" + id + ".evidence");
   KT_RETURN_IF_ERROR(base::WriteOutput(path.string(), bytes));
   return base::VerificationFailed(
       "fork", absl::StrCat("the log has signed ", finding->contradiction,
                            ": it has forked; 'kt-client verify --operation fork' proves it to "
                            "anybody with ",
                            path.string()));
+}
+
+absl::StatusOr<core::SignedHeads> AskForSignedHeads(Client& client, const std::string& domain) {
+  KT_ASSIGN_OR_RETURN(const base::Bytes bytes, client.SignedHeads(domain));
+  return base::codec::Decode<core::SignedHeads>(bytes);
 }
 
 // The same log, asked by somebody who knows nothing of it, at another address.
@@ -109,10 +115,19 @@ absl::Status CompareVia(const HeadsOptions& options, Client& client, const Heads
         absl::StrCat(options.via, " shows another log than the one known here"));
   }
   // Signed answers can part where no distinguished head shows it yet.
-  KT_ASSIGN_OR_RETURN(const SignedHeads a, client.HeadsAsEvidence(options.domain));
-  KT_ASSIGN_OR_RETURN(const SignedHeads b, stranger->HeadsAsEvidence(options.domain));
-  KT_RETURN_IF_ERROR(KeepEvidence(options, a, b));
-  return Compare(ToDistinguishedHead(here), ToDistinguishedHead(there));
+  KT_ASSIGN_OR_RETURN(const core::SignedHeads a, AskForSignedHeads(client, options.domain));
+  KT_ASSIGN_OR_RETURN(const core::SignedHeads b, AskForSignedHeads(*stranger, options.domain));
+  KT_RETURN_IF_ERROR(KeepEvidence(options.common.client.state_directory, a, b));
+  return CompareRoots(ToDistinguishedHead(here), ToDistinguishedHead(there));
+}
+
+// The file to be given to others.
+absl::Status WriteHeads(const HeadsOptions& options, Client& client, const HeadsResult& result) {
+  if (options.unsigned_roots) {
+    return base::WriteOutput(options.out, base::codec::Encode(ToDistinguishedHead(result)));
+  }
+  KT_ASSIGN_OR_RETURN(const base::Bytes bytes, client.SignedHeads(options.domain));
+  return base::WriteOutput(options.out, bytes);
 }
 
 absl::StatusOr<int> Heads(HeadsOptions options) {
@@ -122,10 +137,7 @@ absl::StatusOr<int> Heads(HeadsOptions options) {
   KT_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Create(options.common.client));
   KT_ASSIGN_OR_RETURN(const HeadsResult result, client->Heads(options.domain));
   if (!options.via.empty()) KT_RETURN_IF_ERROR(CompareVia(options, *client, result));
-  if (!options.out.empty()) {
-    KT_RETURN_IF_ERROR(
-        base::WriteOutput(options.out, base::codec::Encode(ToDistinguishedHead(result))));
-  }
+  if (!options.out.empty()) KT_RETURN_IF_ERROR(WriteHeads(options, *client, result));
   nlohmann::ordered_json heads = nlohmann::ordered_json::array();
   for (const DistinguishedLogHead& head : result.heads) {
     const std::string root = base::ToHex(head.root.bytes);
@@ -142,26 +154,78 @@ absl::StatusOr<int> Heads(HeadsOptions options) {
 struct CompareOptions {
   std::string a;
   std::string b;
+  std::string state;
   bool json = false;
 };
 
-absl::StatusOr<core::DistinguishedHead> ReadHeads(const std::string& path) {
+// A file that somebody gave to somebody else.
+struct HeadsFile {
+  core::DistinguishedHead roots;
+  // Unless it is a bare DistinguishedHead, which nobody has signed.
+  std::optional<core::SignedHeads> signed_heads;
+  std::optional<base::Hash> fingerprint;  // of the log, if the heads are signed
+};
+
+// Whether the file is signed heads, of whatever version.
+bool LooksSigned(base::ByteView bytes) {
+  const auto& magic = core::SignedHeads::kMagic;
+  return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end() - 1, bytes.begin());
+}
+
+absl::StatusOr<HeadsFile> ReadHeads(const std::string& path) {
   KT_ASSIGN_OR_RETURN(const base::Bytes bytes, base::ReadFile(path, kMaxHeadsBytes));
-  absl::StatusOr<core::DistinguishedHead> head =
-      base::codec::Decode<core::DistinguishedHead>(bytes);
-  if (head.ok()) return head;
-  return base::Annotate(head.status(), absl::StrCat(path, " is not a DistinguishedHead"));
+  HeadsFile file;
+  if (!LooksSigned(bytes)) {
+    absl::StatusOr<core::DistinguishedHead> roots =
+        base::codec::Decode<core::DistinguishedHead>(bytes);
+    if (!roots.ok()) {
+      return base::Annotate(roots.status(),
+                            path + " is neither signed heads nor a DistinguishedHead");
+    }
+    file.roots = *std::move(roots);
+    return file;
+  }
+  if (bytes[core::SignedHeads::kMagic.size() - 1] != core::SignedHeads::kMagic.back()) {
+    return absl::InvalidArgumentError(
+        path + " has another format than this version knows: have it made anew by the same one");
+  }
+  absl::StatusOr<core::SignedHeads> heads = base::codec::Decode<core::SignedHeads>(bytes);
+  if (!heads.ok()) return base::Annotate(heads.status(), path + " is damaged");
+  absl::StatusOr<core::CheckedHeads> checked = core::CheckSignedHeads(*heads);
+  if (!checked.ok()) return base::Annotate(checked.status(), path);
+  file.roots = std::move(checked->heads);
+  file.signed_heads = *std::move(heads);
+  file.fingerprint = core::ConfigurationFingerprint(checked->config);
+  return file;
 }
 
 absl::StatusOr<int> CompareHeads(const CompareOptions& options) {
-  KT_ASSIGN_OR_RETURN(const core::DistinguishedHead a, ReadHeads(options.a));
-  KT_ASSIGN_OR_RETURN(const core::DistinguishedHead b, ReadHeads(options.b));
-  KT_RETURN_IF_ERROR(Compare(a, b));
-  if (options.json) {
-    PrintJson({{"consistent", true}});
+  KT_ASSIGN_OR_RETURN(const HeadsFile a, ReadHeads(options.a));
+  KT_ASSIGN_OR_RETURN(const HeadsFile b, ReadHeads(options.b));
+  const bool provable = a.signed_heads.has_value() && b.signed_heads.has_value();
+  if (provable) {
+    if (a.fingerprint != b.fingerprint) {
+      return base::VerificationFailed(
+          "configuration",
+          absl::StrCat("the files are of two logs, sha256:", base::ToHex(a.fingerprint->bytes),
+                       " and sha256:", base::ToHex(b.fingerprint->bytes)));
+    }
+    KT_RETURN_IF_ERROR(KeepEvidence(options.state, *a.signed_heads, *b.signed_heads));
+    KT_RETURN_IF_ERROR(CompareRoots(a.roots, b.roots));
   } else {
-    std::cout << "consistent: both lists come from one log\n";
+    KT_RETURN_IF_ERROR(base::Annotate(CompareRoots(a.roots, b.roots),
+                                      "not both of the files are signed, so nothing of this can be "
+                                      "proven to others"));
   }
+  if (options.json) {
+    nlohmann::ordered_json json = {{"consistent", true}, {"signed", provable}};
+    if (provable) json["configuration"] = "sha256:" + base::ToHex(a.fingerprint->bytes);
+    PrintJson(json);
+    return kExitFound;
+  }
+  std::cout << "consistent: both lists come from one log";
+  if (provable) std::cout << ", sha256:" << base::ToHex(a.fingerprint->bytes);
+  std::cout << "\n";
   return kExitFound;
 }
 
@@ -173,7 +237,12 @@ void AddHeadsCommand(CLI::App& app, int* exit_code) {
       "heads", "Show the heads of a domain's log on which all of its users must agree");
   command->footer(kExitCodesHelp);
   command->add_option("domain", options->domain, "Domain")->required();
-  command->add_option("--out", options->out, "File for the heads, to be given to others");
+  CLI::Option* const out =
+      command->add_option("--out", options->out, "File for the heads as signed, for others");
+  command
+      ->add_flag("--unsigned", options->unsigned_roots,
+                 "Write a bare DistinguishedHead of the draft, which proves nothing")
+      ->needs(out);
   command->add_option("--via", options->via,
                       "HOST:PORT at which to ask again, as somebody else, and to compare");
   AddCommonOptions(command, &options->common);
@@ -190,6 +259,9 @@ void AddCompareHeadsCommand(CLI::App& app, int* exit_code) {
   command->footer(kExitCodesHelp);
   command->add_option("a", options->a, "One file")->required();
   command->add_option("b", options->b, "The other")->required();
+  options->state = DefaultStateDirectory();
+  command->add_option("--state", options->state, "Directory for evidence of a fork")
+      ->capture_default_str();
   command->add_flag("--json", options->json, "Print JSON");
   command->callback([=] {
     const absl::StatusOr<int> result = CompareHeads(*options);

@@ -14,17 +14,6 @@
 namespace kt::client {
 namespace {
 
-// Where programs keep state that should survive: XDG Base Directory Specification.
-std::string DefaultStateDirectory() {
-  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state != '\0') {
-    return absl::StrCat(state, "/kt-client");
-  }
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') {
-    return absl::StrCat(home, "/.local/state/kt-client");
-  }
-  return "";
-}
-
 int ExitCodeOf(const absl::Status& status) {
   if (base::IsVerificationFailure(status)) return kExitVerificationFailed;
   if (status.code() == absl::StatusCode::kUnimplemented ||
@@ -44,6 +33,17 @@ int ExitCodeOf(const absl::Status& status) {
 }
 
 }  // namespace
+
+// Where programs keep state that should survive: XDG Base Directory Specification.
+std::string DefaultStateDirectory() {
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state != '\0') {
+    return absl::StrCat(state, "/kt-client");
+  }
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') {
+    return absl::StrCat(home, "/.local/state/kt-client");
+  }
+  return "";
+}
 
 void AddCommonOptions(CLI::App* command, CommonOptions* options) {
   options->client.state_directory = DefaultStateDirectory();

@@ -28,6 +28,8 @@ struct CommonOptions {
   ClientOptions client;
   bool json = false;
 };
+// Where state is kept unless something else is asked for; empty if there is no such place.
+std::string DefaultStateDirectory();
 void AddCommonOptions(CLI::App* command, CommonOptions* options);
 
 // Reports an error on standard error, in one line ("kt-client: ..."), or with `json` as

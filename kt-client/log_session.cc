@@ -209,14 +209,20 @@ absl::StatusOr<std::vector<core::DistinguishedEntry>> LogSession::WalkHeads() {
   return record_->distinguished.entries;
 }
 
-absl::StatusOr<base::Bytes> LogSession::WalkAsStranger() {
-  const core::DistinguishedRequest request;
-  KT_ASSIGN_OR_RETURN(base::Bytes response, AskMonitoring(&v1::Monitoring::Stub::Distinguished,
-                                                          base::codec::Encode(request)));
-  KT_RETURN_IF_ERROR(core::VerifyDistinguished(*verifier_, core::RecentDefinition(), request,
-                                               response, nullptr, clock_.NowMs())
-                         .status());
-  return response;
+absl::StatusOr<core::SignedHeads> LogSession::WalkAsStranger() {
+  core::SignedHeads heads;
+  heads.configuration = base::codec::Encode(config());
+  constexpr core::RecentDefinition kRecent;
+  heads.recent_rightmost = static_cast<uint8_t>(kRecent.rightmost);
+  heads.recent_max_age = kRecent.max_age_ms;
+  const absl::Status walked = Retry([&]() -> absl::Status {
+    KT_RETURN_IF_ERROR(WalkHeads().status());
+    KT_ASSIGN_OR_RETURN(heads.response, AskMonitoring(&v1::Monitoring::Stub::Distinguished,
+                                                      base::codec::Encode(heads.request)));
+    return User().StrangersWalk(heads.request, heads.response, clock_.NowMs());
+  });
+  if (!walked.ok()) return walked;
+  return heads;
 }
 
 absl::StatusOr<SearchResult> LogSession::SearchOnce(base::ByteView label,

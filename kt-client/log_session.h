@@ -16,6 +16,7 @@
 #include "kt-client/discovery.h"
 #include "kt-client/log_user.h"
 #include "kt-client/state_store.h"
+#include "kt-core/distinguished_forks.h"
 #include "kt-core/response_verifier.h"
 #include "proto/kt.grpc.pb.h"
 
@@ -61,9 +62,9 @@ class LogSession {
   // are known then.
   absl::StatusOr<std::vector<core::DistinguishedEntry>> WalkHeads();
 
-  // The same as somebody who knows nothing of the log, for proving to others what it shows. Changes
-  // nothing that is retained. The encoded response to a request without any fields set, verified.
-  absl::StatusOr<base::Bytes> WalkAsStranger();
+  // The same, and again as somebody who knows nothing of the log, for proving to others what it
+  // shows. A verification failure ("heads-fork") if that is not the same tree.
+  absl::StatusOr<core::SignedHeads> WalkAsStranger();
 
   // Takes ownership of a label ("Owner Initialization") from the rightmost distinguished log entry
   // on, and learns of the versions after it, as CatchUp. kFailedPrecondition if it is owned.

@@ -254,4 +254,22 @@ absl::StatusOr<std::vector<core::DistinguishedEntry>> LogUser::Distinguished(
   return std::move(verified.entries);
 }
 
+absl::Status LogUser::StrangersWalk(const core::DistinguishedRequest& request,
+                                    base::ByteView response, uint64_t now_ms) const {
+  constexpr core::RecentDefinition kRecent;
+  KT_ASSIGN_OR_RETURN(
+      const core::VerifiedDistinguished walk,
+      core::VerifyDistinguished(verifier_, kRecent, request, response, nullptr, now_ms));
+  if (previous() == nullptr) return absl::OkStatus();
+  const base::TreeSize size = previous()->tree_size();
+  if (walk.state.tree_size() > size) return absl::AbortedError("the log has grown meanwhile");
+  if (walk.state.tree_size() == size && walk.state.full_subtrees == previous()->full_subtrees) {
+    return absl::OkStatus();
+  }
+  return base::VerificationFailed("heads-fork",
+                                  absl::StrCat("the log shows a tree of ", walk.state.tree_size(),
+                                               " entries to strangers, and another one of ", size,
+                                               " entries to this user: it has forked"));
+}
+
 }  // namespace kt::client

@@ -126,6 +126,12 @@ class LogUser {
   absl::StatusOr<std::vector<core::DistinguishedEntry>> Distinguished(
       const core::DistinguishedRequest& request, base::ByteView response, uint64_t now_ms);
 
+  // Of the response to such a request of somebody who retains nothing. It must show the log as the
+  // last response to a request of this user did: kAborted if the log has grown since, a
+  // verification failure ("heads-fork") if it shows another one, or less of it.
+  absl::Status StrangersWalk(const core::DistinguishedRequest& request, base::ByteView response,
+                             uint64_t now_ms) const;
+
   // "Credentials": log_user_credentials.cc. A credential changes nothing in the record but the list
   // of the pending ones.
 

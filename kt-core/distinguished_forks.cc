@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/status.h"
 #include "kt-core/algorithms.h"
 #include "kt-core/proof_verifier.h"
@@ -26,6 +27,7 @@ struct SignedWalk {
   TreeSize size = 0;
   DistinguishedWalk found;
   std::map<merkle::LogNodeId, Hash> nodes;
+  std::vector<Hash> roots;  // at the entries in `found`
 
   // Whether the walk shows that an entry is not distinguished.
   bool Denies(LogPosition position) const {
@@ -38,10 +40,6 @@ absl::StatusOr<SignedWalk> CheckWalk(const VerificationContext& context,
                                      const RecentDefinition& recent,
                                      const DistinguishedRequest& request, ByteView bytes) {
   const Configuration& config = context.config();
-  if (request.last.has_value()) {
-    return base::VerificationFailed("malformed-evidence",
-                                    "the response relies on what its receiver has seen before");
-  }
   KT_ASSIGN_OR_RETURN(const DistinguishedResponse response,
                       DecodeResponse<DistinguishedResponse>(bytes, WireContext::For(config)));
   const FullTreeHead& head = response.full_tree_head;
@@ -67,7 +65,43 @@ absl::StatusOr<SignedWalk> CheckWalk(const VerificationContext& context,
                                     "the tree head is not signed by the log");
   }
   walk.nodes = proof.nodes();
+  for (const LogPosition position : walk.found.positions) {
+    // The walk has visited all ancestors of the entry, among which is its frontier.
+    const std::optional<UserState> state = proof.PrefixState(position + 1);
+    KT_CHECK(state.has_value());
+    walk.roots.push_back(
+        DistinguishedEntry{position, state->full_subtrees, state->frontier}.root());
+  }
   return walk;
+}
+
+// Verifies with the configuration that came along. `malformed` names the check of what is no
+// verified statement of the log because of its form.
+absl::StatusOr<std::unique_ptr<VerificationContext>> ContextOf(const std::string& malformed,
+                                                               ByteView configuration,
+                                                               uint8_t recent_rightmost) {
+  absl::StatusOr<Configuration> config = DecodeConfiguration(configuration);
+  if (!config.ok()) {
+    return base::VerificationFailed(
+        malformed,
+        absl::StrCat("there is no usable configuration: ", std::string(config.status().message())));
+  }
+  if (recent_rightmost == 0) {
+    return base::VerificationFailed(malformed, "no log entry can be recent");
+  }
+  return VerificationContext::Create(*std::move(config));
+}
+
+absl::Status CheckIndependent(const std::string& malformed, const DistinguishedRequest& request) {
+  if (!request.last.has_value()) return absl::OkStatus();
+  return base::VerificationFailed(malformed,
+                                  "the response relies on what its receiver has seen before");
+}
+
+DistinguishedHead Rightmost255(const std::vector<Hash>& roots) {
+  constexpr size_t kMost = std::numeric_limits<uint8_t>::max();
+  const size_t skipped = roots.size() - std::min(roots.size(), kMost);
+  return {{roots.begin() + static_cast<ptrdiff_t>(skipped), roots.end()}};
 }
 
 std::string NameOf(const merkle::LogNodeId& id) {
@@ -106,13 +140,9 @@ std::optional<std::string> FindContradiction(const SignedWalk& a, const SignedWa
 }  // namespace
 
 DistinguishedHead ToDistinguishedHead(const DistinguishedState& aware) {
-  constexpr size_t kMost = std::numeric_limits<uint8_t>::max();
-  const size_t skipped = aware.entries.size() - std::min(aware.entries.size(), kMost);
-  DistinguishedHead head;
-  for (size_t i = skipped; i < aware.entries.size(); ++i) {
-    head.heads.push_back(aware.entries[i].root());
-  }
-  return head;
+  std::vector<Hash> roots;
+  for (const DistinguishedEntry& entry : aware.entries) roots.push_back(entry.root());
+  return Rightmost255(roots);
 }
 
 HeadComparison CompareDistinguishedHeads(const DistinguishedHead& a, const DistinguishedHead& b) {
@@ -136,18 +166,51 @@ HeadComparison CompareDistinguishedHeads(const DistinguishedHead& a, const Disti
   return HeadComparison::kConsistent;
 }
 
+RecentDefinition RecentOf(const SignedHeads& heads) {
+  return {heads.recent_rightmost, heads.recent_max_age};
+}
+
+absl::StatusOr<CheckedHeads> CheckSignedHeads(const SignedHeads& heads) {
+  constexpr char kMalformed[] = "malformed-heads";
+  if (heads.magic != SignedHeads::kMagic) {
+    return base::VerificationFailed(kMalformed, "these are no signed heads of a known format");
+  }
+  KT_RETURN_IF_ERROR(CheckIndependent(kMalformed, heads.request));
+  KT_ASSIGN_OR_RETURN(const auto context,
+                      ContextOf(kMalformed, heads.configuration, heads.recent_rightmost));
+  KT_ASSIGN_OR_RETURN(const SignedWalk walk,
+                      CheckWalk(*context, RecentOf(heads), heads.request, heads.response));
+  return CheckedHeads{context->config(), walk.size, Rightmost255(walk.roots)};
+}
+
+absl::StatusOr<ForkEvidence> MakeForkEvidence(const SignedHeads& first, const SignedHeads& second) {
+  if (first.configuration != second.configuration) {
+    return absl::InvalidArgumentError("the heads are of two logs");
+  }
+  if (RecentOf(first) != RecentOf(second)) {
+    return absl::InvalidArgumentError("the heads answer two definitions of a recent log entry");
+  }
+  ForkEvidence evidence;
+  evidence.configuration = first.configuration;
+  evidence.recent_rightmost = first.recent_rightmost;
+  evidence.recent_max_age = first.recent_max_age;
+  evidence.first_request = first.request;
+  evidence.first_response = first.response;
+  evidence.second_request = second.request;
+  evidence.second_response = second.response;
+  return evidence;
+}
+
 absl::StatusOr<ForkFinding> CheckForkEvidence(ByteView bytes) {
+  constexpr char kMalformed[] = "malformed-evidence";
   const absl::StatusOr<ForkEvidence> evidence = codec::Decode<ForkEvidence>(bytes);
-  if (!evidence.ok() || evidence->recent_rightmost == 0) {
-    return base::VerificationFailed("malformed-evidence", "the evidence cannot be decoded");
+  if (!evidence.ok()) {
+    return base::VerificationFailed(kMalformed, "the evidence cannot be decoded");
   }
-  absl::StatusOr<Configuration> config = DecodeConfiguration(evidence->configuration);
-  if (!config.ok()) {
-    return base::VerificationFailed("malformed-evidence",
-                                    absl::StrCat("the evidence has no usable configuration: ",
-                                                 std::string(config.status().message())));
-  }
-  KT_ASSIGN_OR_RETURN(const auto context, VerificationContext::Create(*config));
+  KT_ASSIGN_OR_RETURN(const auto context,
+                      ContextOf(kMalformed, evidence->configuration, evidence->recent_rightmost));
+  KT_RETURN_IF_ERROR(CheckIndependent(kMalformed, evidence->first_request));
+  KT_RETURN_IF_ERROR(CheckIndependent(kMalformed, evidence->second_request));
   const RecentDefinition recent{evidence->recent_rightmost, evidence->recent_max_age};
   const absl::StatusOr<SignedWalk> first =
       CheckWalk(*context, recent, evidence->first_request, evidence->first_response);
@@ -164,7 +227,7 @@ absl::StatusOr<ForkFinding> CheckForkEvidence(ByteView bytes) {
                                     "both responses can be of one log that is honest");
   }
   ForkFinding finding;
-  finding.config = *std::move(config);
+  finding.config = context->config();
   finding.first_size = first->size;
   finding.second_size = second->size;
   finding.contradiction = *std::move(contradiction);

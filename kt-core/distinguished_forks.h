@@ -6,6 +6,8 @@
 #ifndef KT_CORE_DISTINGUISHED_FORKS_H_
 #define KT_CORE_DISTINGUISHED_FORKS_H_
 
+#include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -31,6 +33,52 @@ enum class HeadComparison {
 // common", which also is asked of lists of different lengths: one may begin earlier, end later, or
 // both. The draft takes everything but kConsistent for a failure.
 HeadComparison CompareDistinguishedHeads(const DistinguishedHead& a, const DistinguishedHead& b);
+
+// docs/extensions.md, "Signed heads":
+//
+//   struct {
+//     opaque magic[8];
+//     opaque configuration<0..2^16-1>;
+//     uint8 recent_rightmost;
+//     optional<uint64> recent_max_age;
+//     DistinguishedRequest request;
+//     opaque response<0..2^32-1>;
+//   } SignedHeads;
+//
+// What a user exchanges who wants a fork to be provable: the DistinguishedHead follows from it.
+struct SignedHeads {
+  // The last byte counts the versions of the format.
+  static constexpr std::array<uint8_t, 8> kMagic = {'k', 't', 'h', 'e', 'a', 'd', 's', '1'};
+
+  std::array<uint8_t, 8> magic = kMagic;
+  Bytes configuration;  // an encoded Configuration
+  uint8_t recent_rightmost = 0;
+  std::optional<uint64_t> recent_max_age;
+  DistinguishedRequest request;
+  Bytes response;  // an encoded DistinguishedResponse
+
+  bool operator==(const SignedHeads&) const = default;
+  static constexpr auto Fields() {
+    return codec::List(&SignedHeads::magic, codec::Opaque<uint16_t>(&SignedHeads::configuration),
+                       &SignedHeads::recent_rightmost, &SignedHeads::recent_max_age,
+                       &SignedHeads::request, codec::Opaque<uint32_t>(&SignedHeads::response));
+  }
+};
+
+// The definition of "recent" that signed heads or evidence answer.
+RecentDefinition RecentOf(const SignedHeads& heads);
+
+// What verified signed heads say.
+struct CheckedHeads {
+  Configuration config;
+  TreeSize size = 0;        // of the signed head
+  DistinguishedHead heads;  // at most 255 roots, the rightmost ones
+};
+
+// Checks signed heads offline, whatever their age: that the response is completely proven, and its
+// head signed by the log's key. Verification failures: "malformed-heads" if `heads` cannot be used,
+// and otherwise as VerifyDistinguished.
+absl::StatusOr<CheckedHeads> CheckSignedHeads(const SignedHeads& heads);
 
 // docs/extensions.md, "Evidence of a fork":
 //
@@ -61,6 +109,10 @@ struct ForkEvidence {
         codec::Opaque<uint32_t>(&ForkEvidence::second_response));
   }
 };
+
+// What two users were shown, as evidence. kInvalidArgument if it cannot be: the configurations or
+// the definitions of "recent" differ.
+absl::StatusOr<ForkEvidence> MakeForkEvidence(const SignedHeads& first, const SignedHeads& second);
 
 // What evidence proves of the log with this configuration.
 struct ForkFinding {

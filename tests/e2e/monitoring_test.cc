@@ -36,6 +36,13 @@ std::string SameTwice(const std::string& bytes) {
   return base::ToText(base::codec::Encode(evidence));
 }
 
+std::string EvidenceIn(const std::string& directory) {
+  for (const auto& file : fs::directory_iterator(directory)) {
+    if (file.path().extension() == ".evidence") return file.path();
+  }
+  return "";
+}
+
 class Monitoring : public ::testing::TestWithParam<std::string> {
  protected:
   Monitoring() : deployment_(GetParam(), 50, {"--rmw-ms", std::to_string(kWindowMs)}) {
@@ -148,16 +155,42 @@ TEST_P(Monitoring, HeadsOfTwoUsersAgreeAndThoseOfAnotherLogDoNot) {
   const std::string server = "127.0.0.1:" + std::to_string(deployment_.port());
   EXPECT_EQ(deployment_.Client("heads", {"smime.example", "--via", server}).exit_code, 0);
 
+  // What somebody has changed is not what the log has signed.
   std::string bytes = ReadText(two);
   bytes.back() = static_cast<char>(bytes.back() ^ 1);
   const std::string forged = deployment_.File("forged.heads");
   WriteText(forged, bytes);
-  const ProcessResult differ = compare(two, forged);
+  const ProcessResult changed = compare(two, forged);
+  EXPECT_EQ(changed.exit_code, 3);
+  EXPECT_THAT(changed.err, HasSubstr("VERIFICATION FAILED"));
+  for (const std::string& unusable : {bytes.substr(1), "ktheads2" + bytes.substr(8)}) {
+    WriteText(forged, unusable);
+    EXPECT_EQ(compare(two, forged).exit_code, 2);
+  }
+  EXPECT_EQ(compare(two, deployment_.File("nowhere")).exit_code, 2);
+}
+
+// The draft's structure, which another implementation may send.
+TEST_P(Monitoring, BareHeadsAreComparedButProveNothing) {
+  PassWindow();
+  const std::string one = deployment_.File("one.heads");
+  const std::string bare = deployment_.File("bare.heads");
+  ASSERT_EQ(deployment_.Client("heads", {"smime.example", "--out", one}).exit_code, 0);
+  ASSERT_EQ(deployment_.Client("heads", {"smime.example", "--unsigned", "--out", bare}).exit_code,
+            0);
+  const auto compare = [&] {
+    return RunProcess({kt::testing::ClientProgram(), "compare-heads", one, bare, "--json"});
+  };
+  const ProcessResult same = compare();
+  ASSERT_EQ(same.exit_code, 0) << same.err;
+  EXPECT_EQ(nlohmann::json::parse(same.out)["signed"], false);
+  std::string bytes = ReadText(bare);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  WriteText(bare, bytes);
+  const ProcessResult differ = compare();
   EXPECT_EQ(differ.exit_code, 3);
   EXPECT_THAT(differ.err, HasSubstr("forked"));
-  WriteText(forged, bytes.substr(1));
-  EXPECT_EQ(compare(two, forged).exit_code, 2);
-  EXPECT_EQ(compare(two, deployment_.File("nowhere")).exit_code, 2);
+  EXPECT_THAT(differ.err, HasSubstr("not both of the files are signed"));
 }
 
 // Two servers with the keys of one log, which grow apart.
@@ -196,12 +229,32 @@ TEST_P(Monitoring, ForkThatTwoServersShowIsProvenToAnybody) {
   ASSERT_EQ(forked.exit_code, 0) << forked.err;
   const ProcessResult found = heads();
   EXPECT_EQ(found.exit_code, 3) << found.err;
-  std::string evidence;
-  for (const auto& file : fs::directory_iterator(deployment_.state())) {
-    if (file.path().extension() == ".evidence") evidence = file.path();
-  }
+  const std::string evidence = EvidenceIn(deployment_.state());
   ASSERT_NE(evidence, "");
   EXPECT_THAT(found.err, HasSubstr(evidence));
+
+  // Users who only send each other files come to the same, wherever they asked.
+  const std::string mine = deployment_.File("mine.heads");
+  const std::string theirs = deployment_.File("theirs.heads");
+  const std::string friends = deployment_.File("friends");
+  ASSERT_EQ(deployment_.Client("heads", {"smime.example", "--out", mine}).exit_code, 0);
+  ASSERT_EQ(deployment_
+                .Client("heads", {"smime.example", "--out", theirs, "--server", via, "--state",
+                                  deployment_.File("deceived")})
+                .exit_code,
+            0);
+  const auto compare = [&](const std::string& a, const std::string& b) {
+    return RunProcess(
+        {kt::testing::ClientProgram(), "compare-heads", a, b, "--state", friends, "--json"});
+  };
+  EXPECT_EQ(compare(mine, mine).exit_code, 0);
+  EXPECT_FALSE(fs::exists(friends)) << "nothing to keep";
+  const ProcessResult parted = compare(theirs, mine);
+  EXPECT_EQ(parted.exit_code, 3);
+  EXPECT_EQ(nlohmann::json::parse(parted.out)["error"]["failed_check"], "fork");
+  const std::string from_files = EvidenceIn(friends);
+  ASSERT_NE(from_files, "");
+  EXPECT_THAT(parted.err, HasSubstr(from_files));
 
   const std::string config = deployment_.File("public.config");
   WriteText(config, ConfigurationIn(evidence));
@@ -212,6 +265,7 @@ TEST_P(Monitoring, ForkThatTwoServersShowIsProvenToAnybody) {
   const ProcessResult proven = verify(evidence);
   ASSERT_EQ(proven.exit_code, 0) << proven.err;
   EXPECT_NE(nlohmann::json::parse(proven.out)["contradiction"], "");
+  EXPECT_EQ(verify(from_files).exit_code, 0) << verify(from_files).err;
   // Every byte counts.
   const std::string bytes = ReadText(evidence);
   const std::string bad = deployment_.File("bad.evidence");

@@ -390,6 +390,108 @@ TEST(ForkEvidence, MustNotRelyOnWhatItsReceiverHasSeen) {
   EXPECT_THAT(CheckForkEvidence(codec::Encode(evidence)), IsVerificationFailure());
 }
 
+// --- signed heads ------------------------------------------------------------------------
+
+SignedHeads HeadsOf(const RecentDefinition& recent, const Side& side) {
+  SignedHeads heads;
+  heads.configuration = codec::Encode(side.log.config());
+  heads.recent_rightmost = static_cast<uint8_t>(recent.rightmost);
+  heads.recent_max_age = recent.max_age_ms;
+  heads.request.stop = side.stop;
+  heads.response = Respond(side.log, recent, side.size, heads.request).value();
+  return heads;
+}
+
+TEST_P(ForkEvidenceTest, SignedHeadsTellTheRootsThatTheirUserIsAwareOf) {
+  const uint64_t seed = testing::TestSeed(73);
+  for (int round = 0; round < 20; ++round) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed, ", round ", round));
+    SeededRandom random(seed + round);
+    TestLogOptions options = RandomOptions(random, 40);
+    options.suite = GetParam().suite;
+    options.mode = GetParam().mode;
+    TestLog log(options);
+    RandomHistory history(random, 2);
+    while (log.size() < 40) history.Grow(log);
+    const RecentDefinition recent = RandomRecent(random, 40);
+    const TreeSize size = 1 + random.Below(40);
+    const auto checked = CheckSignedHeads(HeadsOf(recent, {log, size, std::nullopt}));
+    ASSERT_THAT(checked, IsOk());
+    EXPECT_EQ(checked->config, log.config());
+    EXPECT_EQ(checked->size, size);
+    EXPECT_EQ(checked->heads, ToDistinguishedHead(AwareAt(log, recent, size)));
+  }
+}
+
+TEST_P(ForkEvidenceTest, SignedHeadsWithAFlippedBitAreRefused) {
+  TestLogOptions options = OptionsOf(GetParam());
+  options.reasonable_monitoring_window_ms = 2000;
+  TestLog log(options);
+  while (log.size() < 6) log.Append(1000 * log.size(), {{"alice", "a"}});
+  const SignedHeads honest = HeadsOf({2, std::nullopt}, {log, 6, std::nullopt});
+  const DistinguishedHead roots = CheckSignedHeads(honest).value().heads;
+  const Bytes bytes = codec::Encode(honest);
+  size_t accepted = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    Bytes flipped = bytes;
+    flipped[i] = static_cast<uint8_t>(flipped[i] ^ (1 << (i % 8)));
+    const auto decoded = codec::Decode<SignedHeads>(flipped);
+    if (!decoded.ok()) continue;
+    const auto checked = CheckSignedHeads(*decoded);
+    if (checked.ok()) {
+      // What an auditor says is not authenticated.
+      EXPECT_EQ(checked->heads, roots);
+      ++accepted;
+    } else {
+      ASSERT_THAT(checked, IsVerificationFailure()) << i;
+    }
+    ASSERT_FALSE(codec::Decode<SignedHeads>(ByteView(bytes).first(i)).ok());
+  }
+  if (GetParam().mode == DeploymentMode::kThirdPartyAuditing) {
+    EXPECT_LE(accepted, 8u + 8u + 64u);
+  } else {
+    EXPECT_EQ(accepted, 0u);
+  }
+}
+
+TEST(SignedHeads, AreRefusedIfTheyCannotStandForThemselves) {
+  TestLog log(TestLogOptions{});
+  while (log.size() < 6) log.Append(1000 * log.size(), {{"alice", "a"}});
+  const SignedHeads honest = HeadsOf({2, std::nullopt}, {log, 6, std::nullopt});
+  ASSERT_THAT(CheckSignedHeads(honest), IsOk());
+  SignedHeads changed = honest;
+  changed.magic.back() = '2';
+  EXPECT_THAT(CheckSignedHeads(changed), FailsCheck("malformed-heads"));
+  changed = honest;
+  changed.recent_rightmost = 0;
+  EXPECT_THAT(CheckSignedHeads(changed), FailsCheck("malformed-heads"));
+  changed = honest;
+  changed.configuration.pop_back();
+  EXPECT_THAT(CheckSignedHeads(changed), FailsCheck("malformed-heads"));
+  changed = honest;
+  changed.request.last = 3;
+  changed.response = Respond(log, {2, std::nullopt}, 6, changed.request).value();
+  EXPECT_THAT(CheckSignedHeads(changed), FailsCheck("malformed-heads"));
+}
+
+TEST(SignedHeads, MakeEvidenceOnlyIfTheyAnswerTheSame) {
+  TestLog log(TestLogOptions{});
+  while (log.size() < 6) log.Append(1000 * log.size(), {{"alice", "a"}});
+  TestLog fork = log.Prefix(4);
+  while (fork.size() < 6) fork.Append(1000 * fork.size(), {{"alice", "b"}});
+  const SignedHeads mine = HeadsOf({2, std::nullopt}, {log, 6, std::nullopt});
+  const SignedHeads theirs = HeadsOf({2, std::nullopt}, {fork, 6, std::nullopt});
+  const auto evidence = MakeForkEvidence(mine, theirs);
+  ASSERT_THAT(evidence, IsOk());
+  EXPECT_THAT(CheckForkEvidence(codec::Encode(*evidence)), IsOk());
+  SignedHeads other = theirs;
+  other.recent_max_age = 1'000'000;
+  EXPECT_FALSE(MakeForkEvidence(mine, other).ok());
+  other = theirs;
+  other.configuration.push_back(0);
+  EXPECT_FALSE(MakeForkEvidence(mine, other).ok());
+}
+
 // Nobody can accuse a log with heads that it has not signed.
 TEST(ForkEvidence, OfAnotherLogIsRefused) {
   TestLogOptions options;
