@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "kt-core/auditor_update_verifier.h"
 #include "kt-core/implicit_tree.h"
+#include "kt-server/retention.h"
 #include "merkle/log_tree.h"
 
 namespace kt::server {
@@ -58,6 +59,11 @@ PrefixProof EmptyTreeProof(size_t searches) {
 absl::StatusOr<std::vector<core::AuditorUpdate>> AuditService::MakeUpdates(const LogState& state,
                                                                            base::LogPosition first,
                                                                            size_t count) {
+  if (const base::LogPosition horizon = state.snapshot().horizon();
+      horizon > 0 && first <= horizon) {
+    return absl::OutOfRangeError(absl::StrCat("the updates up to log entry ", horizon,
+                                              " have expired, and the log no longer keeps them"));
+  }
   std::vector<base::LogPosition> positions(count);
   for (size_t i = 0; i < count; ++i) positions[i] = first + i;
   KT_ASSIGN_OR_RETURN(auto added, ReadAdded(state.snapshot(), positions));
@@ -88,6 +94,9 @@ absl::StatusOr<base::Bytes> AuditService::Start(base::TreeSize tree_size) const 
   if (tree_size > size) {
     return absl::FailedPreconditionError(
         absl::StrCat("this log has ", size, " entries, not ", tree_size));
+  }
+  if (tree_size < state->snapshot().horizon()) {
+    return Expired(absl::StrCat("log entry ", tree_size - 1));
   }
   merkle::LogProofShape shape;
   shape.size = tree_size;

@@ -21,13 +21,13 @@ class AuditService {
   const TransparencyLog& log() const { return log_; }
 
   // The updates of the `count` entries from `first` on, which are in `state`, in one round of
-  // reads. kDataLoss if what is stored does not fit together.
+  // reads. kOutOfRange if they have expired, kDataLoss if what is stored does not fit together.
   static absl::StatusOr<std::vector<core::AuditorUpdate>> MakeUpdates(const LogState& state,
                                                                       base::LogPosition first,
                                                                       size_t count);
 
   // An encoded AuditorStart for the log's first `tree_size` entries. kFailedPrecondition if the log
-  // has not as many.
+  // has not as many, kOutOfRange if they have expired.
   absl::StatusOr<base::Bytes> Start(base::TreeSize tree_size) const;
 
   // `head` is an encoded AuditorTreeHead. kInvalidArgument if it is not one, otherwise as

@@ -67,4 +67,9 @@ void CheckSameHeadIfNoEntries(const CommitBatch& batch, const HeadRow& current) 
   KT_CHECK(!batch.entries.empty() || batch.head == current);
 }
 
+void CheckHorizon(base::LogPosition horizon, const Snapshot& current) {
+  KT_CHECK(horizon >= current.horizon());
+  KT_CHECK(horizon == 0 || horizon < current.head().tree_size);
+}
+
 }  // namespace kt::server

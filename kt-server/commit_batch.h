@@ -18,5 +18,8 @@ absl::Status CheckCommitBatch(const CommitBatch& batch, base::TreeSize expected_
 // Aborts if `batch`, made for the size of `current`, would give that size a second head.
 void CheckSameHeadIfNoEntries(const CommitBatch& batch, const HeadRow& current);
 
+// Aborts unless `current` may be pruned up to `horizon`.
+void CheckHorizon(base::LogPosition horizon, const Snapshot& current);
+
 }  // namespace kt::server
 #endif  // KT_SERVER_COMMIT_BATCH_H_

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -16,6 +17,9 @@ namespace kt::server {
 
 // The log at one published tree head: everything that answering a request needs, immutable and
 // thread-safe. Holding it keeps its snapshot alive, so hold it for one request only.
+//
+// Whatever is behind the log's horizon is kOutOfRange, whether or not it has been deleted yet, so
+// that one question has one answer.
 class LogState : public core::LogView {
  public:
   LogState(std::shared_ptr<const Snapshot> snapshot, std::shared_ptr<const merkle::PrefixTree> tree,
@@ -33,6 +37,11 @@ class LogState : public core::LogView {
                                             core::SignedHead{head_.tree_head, auditor});
   }
 
+  // The same log at the same head, read through `snapshot`, which is a later one of the store.
+  std::shared_ptr<const LogState> WithSnapshot(std::shared_ptr<const Snapshot> snapshot) const {
+    return std::make_shared<const LogState>(std::move(snapshot), tree_, timestamps_, head_);
+  }
+
   const Snapshot& snapshot() const { return *snapshot_; }
 
   core::TreeSize size() const override { return head_.tree_head.tree_size; }
@@ -45,6 +54,8 @@ class LogState : public core::LogView {
       std::span<const merkle::LogNodeId> ids) const override;
 
  private:
+  absl::Status CheckKept(core::LogPosition position) const;
+
   const std::shared_ptr<const Snapshot> snapshot_;
   const std::shared_ptr<const merkle::PrefixTree> tree_;
   const std::shared_ptr<const TimestampTable> timestamps_;

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "kt-server/commit_batch.h"
+#include "kt-server/retention.h"
 #include "kt-server/store.h"
 #include "kt-server/store_codec.h"
 
@@ -24,14 +26,39 @@ namespace {
 // Ordinal of a commit; a row is visible to snapshots taken at or after the commit that wrote it.
 using CommitNumber = uint64_t;
 
-// An ordered map that remembers every value that a key has had, and since when.
+// An ordered map that remembers every value that a key has had, and since when; nullopt since it
+// was deleted.
 template <typename Key, typename Row>
 class VersionedMap {
  public:
-  using Map = std::map<Key, std::vector<std::pair<CommitNumber, Row>>>;
+  using History = std::vector<std::pair<CommitNumber, std::optional<Row>>>;
+  using Map = std::map<Key, History>;
 
   void Put(const Key& key, CommitNumber commit, const Row& row) {
     map_[key].emplace_back(commit, row);
+  }
+  void Delete(const Key& key, CommitNumber commit) { map_[key].emplace_back(commit, std::nullopt); }
+  // Calls `doomed(key, row)` for every row as of `commit`, and deletes those that it says.
+  // Returns how many; at most `limit`.
+  template <typename Doomed>
+  size_t DeleteIf(CommitNumber commit, size_t limit, Doomed doomed) {
+    size_t deleted = 0;
+    for (auto it = map_.begin(); it != map_.end() && deleted < limit; ++it) {
+      const Row* row = Newest(it->second, commit);
+      if (row == nullptr || !doomed(it->first, *row)) continue;
+      it->second.emplace_back(commit, std::nullopt);
+      ++deleted;
+    }
+    return deleted;
+  }
+  // Forgets what no snapshot as of `commit` or later shows.
+  void Forget(CommitNumber commit) {
+    for (auto it = map_.begin(); it != map_.end();) {
+      History& history = it->second;
+      while (history.size() > 1 && history[1].first <= commit) history.erase(history.begin());
+      const bool gone = history.size() == 1 && !history[0].second && history[0].first <= commit;
+      it = gone ? map_.erase(it) : std::next(it);
+    }
   }
   // The row as of `commit`, or null.
   const Row* Find(const Key& key, CommitNumber commit) const {
@@ -48,10 +75,9 @@ class VersionedMap {
   }
 
  private:
-  static const Row* Newest(const std::vector<std::pair<CommitNumber, Row>>& rows,
-                           CommitNumber commit) {
+  static const Row* Newest(const History& rows, CommitNumber commit) {
     for (auto it = rows.rbegin(); it != rows.rend(); ++it) {
-      if (it->first <= commit) return &it->second;
+      if (it->first <= commit) return it->second.has_value() ? &*it->second : nullptr;
     }
     return nullptr;
   }
@@ -89,17 +115,60 @@ struct Tables {
   VersionedMap<LabelOrder, VersionRow> versions ABSL_GUARDED_BY(mutex);
   VersionedMap<base::Hash, base::Bytes> values ABSL_GUARDED_BY(mutex);
   VersionedMap<base::LogPosition, ChangedRow> changed ABSL_GUARDED_BY(mutex);
+  VersionedMap<base::Hash, ErasureRow> erasures ABSL_GUARDED_BY(mutex);
 };
+
+// Deletes, as of `commit`, at most `limit` rows that `horizon` leaves no use for; returns how many.
+size_t DeleteBehind(base::LogPosition horizon, CommitNumber commit, size_t limit, Tables& tables)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(tables.mutex) {
+  size_t deleted = tables.entries.DeleteIf(commit, limit, [&](base::LogPosition position, auto&) {
+    return !KeepsEntry(horizon, position);
+  });
+  deleted += tables.log_nodes.DeleteIf(
+      commit, limit - deleted,
+      [&](const merkle::LogNodeId& id, auto&) { return !KeepsLogNode(horizon, id); });
+  // An update tells what changed from the tree before, so the entry at the horizon has none either.
+  deleted += tables.changed.DeleteIf(
+      commit, limit - deleted,
+      [&](base::LogPosition position, auto&) { return horizon > 0 && position <= horizon; });
+  std::optional<merkle::SubtreeId> tile;
+  bool complete = false;  // what is newer gives the tile as of the horizon
+  const auto is_old_band = [&](const BandOrder&, const merkle::BandRow& row) {
+    if (tile != row.id) complete = false;
+    tile = row.id;
+    if (row.position > horizon) return false;
+    if (complete) return true;
+    complete = row.is_snapshot;
+    return false;
+  };
+  deleted += tables.bands.DeleteIf(commit, limit - deleted, is_old_band);
+  std::set<base::Hash> expired;
+  const VersionRow* before = nullptr;
+  tables.versions.Scan({}, commit, [&](const VersionRow& row) {
+    const bool follows = before != nullptr && before->label == row.label &&
+                         before->version + 1 == row.version && before->existing.has_value();
+    if (follows && row.existing.has_value() && row.existing->position < horizon) {
+      expired.insert(before->existing->value_hash);
+    }
+    before = &row;
+    return true;
+  });
+  return deleted + tables.values.DeleteIf(
+                       commit, limit - deleted,
+                       [&](const base::Hash& hash, auto&) { return expired.contains(hash); });
+}
 
 class MemorySnapshot : public Snapshot {
  public:
-  MemorySnapshot(const Tables& tables, CommitNumber commit, HeadRow head, std::atomic<int>& live)
-      : tables_(tables), commit_(commit), head_(std::move(head)), live_(live) {
+  MemorySnapshot(const Tables& tables, CommitNumber commit, HeadRow head, base::LogPosition horizon,
+                 std::atomic<int>& live)
+      : tables_(tables), commit_(commit), head_(std::move(head)), horizon_(horizon), live_(live) {
     ++live_;
   }
   ~MemorySnapshot() override { --live_; }
 
   const HeadRow& head() const override { return head_; }
+  base::LogPosition horizon() const override { return horizon_; }
 
   absl::Status Read(std::span<const merkle::SubtreeId> buckets,
                     std::span<const merkle::BandQuery> bands,
@@ -241,16 +310,34 @@ class MemorySnapshot : public Snapshot {
     return *value;
   }
 
+  absl::StatusOr<std::optional<ErasureRow>> ReadErasure(
+      const base::Hash& value_hash) const override {
+    absl::ReaderMutexLock lock(&tables_.mutex);
+    const ErasureRow* row = tables_.erasures.Find(value_hash, commit_);
+    return row == nullptr ? std::nullopt : std::make_optional(*row);
+  }
+
+  absl::StatusOr<std::vector<ErasureRow>> ReadErasures() const override {
+    absl::ReaderMutexLock lock(&tables_.mutex);
+    std::vector<ErasureRow> out;
+    tables_.erasures.Scan({}, commit_, [&](const ErasureRow& row) {
+      out.push_back(row);
+      return true;
+    });
+    return out;
+  }
+
  private:
   const Tables& tables_;
   const CommitNumber commit_;
   const HeadRow head_;
+  const base::LogPosition horizon_;
   std::atomic<int>& live_;
 };
 
 class MemoryStore : public Store {
  public:
-  MemoryStore() : current_(std::make_shared<MemorySnapshot>(tables_, 0, HeadRow{}, live_)) {}
+  MemoryStore() : current_(std::make_shared<MemorySnapshot>(tables_, 0, HeadRow{}, 0, live_)) {}
   ~MemoryStore() override {
     {
       absl::MutexLock lock(&mutex_);
@@ -277,9 +364,64 @@ class MemoryStore : public Store {
     CheckSameHeadIfNoEntries(batch, before->head());
     ++commits_;
     Write(batch, expected_tree_size);
-    auto after = std::make_shared<MemorySnapshot>(tables_, commits_, batch.head, live_);
-    absl::MutexLock lock(&mutex_);
-    current_ = std::move(after);
+    SetCurrent(batch.head, before->horizon());
+    return absl::OkStatus();
+  }
+
+  absl::Status SetHorizon(base::LogPosition horizon) override {
+    absl::MutexLock commit_lock(&commit_mutex_);
+    const std::shared_ptr<const Snapshot> before = *GetSnapshot();
+    CheckHorizon(horizon, *before);
+    ++commits_;
+    SetCurrent(before->head(), horizon);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<PruneStep> PruneSome(size_t max_rows) override {
+    KT_CHECK(max_rows > 0);
+    absl::MutexLock commit_lock(&commit_mutex_);
+    const std::shared_ptr<const Snapshot> before = *GetSnapshot();
+    ++commits_;
+    PruneStep step;
+    {
+      absl::MutexLock lock(&tables_.mutex);
+      step.rows_deleted = DeleteBehind(before->horizon(), commits_, max_rows, tables_);
+    }
+    step.complete = step.rows_deleted < max_rows;
+    SetCurrent(before->head(), before->horizon());
+    return step;
+  }
+
+  absl::StatusOr<size_t> Erase(std::span<const ErasureRow> erasures) override {
+    absl::MutexLock commit_lock(&commit_mutex_);
+    const std::shared_ptr<const Snapshot> before = *GetSnapshot();
+    ++commits_;
+    size_t erased = 0;
+    {
+      absl::MutexLock lock(&tables_.mutex);
+      for (const ErasureRow& row : erasures) {
+        if (tables_.erasures.Find(row.value_hash, commits_) != nullptr) continue;
+        tables_.values.Delete(row.value_hash, commits_);
+        tables_.erasures.Put(row.value_hash, commits_, row);
+        ++erased;
+      }
+    }
+    SetCurrent(before->head(), before->horizon());
+    return erased;
+  }
+
+  absl::Status Reclaim(std::atomic<bool>& cancelled) override {
+    if (cancelled) return absl::CancelledError("reclaiming space was cancelled");
+    absl::MutexLock commit_lock(&commit_mutex_);
+    if (live_ > 1) return absl::OkStatus();  // a snapshot before the newest one
+    absl::MutexLock lock(&tables_.mutex);
+    tables_.leaves.Forget(commits_);
+    tables_.bands.Forget(commits_);
+    tables_.log_nodes.Forget(commits_);
+    tables_.entries.Forget(commits_);
+    tables_.versions.Forget(commits_);
+    tables_.values.Forget(commits_);
+    tables_.changed.Forget(commits_);
     return absl::OkStatus();
   }
 
@@ -309,6 +451,13 @@ class MemoryStore : public Store {
   }
 
  private:
+  void SetCurrent(const HeadRow& head, base::LogPosition horizon)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
+    auto after = std::make_shared<MemorySnapshot>(tables_, commits_, head, horizon, live_);
+    absl::MutexLock lock(&mutex_);
+    current_ = std::move(after);
+  }
+
   void Write(const CommitBatch& batch, base::LogPosition position)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
     absl::MutexLock lock(&tables_.mutex);

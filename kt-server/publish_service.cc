@@ -28,7 +28,12 @@ absl::Status CheckExpectation(const Publication& publication, const CurrentValue
 absl::StatusOr<base::Bytes> NextValue(const Publication& publication, const CurrentValue* current) {
   KT_RETURN_IF_ERROR(CheckExpectation(publication, current));
   smime::CertificateSet set;
-  if (current != nullptr) {
+  if (current != nullptr && current->erased) {
+    if (publication.operation != Publication::Operation::kReplace) {
+      return absl::FailedPreconditionError(
+          "the address's set was erased by the log's operator: publish a whole new one");
+    }
+  } else if (current != nullptr) {
     KT_ASSIGN_OR_RETURN(set, smime::CertificateSet::Decode(current->value));
   }
   const absl::Status applied = set.Apply(publication.operation, publication.certificates);

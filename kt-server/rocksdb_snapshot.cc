@@ -108,7 +108,7 @@ class RocksSnapshot::MultiGet {
 absl::StatusOr<std::shared_ptr<const RocksSnapshot>> RocksSnapshot::Take(
     const RocksDatabase& database, std::atomic<int>& live) {
   std::shared_ptr<RocksSnapshot> out(new RocksSnapshot(database, live));
-  KT_RETURN_IF_ERROR(out->LoadHead());
+  KT_RETURN_IF_ERROR(out->LoadMeta());
   return out;
 }
 
@@ -124,14 +124,24 @@ RocksSnapshot::~RocksSnapshot() {
   --live_;
 }
 
-absl::Status RocksSnapshot::LoadHead() {
+absl::StatusOr<std::optional<std::string>> RocksSnapshot::GetMeta(const rocksdb::Slice& key) const {
   std::string value;
   const rocksdb::Status status =
-      database_.db().Get(read_options_, database_.table(Table::kMeta), kHeadKey, &value);
-  if (status.IsNotFound()) return absl::OkStatus();  // a log without entries
+      database_.db().Get(read_options_, database_.table(Table::kMeta), key, &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
   if (!status.ok()) return FromRocksDb(status, Context(Table::kMeta));
-  KT_ASSIGN_OR_RETURN(head_, DecodeHead(base::AsBytes(value)));
-  return absl::OkStatus();
+  return std::optional<std::string>(std::move(value));
+}
+
+absl::Status RocksSnapshot::LoadMeta() {
+  KT_ASSIGN_OR_RETURN(const std::optional<std::string> head, GetMeta(kHeadKey));
+  if (!head.has_value()) return absl::OkStatus();  // a log without entries
+  KT_ASSIGN_OR_RETURN(head_, DecodeHead(base::AsBytes(*head)));
+  KT_ASSIGN_OR_RETURN(const std::optional<std::string> pruned, GetMeta(kPrunedKey));
+  if (!pruned.has_value()) return absl::OkStatus();
+  KT_ASSIGN_OR_RETURN(pruned_, DecodePruned(base::AsBytes(*pruned)));
+  if (pruned_.horizon < head_.tree_size) return absl::OkStatus();
+  return absl::DataLossError("table meta: the log is pruned beyond its end");
 }
 
 absl::Status RocksSnapshot::Read(std::span<const merkle::SubtreeId> buckets,
@@ -311,6 +321,27 @@ absl::StatusOr<base::Bytes> RocksSnapshot::ReadValue(const base::Hash& value_has
     return absl::DataLossError("table value: a value does not have the hash that it is kept under");
   }
   return base::ToBytes(AsView(value));
+}
+
+absl::StatusOr<std::optional<ErasureRow>> RocksSnapshot::ReadErasure(
+    const base::Hash& value_hash) const {
+  const base::Bytes key = ErasureKey(value_hash);
+  KT_ASSIGN_OR_RETURN(const std::optional<std::string> row, GetMeta(AsSlice(key)));
+  if (!row.has_value()) return std::optional<ErasureRow>();
+  KT_ASSIGN_OR_RETURN(ErasureRow erasure, DecodeErasure(key, base::AsBytes(*row)));
+  return std::optional<ErasureRow>(erasure);
+}
+
+absl::StatusOr<std::vector<ErasureRow>> RocksSnapshot::ReadErasures() const {
+  std::vector<ErasureRow> out;
+  RangeReader reader(database_, Table::kMeta, read_options_);
+  const KeyRange range = ErasureRange();
+  const auto add = [&](base::ByteView key, base::ByteView value) -> absl::StatusOr<bool> {
+    KT_ASSIGN_OR_RETURN(out.emplace_back(), DecodeErasure(key, value));
+    return true;
+  };
+  KT_RETURN_IF_ERROR(reader.Scan(range, add));
+  return out;
 }
 
 }  // namespace kt::server

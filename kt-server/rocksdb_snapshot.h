@@ -19,12 +19,14 @@ namespace kt::server {
 class RocksSnapshot : public Snapshot {
  public:
   // Of the database as it is now; `database` and `live`, which counts the snapshots that exist,
-  // must outlive it. kDataLoss if the stored head is corrupt.
+  // must outlive it. kDataLoss if what is stored of the whole log is corrupt.
   static absl::StatusOr<std::shared_ptr<const RocksSnapshot>> Take(const RocksDatabase& database,
                                                                    std::atomic<int>& live);
   ~RocksSnapshot() override;
 
   const HeadRow& head() const override { return head_; }
+  base::LogPosition horizon() const override { return pruned_.horizon; }
+  const PrunedRow& pruned() const { return pruned_; }
   absl::Status Read(std::span<const merkle::SubtreeId> buckets,
                     std::span<const merkle::BandQuery> bands,
                     std::vector<std::vector<merkle::LeafRow>>* leaves,
@@ -45,11 +47,16 @@ class RocksSnapshot : public Snapshot {
   absl::StatusOr<std::vector<std::optional<VersionRow>>> ReadVersionRows(
       base::ByteView label, std::span<const base::Version> versions) const override;
   absl::StatusOr<base::Bytes> ReadValue(const base::Hash& value_hash) const override;
+  absl::StatusOr<std::optional<ErasureRow>> ReadErasure(
+      const base::Hash& value_hash) const override;
+  absl::StatusOr<std::vector<ErasureRow>> ReadErasures() const override;
 
  private:
   RocksSnapshot(const RocksDatabase& database, std::atomic<int>& live);
 
-  absl::Status LoadHead();
+  absl::Status LoadMeta();
+  // nullopt if there is no such row.
+  absl::StatusOr<std::optional<std::string>> GetMeta(const rocksdb::Slice& key) const;
   absl::Status ReadBuckets(std::span<const merkle::SubtreeId> buckets,
                            std::vector<std::vector<merkle::LeafRow>>* leaves) const;
   absl::Status ReadBands(std::span<const merkle::BandQuery> bands,
@@ -63,6 +70,7 @@ class RocksSnapshot : public Snapshot {
   const rocksdb::Snapshot* snapshot_;
   rocksdb::ReadOptions read_options_;
   HeadRow head_;
+  PrunedRow pruned_;
 };
 
 }  // namespace kt::server

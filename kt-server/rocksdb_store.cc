@@ -4,8 +4,11 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
@@ -13,6 +16,7 @@
 #include "base/check.h"
 #include "base/status.h"
 #include "kt-server/commit_batch.h"
+#include "kt-server/rocksdb_prune.h"
 #include "kt-server/rocksdb_snapshot.h"
 #include "kt-server/rocksdb_tables.h"
 #include "kt-server/store.h"
@@ -36,6 +40,9 @@ class RowWriter {
   void Put(Table table, base::ByteView key, base::ByteView value) {
     const rocksdb::Status status = batch_.Put(database_.table(table), AsSlice(key), AsSlice(value));
     KT_CHECK(status.ok());
+  }
+  void Delete(Table table, base::ByteView key) {
+    KT_CHECK(batch_.Delete(database_.table(table), AsSlice(key)).ok());
   }
   // The marks of one more write, in every table.
   void PutMarks(const RocksDatabase::Marks& marks, bool seal) {
@@ -113,9 +120,80 @@ class RocksStore : public Store {
       }
       CheckSameHeadIfNoEntries(batch, before->head());
     }
-    KT_RETURN_IF_ERROR(WriteMarked(rows, unsealed_bytes_ >= RocksDatabase::kSealBytes));
-    failure_ = Refresh();
-    return failure_;
+    return WriteAndRefresh(rows);
+  }
+
+  absl::Status SetHorizon(base::LogPosition horizon) override {
+    absl::MutexLock lock(&commit_mutex_);
+    KT_RETURN_IF_ERROR(CheckUsable());
+    const std::shared_ptr<const RocksSnapshot> before = Current();
+    CheckHorizon(horizon, *before);
+    RowWriter rows(*database_);
+    rows.Put(Table::kMeta, base::AsBytes(kPrunedKey),
+             EncodePruned({horizon, before->pruned().completed}));
+    return WriteAndRefresh(rows);
+  }
+
+  absl::StatusOr<PruneStep> PruneSome(size_t max_rows) override {
+    absl::MutexLock pruning(&prune_mutex_);
+    const PrunedRow pruned = Current()->pruned();
+    PruneStep step;
+    step.complete = pruned.completed == pruned.horizon;
+    if (step.complete) return step;
+    if (!pass_.has_value() || pass_->horizon() != pruned.horizon) pass_.emplace(*database_, pruned);
+    RowWriter rows(*database_);
+    // Reads without the lock: what this may delete nobody writes.
+    KT_RETURN_IF_ERROR(pass_->Next(max_rows, &rows.batch()));
+    step.complete = pass_->complete();
+    for (size_t i = 0; i < kTableCount; ++i) {
+      deleted_[i] += pass_->found()[i];
+      step.rows_deleted += pass_->found()[i];
+    }
+    if (step.complete) {
+      rows.Put(Table::kMeta, base::AsBytes(kPrunedKey),
+               EncodePruned({pruned.horizon, pruned.horizon}));
+      pass_.reset();
+    }
+    if (rows.batch().Count() == 0) return step;
+    absl::MutexLock lock(&commit_mutex_);
+    KT_RETURN_IF_ERROR(CheckUsable());
+    KT_RETURN_IF_ERROR(WriteAndRefresh(rows));
+    return step;
+  }
+
+  absl::StatusOr<size_t> Erase(std::span<const ErasureRow> erasures) override {
+    absl::MutexLock lock(&commit_mutex_);
+    KT_RETURN_IF_ERROR(CheckUsable());
+    const std::shared_ptr<const RocksSnapshot> before = Current();
+    RowWriter rows(*database_);
+    size_t erased = 0;
+    for (const ErasureRow& row : erasures) {
+      erased_.push_back(row.value_hash);
+      KT_ASSIGN_OR_RETURN(const auto earlier, before->ReadErasure(row.value_hash));
+      if (earlier.has_value()) continue;
+      rows.Delete(Table::kValue, row.value_hash.bytes);
+      rows.Put(Table::kMeta, ErasureKey(row.value_hash), EncodeErasure(row));
+      ++erased;
+    }
+    if (erased > 0) KT_RETURN_IF_ERROR(WriteAndRefresh(rows));
+    return erased;
+  }
+
+  absl::Status Reclaim(std::atomic<bool>& cancelled) override {
+    absl::MutexLock pruning(&prune_mutex_);
+    std::vector<base::Hash> erased;
+    {
+      absl::MutexLock lock(&commit_mutex_);
+      KT_RETURN_IF_ERROR(CheckUsable());
+      KT_RETURN_IF_ERROR(Refresh());  // the snapshot before may pin what was deleted
+      erased.swap(erased_);
+    }
+    const absl::Status status =
+        ReclaimSpace(*database_, Current()->horizon(), erased, cancelled, &deleted_);
+    if (status.ok()) return status;
+    absl::MutexLock lock(&commit_mutex_);
+    erased_.insert(erased_.end(), erased.begin(), erased.end());
+    return status;
   }
 
   absl::StatusOr<base::Bytes> ReadAuditorHead() const override {
@@ -146,6 +224,12 @@ class RocksStore : public Store {
   }
 
  private:
+  absl::Status WriteAndRefresh(RowWriter& rows) ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
+    KT_RETURN_IF_ERROR(WriteMarked(rows, unsealed_bytes_ >= RocksDatabase::kSealBytes));
+    failure_ = Refresh();
+    return failure_;
+  }
+
   absl::StatusOr<base::Bytes> ReadMeta(const char* key, const char* if_missing) const {
     std::string value;
     const rocksdb::Status status =
@@ -200,7 +284,13 @@ class RocksStore : public Store {
   const std::unique_ptr<RocksDatabase> database_;
   std::atomic<int> live_snapshots_ = 0;
 
+  // One step of pruning at a time; held while it reads.
+  absl::Mutex prune_mutex_ ABSL_ACQUIRED_BEFORE(commit_mutex_);
+  std::optional<PrunePass> pass_ ABSL_GUARDED_BY(prune_mutex_);
+  DeletedRows deleted_ ABSL_GUARDED_BY(prune_mutex_) = {};  // since they were reclaimed
+
   absl::Mutex commit_mutex_;
+  std::vector<base::Hash> erased_ ABSL_GUARDED_BY(commit_mutex_);  // the same: keys of values
   RocksDatabase::Marks marks_ ABSL_GUARDED_BY(commit_mutex_);
   uint64_t unsealed_bytes_ ABSL_GUARDED_BY(commit_mutex_) = 0;  // written since the newest seal
   absl::Status failure_ ABSL_GUARDED_BY(commit_mutex_);

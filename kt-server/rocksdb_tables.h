@@ -28,9 +28,10 @@ inline constexpr const char* kSchemaKey = "schema";
 inline constexpr const char* kHeadKey = "head";
 inline constexpr const char* kAuditorHeadKey = "auditor_head";
 inline constexpr const char* kPropertiesKey = "properties";
+inline constexpr const char* kPrunedKey = "pruned";
 
 // Of keys and rows, as in store_codec.h. A database of a later version is refused.
-inline constexpr uint64_t kSchemaVersion = 2;
+inline constexpr uint64_t kSchemaVersion = 3;
 
 inline rocksdb::Slice AsSlice(base::ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

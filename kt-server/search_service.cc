@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "kt-core/binary_ladder.h"
 #include "kt-core/prover.h"
+#include "kt-server/retention.h"
 #include "kt-server/version_rows.h"
 
 namespace kt::server {
@@ -33,11 +34,14 @@ absl::StatusOr<SearchAnswer> AnswerFound(const TransparencyLog& log, const LogSt
   const core::WireContext context =
       core::WireContext::For(log.config(), request.version.has_value());
   const VersionRow::Existing& existing = *rows.rows.at(target).existing;
-  KT_ASSIGN_OR_RETURN(const core::UpdateValue update,
-                      ReadUpdateValue(state.snapshot(), existing, context));
+  if (HasExpired(rows, target, state.snapshot().horizon())) {
+    return Expired(absl::StrCat("version ", target));
+  }
+  KT_ASSIGN_OR_RETURN(const OpenedValue opened,
+                      ReadOpenedValue(state.snapshot(), existing, context));
   KT_ASSIGN_OR_RETURN(const core::SearchResponse response,
                       core::ProveSearch(log.config(), state, state.head(), request, target,
-                                        RecordOf(rows), existing.opening, update));
+                                        RecordOf(rows), opened.opening, opened.value));
   SearchAnswer answer;
   answer.found = true;
   KT_ASSIGN_OR_RETURN(answer.response, core::codec::TryEncode(response, context));

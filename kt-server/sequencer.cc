@@ -187,7 +187,7 @@ class Sequencer::Batch {
     std::vector<NewVersion> versions;
     for (base::Bytes& value : values) {
       const auto version = static_cast<base::Version>(first + versions.size());
-      current = CurrentValue{version, value};
+      current = CurrentValue{.version = version, .value = value};
       versions.push_back({submission.label, version, {std::move(value), {}}});
     }
     return versions;
@@ -196,10 +196,13 @@ class Sequencer::Batch {
   absl::StatusOr<std::optional<CurrentValue>> ReadCurrent(base::ByteView label) const {
     KT_ASSIGN_OR_RETURN(const LabelRows rows, ReadLabel(state_->snapshot(), label));
     if (!rows.greatest.has_value()) return std::nullopt;
-    KT_ASSIGN_OR_RETURN(
-        core::UpdateValue update,
-        ReadUpdateValue(state_->snapshot(), *rows.rows.at(*rows.greatest).existing, context_));
-    return CurrentValue{*rows.greatest, std::move(update.value)};
+    absl::StatusOr<OpenedValue> opened =
+        ReadOpenedValue(state_->snapshot(), *rows.rows.at(*rows.greatest).existing, context_);
+    if (absl::IsPermissionDenied(opened.status())) {
+      return CurrentValue{.version = *rows.greatest, .value = {}, .erased = true};
+    }
+    KT_RETURN_IF_ERROR(opened.status());
+    return CurrentValue{.version = *rows.greatest, .value = std::move(opened->value.value)};
   }
 
   const core::WireContext context_;

@@ -51,7 +51,8 @@ struct SequencerOptions {
 // What an address's newest version is when a submission's turn comes.
 struct CurrentValue {
   base::Version version = 0;
-  base::Bytes value;  // UpdateValue.value
+  base::Bytes value;  // UpdateValue.value; empty if it was erased
+  bool erased = false;
 };
 
 // The single writer: gathers submissions, turns them into versions in the order of arrival, and

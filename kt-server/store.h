@@ -5,6 +5,7 @@
 #ifndef KT_SERVER_STORE_H_
 #define KT_SERVER_STORE_H_
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
@@ -34,8 +35,7 @@ struct VersionRow {
   struct Existing {
     base::LogPosition position = 0;  // of the log entry that added it
     base::Hash commitment;
-    base::Opening opening{};
-    base::Hash value_hash;  // SHA-256 of the encoded UpdateValue, its key in the value table
+    base::Hash value_hash;  // SHA-256 of its row in the value table, which is found under it
     bool operator==(const Existing&) const = default;
   };
   std::optional<Existing> existing;
@@ -67,6 +67,23 @@ struct ChangedRow {
 };
 inline constexpr uint8_t kChangedDepth = 24;
 
+// That the value of a version and its opening were erased on purpose, kept in their place. Names
+// nobody: the VRF output tells the label only to the log's operator, who can compute it.
+struct ErasureRow {
+  base::Hash value_hash;  // VersionRow::Existing::value_hash
+  base::VrfOutput vrf_output;
+  base::Version version = 0;
+  base::LogPosition position = 0;  // of the log entry that added the version
+  uint64_t erased_at_ms = 0;       // wall clock
+  bool operator==(const ErasureRow&) const = default;
+};
+
+// What one step of pruning did.
+struct PruneStep {
+  uint64_t rows_deleted = 0;
+  bool complete = false;  // nothing is left to be deleted for this horizon
+};
+
 // One atomic write.
 struct CommitBatch {
   std::vector<EntryRow> entries;  // appended at expected_tree_size, expected_tree_size + 1, ...
@@ -83,6 +100,11 @@ class Snapshot : public merkle::PrefixStoreReader, public merkle::LogNodeReader 
  public:
   // tree_size 0 for a log without entries.
   virtual const HeadRow& head() const = 0;
+
+  // Of the entries before this one, only what retention.h names may still be there; and of prefix
+  // trees, those as of this position or later; and of the versions whose successor was added before
+  // it, no value. 0 if nothing was pruned.
+  virtual base::LogPosition horizon() const = 0;
 
   // Entries in the order of `positions`, in one round. kOutOfRange beyond the tree.
   virtual absl::StatusOr<std::vector<EntryRow>> ReadEntries(
@@ -102,8 +124,15 @@ class Snapshot : public merkle::PrefixStoreReader, public merkle::LogNodeReader 
   virtual absl::StatusOr<std::vector<std::optional<VersionRow>>> ReadVersionRows(
       base::ByteView label, std::span<const base::Version> versions) const = 0;
 
-  // kNotFound if it is not there (never stored, or erased).
+  // kNotFound if it is not there (never stored, pruned or erased).
   virtual absl::StatusOr<base::Bytes> ReadValue(const base::Hash& value_hash) const = 0;
+
+  // nullopt if the value was not erased.
+  virtual absl::StatusOr<std::optional<ErasureRow>> ReadErasure(
+      const base::Hash& value_hash) const = 0;
+
+  // All of them, ordered by value_hash.
+  virtual absl::StatusOr<std::vector<ErasureRow>> ReadErasures() const = 0;
 };
 
 // Thread-safe.
@@ -118,6 +147,28 @@ class Store {
   // `expected_tree_size`. After any other error nothing may be assumed about what reached the disk:
   // the caller must stop signing until the store is opened again.
   virtual absl::Status Commit(const CommitBatch& batch, base::TreeSize expected_tree_size) = 0;
+
+  // Makes `horizon` durable: from then on snapshots tell it, and PruneSome deletes what is behind
+  // it. It must not be less than before, and less than the log's size. After an error, as Commit.
+  virtual absl::Status SetHorizon(base::LogPosition horizon) = 0;
+
+  // Deletes rows that the horizon leaves no use for, in one atomic write, after looking at about
+  // `max_rows` rows; to be called until the step is complete. The first step of a horizon deletes
+  // log entries and log nodes, which are a few ranges, whatever `max_rows` says. Snapshots that
+  // were taken before keep what they show. After the store was closed or killed at any point,
+  // pruning goes on with the next call. After an error, as Commit.
+  virtual absl::StatusOr<PruneStep> PruneSome(size_t max_rows) = 0;
+
+  // Deletes the values and leaves `erasures` in their place, all or nothing. Values that are gone
+  // already are none the less recorded, unless they were erased before: the first record stays.
+  // Returns how many were new. After an error, as Commit.
+  virtual absl::StatusOr<size_t> Erase(std::span<const ErasureRow> erasures) = 0;
+
+  // Gives the space of rows that were deleted back to the file system. Takes as long as rewriting
+  // the files that held them, but neither readers nor Commit wait for it. Rows that a snapshot
+  // still shows stay until the next call after it has gone. kCancelled as soon as `cancelled` is
+  // found true.
+  virtual absl::Status Reclaim(std::atomic<bool>& cancelled) = 0;
 
   // The newest tree head of the log's auditor, as one opaque string; kNotFound if there was none.
   virtual absl::StatusOr<base::Bytes> ReadAuditorHead() const = 0;

@@ -248,7 +248,6 @@ Bytes EncodeVersion(const VersionRow& row) {
   if (row.existing.has_value()) {
     w.Int(row.existing->position);
     w.Raw(row.existing->commitment.bytes);
-    w.Raw(row.existing->opening);
     w.Raw(row.existing->value_hash.bytes);
   }
   return std::move(w).Take();
@@ -275,7 +274,6 @@ absl::StatusOr<VersionRow> DecodeVersion(ByteView key, ByteView value) {
     VersionRow::Existing existing;
     v.Int(&existing.position);
     ReadFixed(v, &existing.commitment.bytes);
-    ReadFixed(v, &existing.opening);
     ReadFixed(v, &existing.value_hash.bytes);
     row.existing = existing;
   }
@@ -340,6 +338,63 @@ absl::StatusOr<HeadRow> DecodeHead(ByteView value) {
     ReadFixed(r, &row.full_subtrees.emplace_back().bytes);
   }
   KT_RETURN_IF_ERROR(Finish(r, "meta"));
+  return row;
+}
+
+namespace {
+constexpr std::string_view kErasedPrefix = "erased";
+}  // namespace
+
+Bytes ErasureKey(const base::Hash& value_hash) {
+  Writer w;
+  w.Raw(base::AsBytes(kErasedPrefix));
+  w.Raw(value_hash.bytes);
+  return std::move(w).Take();
+}
+
+KeyRange ErasureRange() {
+  const Bytes prefix = base::ToBytes(kErasedPrefix);
+  return {.begin = prefix, .end = AfterPrefix(prefix)};
+}
+
+Bytes EncodeErasure(const ErasureRow& row) {
+  Writer w;
+  w.Raw(row.vrf_output.bytes);
+  w.Int(row.version);
+  w.Int(row.position);
+  w.Int(row.erased_at_ms);
+  return std::move(w).Take();
+}
+
+absl::StatusOr<ErasureRow> DecodeErasure(ByteView key, ByteView value) {
+  ErasureRow row;
+  if (key.size() < kErasedPrefix.size()) return Corrupt("meta", "not an erasure");
+  Reader k(key.subspan(kErasedPrefix.size()));
+  ReadFixed(k, &row.value_hash.bytes);
+  KT_RETURN_IF_ERROR(Finish(k, "meta"));
+  Reader v(value);
+  ReadFixed(v, &row.vrf_output.bytes);
+  v.Int(&row.version);
+  v.Int(&row.position);
+  v.Int(&row.erased_at_ms);
+  KT_RETURN_IF_ERROR(Finish(v, "meta"));
+  return row;
+}
+
+Bytes EncodePruned(const PrunedRow& row) {
+  Writer w;
+  w.Int(row.horizon);
+  w.Int(row.completed);
+  return std::move(w).Take();
+}
+
+absl::StatusOr<PrunedRow> DecodePruned(ByteView value) {
+  PrunedRow row;
+  Reader r(value);
+  r.Int(&row.horizon);
+  r.Int(&row.completed);
+  KT_RETURN_IF_ERROR(Finish(r, "meta"));
+  if (row.completed > row.horizon) return Corrupt("meta", "pruned beyond the horizon");
   return row;
 }
 

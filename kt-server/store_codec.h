@@ -9,10 +9,11 @@
 //   log      level (1) || index (8)                                hash (32)
 //   entry    position (8)                                          timestamp_ms (8) || root (32)
 //   version  length (1) || label || version (4)                    see EncodeVersion
-//   value    SHA-256 of the value (32)                             the value
+//   value    SHA-256 of the row (32)                               opening (16) || UpdateValue
 //   changed  position (8)                                          first 3 bytes of keys, ascending
 //   meta     names                                                 head, auditor_head, properties,
-//                                                                  schema
+//                                                                  schema, pruned
+//            "erased" || value_hash (32)                           see EncodeErasure
 //
 // Integers are big endian. Beside its rows every table holds marks, which show when it is opened
 // that nothing is missing: see RocksDatabase. kMarkKey is shorter than every other key and sorts
@@ -81,7 +82,7 @@ absl::StatusOr<EntryRow> DecodeEntry(base::ByteView value);
 base::Bytes VersionKey(base::ByteView label, base::Version version);
 KeyRange VersionRange(base::ByteView label);
 // vrf_output (32) || proof length (1) || proof || exists (1)
-// [|| position (8) || commitment (32) || opening (16) || value_hash (32)]
+// [|| position (8) || commitment (32) || value_hash (32)]
 base::Bytes EncodeVersion(const VersionRow& row);
 absl::StatusOr<VersionRow> DecodeVersion(base::ByteView key, base::ByteView value);
 
@@ -92,6 +93,21 @@ absl::StatusOr<std::vector<merkle::SubtreeId>> DecodeChanged(base::ByteView valu
 // tree_size (8) || root (32) || signature length (2) || signature || count (1) || hashes
 base::Bytes EncodeHead(const HeadRow& row);
 absl::StatusOr<HeadRow> DecodeHead(base::ByteView value);
+
+// vrf_output (32) || version (4) || position (8) || erased_at_ms (8), under "erased" || value_hash.
+base::Bytes ErasureKey(const base::Hash& value_hash);
+KeyRange ErasureRange();
+base::Bytes EncodeErasure(const ErasureRow& row);
+absl::StatusOr<ErasureRow> DecodeErasure(base::ByteView key, base::ByteView value);
+
+// How far the log is pruned.
+struct PrunedRow {
+  base::LogPosition horizon = 0;    // Snapshot::horizon
+  base::LogPosition completed = 0;  // the horizon whose deletions are all done
+};
+// horizon (8) || completed (8)
+base::Bytes EncodePruned(const PrunedRow& row);
+absl::StatusOr<PrunedRow> DecodePruned(base::ByteView value);
 
 // Eight bytes, big endian. `table` is named if decoding fails.
 PositionKeyBytes EncodeUint64(uint64_t value);

@@ -5,21 +5,32 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <utility>
 
+#include "base/check.h"
 #include "base/types.h"
 
 namespace kt::server {
 
-// The timestamps of all log entries, in memory: 8 bytes an entry, since the algorithms ask for one
-// after the other and each answer may decide the next question.
+// The timestamps of all log entries that are kept, in memory: 8 bytes an entry, since the
+// algorithms ask for one after the other and each answer may decide the next question.
 //
 // Grows without moving, so that one writer may append while readers read entries that were appended
 // before they learned of the tree size (through a lock, which orders the two).
 class TimestampTable {
  public:
+  // Before the first Append: the table begins at `first`, and knows `earlier` besides. For a log
+  // that is pruned up to `first`.
+  void Begin(base::LogPosition first, std::map<base::LogPosition, uint64_t> earlier) {
+    KT_CHECK(size_ == 0);
+    first_ = size_ = first;
+    earlier_ = std::move(earlier);
+  }
+
   void Append(uint64_t timestamp_ms) {
-    const Place place = PlaceOf(size_);
+    const Place place = PlaceOf(size_ - first_);
     if (segments_[place.segment] == nullptr) {
       segments_[place.segment] = std::make_unique<uint64_t[]>(kFirstSegment << place.segment);
     }
@@ -27,9 +38,10 @@ class TimestampTable {
     ++size_;
   }
 
-  // `position` was appended before.
+  // `position` was appended before, or is one of the earlier ones.
   uint64_t At(base::LogPosition position) const {
-    const Place place = PlaceOf(position);
+    if (position < first_) return earlier_.at(position);
+    const Place place = PlaceOf(position - first_);
     return segments_[place.segment][place.offset];
   }
 
@@ -43,14 +55,16 @@ class TimestampTable {
     uint64_t offset;
   };
   // Segment i holds kFirstSegment * 2^i entries.
-  static Place PlaceOf(base::LogPosition position) {
-    const uint64_t shifted = position / kFirstSegment + 1;
+  static Place PlaceOf(uint64_t index) {
+    const uint64_t shifted = index / kFirstSegment + 1;
     const size_t segment = static_cast<size_t>(std::bit_width(shifted)) - 1;
-    return {segment, position - (std::bit_floor(shifted) - 1) * kFirstSegment};
+    return {segment, index - (std::bit_floor(shifted) - 1) * kFirstSegment};
   }
 
   std::array<std::unique_ptr<uint64_t[]>, 54> segments_;
   base::TreeSize size_ = 0;
+  base::LogPosition first_ = 0;
+  std::map<base::LogPosition, uint64_t> earlier_;
 };
 
 }  // namespace kt::server

@@ -13,6 +13,7 @@
 #include "kt-core/binary_ladder.h"
 #include "kt-core/commitment_value.h"
 #include "kt-core/tree_head.h"
+#include "kt-server/retention.h"
 #include "kt-server/version_rows.h"
 
 namespace kt::server {
@@ -93,18 +94,8 @@ absl::Status TransparencyLog::Load(const merkle::PrefixTreeLayout& layout) {
   KT_RETURN_IF_ERROR(guard_.CheckAgainst(
       head.tree_size, [&](base::TreeSize size) { return LogRootAt(*snapshot, size); }));
   KT_ASSIGN_OR_RETURN(tree_, merkle::PrefixTree::Load(layout, *snapshot, head.tree_size));
-  constexpr base::TreeSize kEntriesPerRead = 4096;
-  base::Hash newest_root;
-  for (base::TreeSize begin = 0; begin < head.tree_size; begin += kEntriesPerRead) {
-    std::vector<base::LogPosition> positions;
-    for (base::TreeSize i = begin; i < std::min(begin + kEntriesPerRead, head.tree_size); ++i) {
-      positions.push_back(i);
-    }
-    KT_ASSIGN_OR_RETURN(const std::vector<EntryRow> entries, snapshot->ReadEntries(positions));
-    for (const EntryRow& entry : entries) timestamps_->Append(entry.timestamp_ms);
-    newest_root = entries.back().prefix_tree;
-  }
   if (head.tree_size == 0) return absl::OkStatus();
+  KT_ASSIGN_OR_RETURN(const base::Hash newest_root, LoadTimestamps(*snapshot));
   KT_ASSIGN_OR_RETURN(const base::Hash tree_root, tree_->RootAt(*snapshot, head.tree_size - 1));
   if (tree_root != newest_root) {
     return absl::DataLossError(
@@ -113,6 +104,30 @@ absl::Status TransparencyLog::Load(const merkle::PrefixTreeLayout& layout) {
   KT_RETURN_IF_ERROR(guard_.Advance(head.tree_size, head.root));
   if (audited()) KT_RETURN_IF_ERROR(LoadAuditorHead(*snapshot));
   return Publish({}, head);
+}
+
+// Returns the prefix tree's root in the newest entry.
+absl::StatusOr<base::Hash> TransparencyLog::LoadTimestamps(const Snapshot& snapshot) {
+  const base::LogPosition horizon = snapshot.horizon();
+  const std::vector<base::LogPosition> kept = KeptEntries(horizon);
+  KT_ASSIGN_OR_RETURN(const std::vector<EntryRow> rows, snapshot.ReadEntries(kept));
+  std::map<base::LogPosition, uint64_t> earlier;
+  for (size_t i = 0; i < kept.size(); ++i) earlier[kept[i]] = rows[i].timestamp_ms;
+  timestamps_->Begin(horizon, std::move(earlier));
+
+  constexpr base::TreeSize kEntriesPerRead = 4096;
+  const base::TreeSize size = snapshot.head().tree_size;
+  base::Hash newest_root;
+  for (base::TreeSize begin = horizon; begin < size; begin += kEntriesPerRead) {
+    std::vector<base::LogPosition> positions;
+    for (base::TreeSize i = begin; i < std::min(begin + kEntriesPerRead, size); ++i) {
+      positions.push_back(i);
+    }
+    KT_ASSIGN_OR_RETURN(const std::vector<EntryRow> entries, snapshot.ReadEntries(positions));
+    for (const EntryRow& entry : entries) timestamps_->Append(entry.timestamp_ms);
+    newest_root = entries.back().prefix_tree;
+  }
+  return newest_root;
 }
 
 absl::Status TransparencyLog::LoadAuditorHead(const Snapshot& snapshot) {
@@ -240,13 +255,14 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
       row.existing = VersionRow::Existing();
       VersionRow::Existing& existing = *row.existing;
       existing.position = position;
-      random_.Fill(existing.opening);
+      OpenedValue opened{{}, version.value};
+      random_.Fill(opened.opening);
       KT_ASSIGN_OR_RETURN(existing.commitment,
-                          core::CommitTo(keys_.config, existing.opening, version.label,
-                                         version.version, version.value));
-      KT_ASSIGN_OR_RETURN(base::Bytes value, core::codec::TryEncode(version.value, context));
-      existing.value_hash = base::Sha256(value);
-      batch->values.emplace_back(existing.value_hash, std::move(value));
+                          core::CommitTo(keys_.config, opened.opening, version.label,
+                                         version.version, opened.value));
+      KT_ASSIGN_OR_RETURN(base::Bytes encoded, EncodeOpenedValue(opened, context));
+      existing.value_hash = base::Sha256(encoded);
+      batch->values.emplace_back(existing.value_hash, std::move(encoded));
       change.added.push_back({row.vrf_output, existing.commitment});
     }
     ++position;
@@ -283,6 +299,15 @@ absl::Status TransparencyLog::Publish(std::span<const NewEntry> entries, const H
   return absl::OkStatus();
 }
 
+absl::Status TransparencyLog::Renew() {
+  KT_ASSIGN_OR_RETURN(std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
+  absl::MutexLock lock(&mutex_);
+  // One that the writer is about to publish has a later snapshot anyway.
+  if (newest_ == nullptr || newest_->size() != snapshot->head().tree_size) return absl::OkStatus();
+  SetNewest(newest_->WithSnapshot(std::move(snapshot)));
+  return absl::OkStatus();
+}
+
 void TransparencyLog::SetNewest(std::shared_ptr<const LogState> state) {
   newest_ = std::move(state);
   if (audited()) {
@@ -303,6 +328,9 @@ absl::Status TransparencyLog::VerifyAuditorHead(const Snapshot& snapshot,
   }
   if (head.tree_size <= keys_.config.auditor_start_pos) {
     return absl::InvalidArgumentError("the head covers no entry that this auditor audits");
+  }
+  if (head.tree_size <= snapshot.horizon()) {
+    return Expired(absl::StrCat("log entry ", head.tree_size - 1));
   }
   const base::LogPosition last[] = {head.tree_size - 1};
   KT_ASSIGN_OR_RETURN(const std::vector<EntryRow> entries, snapshot.ReadEntries(last));

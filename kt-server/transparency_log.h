@@ -92,6 +92,10 @@ class TransparencyLog {
   // is opened again.
   absl::Status Append(std::span<const NewEntry> entries);
 
+  // Shows the newest head through a new snapshot of the store, so that what was pruned or erased
+  // since is not seen any more. An older state that users of an audited log are shown stays.
+  absl::Status Renew();
+
   // OK, or kUnavailable if the log no longer accepts Append. Fit for publishers' eyes: what failed
   // is only in what Append returned.
   absl::Status writable() const;
@@ -100,6 +104,7 @@ class TransparencyLog {
   TransparencyLog(LogKeys keys, Store& store, HeadGuard& guard, base::Random& random);
 
   absl::Status Load(const merkle::PrefixTreeLayout& layout);
+  absl::StatusOr<base::Hash> LoadTimestamps(const Snapshot& snapshot);
   absl::Status Stage(const Snapshot& snapshot, std::span<const NewEntry> entries,
                      CommitBatch* batch, std::vector<merkle::PrefixChanges>* changes);
   absl::Status AppendLogEntries(std::span<const NewEntry> entries,

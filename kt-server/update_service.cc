@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "kt-server/retention.h"
 #include "kt-server/version_rows.h"
 
 namespace kt::server {
@@ -52,10 +53,13 @@ absl::StatusOr<core::CreatedVersions> ReadCreated(const TransparencyLog& log, co
       }
       if (version == first) created.position = existing->position;
       if (existing->position != created.position) return created;
-      KT_ASSIGN_OR_RETURN(core::UpdateValue value,
-                          ReadUpdateValue(state.snapshot(), *existing, context));
-      created.values.push_back(std::move(value));
-      created.openings.push_back(existing->opening);
+      if (existing->position < state.snapshot().horizon()) {
+        return Expired(absl::StrCat("log entry ", existing->position));
+      }
+      KT_ASSIGN_OR_RETURN(OpenedValue opened,
+                          ReadOpenedValue(state.snapshot(), *existing, context));
+      created.values.push_back(std::move(opened.value));
+      created.openings.push_back(opened.opening);
     }
   }
   return created;
@@ -112,10 +116,12 @@ void UpdateService::Create(const Token& token, const core::UpdateRequest& reques
     if (!rows[0].has_value() || !rows[0]->existing.has_value()) {
       return absl::DataLossError("the greatest version is missing in the database");
     }
-    KT_ASSIGN_OR_RETURN(const core::UpdateValue current,
-                        ReadUpdateValue(state->snapshot(), *rows[0]->existing,
-                                        core::WireContext::For(log_.config())));
-    KT_ASSIGN_OR_RETURN(made.current, smime::CertificateSet::Decode(current.value));
+    const absl::StatusOr<OpenedValue> current = ReadOpenedValue(
+        state->snapshot(), *rows[0]->existing, core::WireContext::For(log_.config()));
+    // Of a set that was erased nothing has been admitted.
+    if (absl::IsPermissionDenied(current.status())) return made;
+    KT_RETURN_IF_ERROR(current.status());
+    KT_ASSIGN_OR_RETURN(made.current, smime::CertificateSet::Decode(current->value.value));
     return made;
   }();
   if (!update.ok()) return done(update.status());

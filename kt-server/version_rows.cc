@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "kt-core/commitment_value.h"
 
@@ -73,18 +74,46 @@ absl::Status CompleteRows(const Snapshot& snapshot, const vrf::Prover& vrf, base
   return absl::OkStatus();
 }
 
-absl::StatusOr<core::UpdateValue> ReadUpdateValue(const Snapshot& snapshot,
-                                                  const VersionRow::Existing& existing,
-                                                  const core::WireContext& context) {
-  const absl::StatusOr<base::Bytes> encoded = snapshot.ReadValue(existing.value_hash);
-  if (absl::IsNotFound(encoded.status())) {
-    return absl::DataLossError("a version's value is missing in the database");
+absl::StatusOr<base::Bytes> EncodeOpenedValue(const OpenedValue& opened,
+                                              const core::WireContext& context) {
+  KT_ASSIGN_OR_RETURN(const base::Bytes value, core::codec::TryEncode(opened.value, context));
+  base::Bytes row = base::ToBytes(opened.opening);
+  base::Append(row, value);
+  return row;
+}
+
+absl::StatusOr<OpenedValue> ReadOpenedValue(const Snapshot& snapshot,
+                                            const VersionRow::Existing& existing,
+                                            const core::WireContext& context) {
+  const absl::StatusOr<base::Bytes> row = snapshot.ReadValue(existing.value_hash);
+  if (absl::IsNotFound(row.status())) {
+    KT_ASSIGN_OR_RETURN(const std::optional<ErasureRow> erasure,
+                        snapshot.ReadErasure(existing.value_hash));
+    if (!erasure.has_value()) {
+      return absl::DataLossError("a version's value is missing in the database");
+    }
+    return absl::PermissionDeniedError(
+        absl::StrCat("the log's operator has erased version ", erasure->version));
   }
-  KT_RETURN_IF_ERROR(encoded.status());
-  absl::StatusOr<core::UpdateValue> value =
-      core::codec::Decode<core::UpdateValue>(*encoded, context);
-  if (value.ok()) return value;
+  KT_RETURN_IF_ERROR(row.status());
+  OpenedValue opened;
+  if (row->size() >= opened.opening.size()) {
+    std::copy_n(row->begin(), opened.opening.size(), opened.opening.begin());
+    absl::StatusOr<core::UpdateValue> value = core::codec::Decode<core::UpdateValue>(
+        base::ByteView(*row).subspan(opened.opening.size()), context);
+    if (value.ok()) {
+      opened.value = *std::move(value);
+      return opened;
+    }
+  }
   return absl::DataLossError("a version's value in the database is damaged");
+}
+
+bool HasExpired(const LabelRows& rows, base::Version version, base::LogPosition horizon) {
+  if (!rows.greatest.has_value() || version >= *rows.greatest) return false;
+  const auto successor = rows.rows.find(version + 1);
+  return successor != rows.rows.end() && successor->second.existing.has_value() &&
+         successor->second.existing->position < horizon;
 }
 
 core::LabelRecord RecordOf(const LabelRows& rows) {

@@ -32,10 +32,24 @@ absl::StatusOr<LabelRows> ReadWholeLabel(const Snapshot& snapshot, base::ByteVie
 absl::Status CompleteRows(const Snapshot& snapshot, const vrf::Prover& vrf, base::ByteView label,
                           std::span<const base::Version> versions, LabelRows* rows);
 
-// The value of a version. kDataLoss if what is stored is not one.
-absl::StatusOr<core::UpdateValue> ReadUpdateValue(const Snapshot& snapshot,
-                                                  const VersionRow::Existing& existing,
-                                                  const core::WireContext& context);
+// The value of a version and what opens the commitment to it: one row of the value table, so that
+// one deletion takes both. The opening is random, so no two versions ever share a row.
+struct OpenedValue {
+  base::Opening opening{};
+  core::UpdateValue value;
+};
+absl::StatusOr<base::Bytes> EncodeOpenedValue(const OpenedValue& opened,
+                                              const core::WireContext& context);
+
+// Reads it. kPermissionDenied if it was erased, kDataLoss if what is stored is not one.
+absl::StatusOr<OpenedValue> ReadOpenedValue(const Snapshot& snapshot,
+                                            const VersionRow::Existing& existing,
+                                            const core::WireContext& context);
+
+// Whether `version` can never be found again, and its value may have been pruned: its successor
+// was added before the horizon. The successor's row must be among `rows` if it exists; the binary
+// ladder of `version` contains it.
+bool HasExpired(const LabelRows& rows, base::Version version, base::LogPosition horizon);
 
 // The rows as the prover wants them.
 core::LabelRecord RecordOf(const LabelRows& rows);

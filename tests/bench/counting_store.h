@@ -28,6 +28,14 @@ class CountingStore : public server::Store {
   absl::Status Commit(const server::CommitBatch& batch, base::TreeSize expected) override {
     return store_.Commit(batch, expected);
   }
+  absl::Status SetHorizon(base::LogPosition horizon) override { return store_.SetHorizon(horizon); }
+  absl::StatusOr<server::PruneStep> PruneSome(size_t max_rows) override {
+    return store_.PruneSome(max_rows);
+  }
+  absl::StatusOr<size_t> Erase(std::span<const server::ErasureRow> erasures) override {
+    return store_.Erase(erasures);
+  }
+  absl::Status Reclaim(std::atomic<bool>& cancelled) override { return store_.Reclaim(cancelled); }
   absl::StatusOr<base::Bytes> ReadAuditorHead() const override { return store_.ReadAuditorHead(); }
   absl::Status WriteAuditorHead(base::ByteView head) override {
     return store_.WriteAuditorHead(head);
@@ -55,6 +63,7 @@ class CountingStore : public server::Store {
         : snapshot_(std::move(snapshot)), counts_(counts) {}
 
     const server::HeadRow& head() const override { return snapshot_->head(); }
+    base::LogPosition horizon() const override { return snapshot_->horizon(); }
     absl::StatusOr<std::vector<server::EntryRow>> ReadEntries(
         std::span<const base::LogPosition> positions) const override {
       counts_.Add(positions.size());
@@ -78,6 +87,13 @@ class CountingStore : public server::Store {
     absl::StatusOr<base::Bytes> ReadValue(const base::Hash& value_hash) const override {
       counts_.Add(1);
       return snapshot_->ReadValue(value_hash);
+    }
+    absl::StatusOr<std::optional<server::ErasureRow>> ReadErasure(
+        const base::Hash& value_hash) const override {
+      return snapshot_->ReadErasure(value_hash);
+    }
+    absl::StatusOr<std::vector<server::ErasureRow>> ReadErasures() const override {
+      return snapshot_->ReadErasures();
     }
     absl::StatusOr<std::vector<base::Hash>> ReadLogNodes(
         std::span<const merkle::LogNodeId> ids) const override {

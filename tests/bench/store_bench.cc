@@ -117,7 +117,6 @@ class Workload {
     VersionRow::Existing existing;
     existing.position = position;
     existing.commitment = random_.NextHash();
-    random_.Fill(existing.opening);
     existing.value_hash = base::Sha256(value);
     row.existing = existing;
     batch->values.emplace_back(existing.value_hash, std::move(value));

@@ -40,6 +40,14 @@ class FaultyStore : public Store {
     if (fault == Fault::kAfterWrite) return absl::UnavailableError("injected: written, not told");
     return status;
   }
+  absl::Status SetHorizon(base::LogPosition horizon) override { return store_.SetHorizon(horizon); }
+  absl::StatusOr<PruneStep> PruneSome(size_t max_rows) override {
+    return store_.PruneSome(max_rows);
+  }
+  absl::StatusOr<size_t> Erase(std::span<const ErasureRow> erasures) override {
+    return store_.Erase(erasures);
+  }
+  absl::Status Reclaim(std::atomic<bool>& cancelled) override { return store_.Reclaim(cancelled); }
   absl::StatusOr<base::Bytes> ReadAuditorHead() const override { return store_.ReadAuditorHead(); }
   absl::Status WriteAuditorHead(base::ByteView head) override {
     if (std::exchange(fault_, Fault::kNone) != Fault::kNone) {

@@ -235,7 +235,7 @@ TEST(RocksDbStore, LaterSchemaIsRefused) {
   RecordedLog().Extend(dir.path("db"), 1);
   PutRaw(dir.path("db"), "meta", kSchemaKey, EncodeUint64(kSchemaVersion + 1));
   EXPECT_THAT(Open(dir.path("db")),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("schema version 3")));
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("schema version 4")));
   PutRaw(dir.path("db"), "meta", kSchemaKey, base::Bytes{1});
   EXPECT_THAT(Open(dir.path("db")), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("meta")));
 }

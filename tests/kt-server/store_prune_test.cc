@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Both stores: what pruning deletes and leaves, in steps, across restarts; erasure; and that the
+// space comes back.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kt-server/retention.h"
+#include "kt-server/store.h"
+#include "kt-server/store_codec.h"
+#include "tests/kt-server/store_test_util.h"
+#include "tests/support/status_matchers.h"
+
+namespace kt::server {
+namespace {
+
+namespace fs = std::filesystem;
+using ::kt::testing::BatchMaker;
+using ::kt::testing::ExistingVersion;
+using ::kt::testing::HashOf;
+using ::kt::testing::IsOk;
+using ::kt::testing::IsOkAndHolds;
+using ::kt::testing::KeyAt;
+using ::kt::testing::SeededRandom;
+using ::kt::testing::StatusIs;
+using ::kt::testing::TempDir;
+using ::kt::testing::ValueRow;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Optional;
+
+enum class Kind { kMemory, kRocksDb };
+
+class StorePruneTest : public ::testing::TestWithParam<Kind> {
+ protected:
+  StorePruneTest() { Reopen(); }
+
+  // As after a restart. What a memory store holds does not survive one, so it stays.
+  void Reopen() {
+    if (GetParam() == Kind::kMemory) {
+      if (store_ == nullptr) store_ = CreateMemoryStore();
+      return;
+    }
+    store_ = nullptr;
+    auto store = OpenRocksDbStore({.path = dir_.path("db"), .create_if_missing = true});
+    ASSERT_THAT(store, IsOk());
+    store_ = *std::move(store);
+  }
+
+  std::shared_ptr<const Snapshot> Now() { return *store_->GetSnapshot(); }
+
+  // An entry for each of `count`, which adds a version of "label" with its value, changes a tile
+  // at the root and one below, and tells what it changed. Every fourth row of a tile is a snapshot.
+  void Grow(size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      CommitBatch batch = maker_.Next(1);
+      const base::LogPosition position = maker_.size() - 1;
+      const auto version = static_cast<base::Version>(position);
+      batch.changed = {{position, {{kChangedDepth, static_cast<uint32_t>(position) << 8}}}};
+      for (const merkle::SubtreeId id :
+           {merkle::SubtreeId{0, 0}, merkle::SubtreeId{4, uint32_t{position % 2 == 0} << 28}}) {
+        batch.prefix.bands.push_back(
+            {id, position, rows_[id]++ % 4 == 0, base::Bytes(40, static_cast<uint8_t>(position))});
+      }
+      batch.prefix.leaves = {{.key = KeyAt(static_cast<uint32_t>(position) << 16),
+                              .insert_pos = position,
+                              .commitment = HashOf(1)}};
+      batch.values = {ValueRow("value of version " + std::to_string(version))};
+      VersionRow row = ExistingVersion("label", version, position);
+      row.existing->value_hash = batch.values[0].first;
+      hashes_.push_back(batch.values[0].first);
+      batch.versions = {row, testing::PlannedVersion("label", version + 1)};
+      ASSERT_THAT(store_->Commit(batch, position), IsOk());
+    }
+  }
+
+  // Steps of `rows` until pruning is complete; at most `steps` of them.
+  uint64_t Prune(size_t rows, int steps = 1'000'000) {
+    uint64_t deleted = 0;
+    while (steps-- > 0) {
+      const absl::StatusOr<PruneStep> step = store_->PruneSome(rows);
+      EXPECT_THAT(step, IsOk());
+      if (!step.ok()) break;
+      deleted += step->rows_deleted;
+      if (step->complete) break;
+    }
+    return deleted;
+  }
+
+  // Everything as it must be with `horizon`: what is kept is there, and if `complete`, nothing
+  // else.
+  void ExpectPruned(base::LogPosition horizon, bool complete) {
+    const auto snapshot = Now();
+    EXPECT_EQ(snapshot->horizon(), horizon);
+    const base::TreeSize size = snapshot->head().tree_size;
+    for (base::LogPosition position = 0; position < size; ++position) {
+      SCOPED_TRACE(position);
+      const auto entry = snapshot->ReadEntries(std::vector{position});
+      const auto changed = snapshot->ReadChanged(std::vector{position});
+      if (KeepsEntry(horizon, position)) {
+        EXPECT_THAT(entry, IsOkAndHolds(ElementsAre(maker_.EntryAt(position))));
+      } else if (complete) {
+        EXPECT_THAT(entry, StatusIs(absl::StatusCode::kDataLoss));
+      }
+      if (position > horizon || horizon == 0) {
+        EXPECT_THAT(changed, IsOk());
+      } else if (complete) {
+        EXPECT_THAT(changed, StatusIs(absl::StatusCode::kDataLoss));
+      }
+      // The version's successor was added by the next entry.
+      const bool expired = position + 1 < horizon;
+      const auto value = snapshot->ReadValue(hashes_[position]);
+      if (!expired) {
+        EXPECT_THAT(value, IsOk());
+      } else if (complete) {
+        EXPECT_THAT(value, StatusIs(absl::StatusCode::kNotFound));
+      }
+    }
+    ExpectLogNodes(*snapshot, horizon, complete);
+    ExpectBands(*snapshot, horizon, complete);
+    EXPECT_THAT(snapshot->ReadVersions(base::AsBytes("label"), 0),
+                IsOkAndHolds(::testing::SizeIs(size + 1)));
+    size_t leaves = 0;
+    EXPECT_THAT(snapshot->ScanLeaves([&](const merkle::LeafRow&) {
+      ++leaves;
+      return absl::OkStatus();
+    }),
+                IsOk());
+    EXPECT_EQ(leaves, size);
+  }
+
+  void ExpectLogNodes(const Snapshot& snapshot, base::LogPosition horizon, bool complete) {
+    const base::TreeSize size = snapshot.head().tree_size;
+    for (uint8_t level = 0; size >> level > 0; ++level) {
+      for (uint64_t index = 0; index < size >> level; ++index) {
+        const merkle::LogNodeId id{level, index};
+        const auto node = snapshot.ReadLogNodes(std::vector{id});
+        if (KeepsLogNode(horizon, id)) {
+          EXPECT_THAT(node, IsOk()) << unsigned{level} << " " << index;
+        } else if (complete) {
+          EXPECT_THAT(node, StatusIs(absl::StatusCode::kDataLoss)) << unsigned{level} << index;
+        }
+      }
+    }
+  }
+
+  void ExpectBands(const Snapshot& snapshot, base::LogPosition horizon, bool complete) {
+    for (const auto& [id, count] : rows_) {
+      std::vector<std::vector<merkle::LeafRow>> leaves;
+      std::vector<std::vector<merkle::BandRow>> rows;
+      // As of every position from the horizon on, the tile is whole.
+      for (base::LogPosition at = horizon; at < snapshot.head().tree_size; ++at) {
+        ASSERT_THAT(snapshot.Read({}, std::vector{merkle::BandQuery{id, at}}, &leaves, &rows),
+                    IsOk());
+        if (rows[0].empty()) continue;
+        EXPECT_TRUE(rows[0].back().is_snapshot) << unsigned{id.depth} << " at " << at;
+        EXPECT_LE(rows[0].size(), 4u);
+      }
+      if (!complete) continue;
+      // And before the snapshot that gives it as of the horizon there is nothing.
+      ASSERT_THAT(snapshot.Read({}, std::vector{merkle::BandQuery{id, horizon}}, &leaves, &rows),
+                  IsOk());
+      if (rows[0].empty() || rows[0].back().position == 0) continue;
+      const base::LogPosition before = rows[0].back().position - 1;
+      ASSERT_THAT(snapshot.Read({}, std::vector{merkle::BandQuery{id, before}}, &leaves, &rows),
+                  IsOk());
+      EXPECT_THAT(rows[0], IsEmpty()) << unsigned{id.depth} << " before " << before;
+    }
+  }
+
+  TempDir dir_;
+  std::unique_ptr<Store> store_;
+  BatchMaker maker_;
+  std::map<merkle::SubtreeId, int> rows_;
+  std::vector<base::Hash> hashes_;  // of the values, by version
+};
+
+std::string KindName(const ::testing::TestParamInfo<Kind>& info) {
+  return info.param == Kind::kMemory ? "Memory" : "RocksDb";
+}
+INSTANTIATE_TEST_SUITE_P(Stores, StorePruneTest, ::testing::Values(Kind::kMemory, Kind::kRocksDb),
+                         KindName);
+
+TEST_P(StorePruneTest, NothingIsDeletedWithoutAHorizon) {
+  Grow(20);
+  EXPECT_EQ(Prune(1'000), 0u);
+  ExpectPruned(0, /*complete=*/true);
+}
+
+TEST_P(StorePruneTest, WhatIsBehindTheHorizonGoesAndTheRestStays) {
+  Grow(40);
+  ASSERT_THAT(store_->SetHorizon(29), IsOk());
+  ExpectPruned(29, /*complete=*/false);
+  EXPECT_GT(Prune(1'000), 100u);
+  ExpectPruned(29, /*complete=*/true);
+  EXPECT_EQ(Prune(1'000), 0u);
+  Reopen();
+  ExpectPruned(29, /*complete=*/true);
+}
+
+TEST_P(StorePruneTest, EveryHorizonAfterEveryOther) {
+  base::LogPosition horizon = 0;
+  SeededRandom random(5);
+  for (int round = 0; round < 12; ++round) {
+    Grow(1 + random.Below(9));
+    horizon += random.Below(maker_.size() - horizon);
+    ASSERT_THAT(store_->SetHorizon(horizon), IsOk());
+    Prune(1 + random.Below(30));
+    ExpectPruned(horizon, /*complete=*/true);
+  }
+}
+
+// A step at a time, with the store closed after each: what is left at any point is right, and in
+// the end nothing is left over.
+TEST_P(StorePruneTest, GoesOnAfterARestartAtAnyStep) {
+  Grow(40);
+  ASSERT_THAT(store_->SetHorizon(33), IsOk());
+  for (int steps = 1; steps < 60; ++steps) {
+    const absl::StatusOr<PruneStep> step = store_->PruneSome(3 + static_cast<size_t>(steps));
+    ASSERT_THAT(step, IsOk());
+    ExpectPruned(33, step->complete);
+    Reopen();
+    ExpectPruned(33, step->complete);
+  }
+  Prune(5);
+  ExpectPruned(33, /*complete=*/true);
+}
+
+TEST_P(StorePruneTest, AHorizonMayFollowBeforeTheLastIsDone) {
+  Grow(40);
+  ASSERT_THAT(store_->SetHorizon(20), IsOk());
+  Prune(4, /*steps=*/2);
+  ASSERT_THAT(store_->SetHorizon(31), IsOk());
+  Prune(4, /*steps=*/1);
+  Reopen();
+  Prune(4);
+  ExpectPruned(31, /*complete=*/true);
+}
+
+TEST_P(StorePruneTest, StepsAreBounded) {
+  Grow(200);
+  ASSERT_THAT(store_->SetHorizon(150), IsOk());
+  ASSERT_THAT(store_->PruneSome(1), IsOk());  // log entries and nodes: a few ranges
+  if (GetParam() == Kind::kMemory) return;
+  while (true) {
+    ASSERT_OK_AND_ASSIGN(const PruneStep step, store_->PruneSome(10));
+    EXPECT_LE(step.rows_deleted, 10u);
+    if (step.complete) break;
+  }
+}
+
+TEST_P(StorePruneTest, SnapshotsKeepWhatTheyShow) {
+  Grow(40);
+  const auto before = Now();
+  ASSERT_THAT(store_->SetHorizon(30), IsOk());
+  Prune(1'000);
+  std::atomic<bool> cancelled = false;
+  ASSERT_THAT(store_->Reclaim(cancelled), IsOk());
+  EXPECT_EQ(before->horizon(), 0u);
+  for (base::LogPosition position = 0; position < 40; ++position) {
+    EXPECT_THAT(before->ReadEntries(std::vector{position}), IsOk());
+    EXPECT_THAT(before->ReadValue(hashes_[position]), IsOk());
+  }
+  ExpectLogNodes(*before, 0, false);
+  ExpectBands(*before, 0, false);
+}
+
+TEST_P(StorePruneTest, CommitsGoOnBetweenSteps) {
+  Grow(40);
+  ASSERT_THAT(store_->SetHorizon(30), IsOk());
+  for (int i = 0; i < 10; ++i) {
+    Prune(7, /*steps=*/1);
+    Grow(1);
+  }
+  Prune(7);
+  ExpectPruned(30, /*complete=*/true);
+}
+
+TEST_P(StorePruneTest, ErasureTakesTheValueAndLeavesARecord) {
+  Grow(3);
+  const ErasureRow first{hashes_[1], KeyAt(7), 1, 1, 1'234};
+  EXPECT_THAT(store_->Erase(std::vector{first}), IsOkAndHolds(1u));
+  const auto expect_erased = [&] {
+    EXPECT_THAT(Now()->ReadValue(hashes_[1]), StatusIs(absl::StatusCode::kNotFound));
+    EXPECT_THAT(Now()->ReadValue(hashes_[0]), IsOk());
+    EXPECT_THAT(Now()->ReadErasure(hashes_[1]), IsOkAndHolds(Optional(first)));
+    EXPECT_THAT(Now()->ReadErasure(hashes_[0]), IsOkAndHolds(std::nullopt));
+    EXPECT_THAT(Now()->ReadErasures(), IsOkAndHolds(ElementsAre(first)));
+  };
+  expect_erased();
+  // A second time leaves the first record.
+  ErasureRow second = first;
+  second.erased_at_ms = 9'999;
+  EXPECT_THAT(store_->Erase(std::vector{second}), IsOkAndHolds(0u));
+  expect_erased();
+  Reopen();
+  expect_erased();
+}
+
+TEST_P(StorePruneTest, ASnapshotFromBeforeAnErasureShowsTheValueUntilItIsGone) {
+  Grow(2);
+  const auto before = Now();
+  ASSERT_THAT(store_->Erase(std::vector{ErasureRow{hashes_[0], KeyAt(7), 0, 0, 1}}), IsOk());
+  EXPECT_THAT(before->ReadValue(hashes_[0]), IsOk());
+  EXPECT_THAT(Now()->ReadValue(hashes_[0]), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_P(StorePruneTest, ReclaimingCanBeCancelled) {
+  Grow(30);
+  ASSERT_THAT(store_->SetHorizon(20), IsOk());
+  Prune(1'000);
+  std::atomic<bool> cancelled = true;
+  EXPECT_THAT(store_->Reclaim(cancelled), StatusIs(absl::StatusCode::kCancelled));
+  cancelled = false;
+  EXPECT_THAT(store_->Reclaim(cancelled), IsOk());
+  ExpectPruned(20, /*complete=*/true);
+}
+
+// --- space -----------------------------------------------------------------------------------
+
+uint64_t BytesIn(const std::string& path) {
+  uint64_t bytes = 0;
+  for (const auto& file : fs::directory_iterator(path)) bytes += file.file_size();
+  return bytes;
+}
+
+bool AnyFileHolds(const std::string& path, const std::string& text) {
+  for (const auto& file : fs::directory_iterator(path)) {
+    std::ifstream in(file.path(), std::ios::binary);
+    const std::string all((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    if (all.find(text) != std::string::npos) return true;
+  }
+  return false;
+}
+
+// Values that do not compress, so that sizes mean something.
+class RocksSpaceTest : public ::testing::Test {
+ protected:
+  RocksSpaceTest() : random_(9) {
+    auto store = OpenRocksDbStore({.path = path(), .create_if_missing = true});
+    KT_CHECK(store.ok());
+    store_ = *std::move(store);
+  }
+  std::string path() const { return dir_.path("db"); }
+
+  void Grow(size_t entries) {
+    for (size_t i = 0; i < entries; ++i) {
+      CommitBatch batch = maker_.Next(1);
+      const base::LogPosition position = maker_.size() - 1;
+      const auto version = static_cast<base::Version>(position);
+      std::string value(4'000, 'x');
+      for (char& byte : value) byte = static_cast<char>(random_.Below(256));
+      batch.values = {ValueRow(value)};
+      values_.push_back(value);
+      VersionRow row = ExistingVersion("label", version, position);
+      row.existing->value_hash = batch.values[0].first;
+      batch.versions = {row};
+      base::Bytes band(1'000);
+      random_.Fill(band);
+      batch.prefix.bands = {{{0, 0}, position, position % 4 == 0, band}};
+      KT_CHECK(store_->Commit(batch, position).ok());
+      if (i % 500 != 499) continue;
+      std::atomic<bool> cancelled = false;
+      KT_CHECK(store_->Reclaim(cancelled).ok());
+    }
+  }
+
+  TempDir dir_;
+  SeededRandom random_;
+  std::unique_ptr<Store> store_;
+  BatchMaker maker_;
+  std::vector<std::string> values_;
+};
+
+TEST_F(RocksSpaceTest, ComesBackAfterPruning) {
+  Grow(3'000);
+  std::atomic<bool> cancelled = false;
+  ASSERT_THAT(store_->Reclaim(cancelled), IsOk());
+  const uint64_t before = BytesIn(path());
+  ASSERT_GT(before, 14'000'000u) << "or the test measures nothing";
+  ASSERT_THAT(store_->SetHorizon(2'700), IsOk());
+  while (true) {
+    ASSERT_OK_AND_ASSIGN(const PruneStep step, store_->PruneSome(500));
+    if (step.complete) break;
+  }
+  ASSERT_THAT(store_->Reclaim(cancelled), IsOk());
+  const uint64_t after = BytesIn(path());
+  RecordProperty("bytes_before", std::to_string(before));
+  RecordProperty("bytes_after", std::to_string(after));
+  EXPECT_LT(after, before / 5);
+  store_ = nullptr;
+  ASSERT_THAT(OpenRocksDbStore({.path = path()}), IsOk()) << "marks and seals are in order";
+}
+
+TEST_F(RocksSpaceTest, AnErasedValueIsInNoFileAnyMore) {
+  Grow(600);
+  const std::string needle = values_[300].substr(1'000, 200);
+  ASSERT_TRUE(AnyFileHolds(path(), needle)) << "or the test finds nothing";
+  ASSERT_THAT(store_->Erase(std::vector{
+                  ErasureRow{base::Sha256(base::AsBytes(values_[300])), KeyAt(7), 300, 300, 1}}),
+              IsOk());
+  std::atomic<bool> cancelled = false;
+  ASSERT_THAT(store_->Reclaim(cancelled), IsOk());
+  EXPECT_FALSE(AnyFileHolds(path(), needle));
+  EXPECT_TRUE(AnyFileHolds(path(), values_[301].substr(1'000, 200)));
+}
+
+}  // namespace
+}  // namespace kt::server
