@@ -8,6 +8,8 @@
 #include "base/check.h"
 #include "vrf/ed25519.h"
 #include "vrf/p256.h"
+#include "vrf/p256_fast.h"
+#include "vrf/p256_portable.h"
 
 namespace kt::vrf {
 namespace {
@@ -21,7 +23,19 @@ absl::Status NotAvailable(Implementation implementation) {
 }
 
 bool IsP256Available(Implementation implementation) {
-  return implementation == Implementation::kLibrary;
+  return implementation != Implementation::kAvx512Ifma;
+}
+
+absl::StatusOr<std::unique_ptr<Prover>> CreateP256Prover(Implementation implementation,
+                                                         const base::SecretBytes& secret) {
+  if (implementation == Implementation::kLibrary) return P256Prover::Create(secret);
+  return P256FastProver::Create(p256::Portable(), secret);
+}
+
+absl::StatusOr<std::unique_ptr<Verifier>> CreateP256Verifier(Implementation implementation,
+                                                             base::ByteView public_key) {
+  if (implementation == Implementation::kLibrary) return P256Verifier::Create(public_key);
+  return P256FastVerifier::Create(p256::Portable(), public_key);
 }
 
 bool IsEd25519Available(Implementation implementation) {
@@ -60,14 +74,14 @@ void LimitDefaultImplementation(Implementation most) { default_limit.store(most)
 absl::StatusOr<std::unique_ptr<Prover>> CreateProver(Suite suite, Implementation implementation,
                                                      const base::SecretBytes& secret) {
   if (!IsAvailable(suite, implementation)) return NotAvailable(implementation);
-  if (suite == Suite::kP256Sha256Tai) return P256Prover::Create(secret);
+  if (suite == Suite::kP256Sha256Tai) return CreateP256Prover(implementation, secret);
   return Ed25519Prover::Create(secret);
 }
 
 absl::StatusOr<std::unique_ptr<Verifier>> CreateVerifier(Suite suite, Implementation implementation,
                                                          base::ByteView public_key) {
   if (!IsAvailable(suite, implementation)) return NotAvailable(implementation);
-  if (suite == Suite::kP256Sha256Tai) return P256Verifier::Create(public_key);
+  if (suite == Suite::kP256Sha256Tai) return CreateP256Verifier(implementation, public_key);
   return Ed25519Verifier::Create(public_key);
 }
 

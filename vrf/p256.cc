@@ -11,7 +11,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/status.h"
-#include "vrf/rfc6979.h"
+#include "vrf/p256_scalar.h"
 
 namespace kt::vrf {
 namespace {
@@ -22,13 +22,7 @@ using base::SecretBytes;
 using base::VrfOutput;
 using PointBytes = P256Transcript::Point;
 
-constexpr uint8_t kSuite = 0x01;  // suite_string
 constexpr size_t kFieldSize = 32;
-
-// The tags of SEC 1 §2.3.3.
-constexpr uint8_t kEvenY = 0x02;
-constexpr uint8_t kOddY = 0x03;
-constexpr uint8_t kInfinity = 0x00;
 
 // An OpenSSL call that fails only when memory runs out or we misuse it.
 void Must(int ok) { KT_CHECK(ok == 1); }
@@ -79,7 +73,6 @@ struct Curve {
     KT_CHECK(BN_copy(root_exponent.get(), p.get()) != nullptr);
     Must(BN_add_word(root_exponent.get(), 1));
     Must(BN_rshift(root_exponent.get(), root_exponent.get(), 2));
-    KT_CHECK(BN_bn2binpad(q, q_bytes.data(), kScalarSize) == kScalarSize);
   }
 
   CurvePoint NewPoint() const {
@@ -90,7 +83,6 @@ struct Curve {
 
   const CurveGroup group = NewGroup();
   const BIGNUM* const q = EC_GROUP_get0_order(group.get());
-  Scalar q_bytes{};
   const BigNum p = NewNumber();
   const BigNum a = NewNumber();
   const BigNum b = NewNumber();
@@ -105,19 +97,6 @@ const Curve& P256() {
   return *curve;
 }
 
-// Whether 1 <= scalar < q, for 32 big-endian bytes; in constant time.
-bool ScalarInRange(ByteView scalar) {
-  const Scalar& q = P256().q_bytes;
-  KT_CHECK(scalar.size() == q.size());
-  unsigned borrow = 0;
-  unsigned any = 0;
-  for (size_t i = q.size(); i-- > 0;) {
-    borrow = ((unsigned{scalar[i]} - q[i] - borrow) >> 8) & 1;
-    any |= scalar[i];
-  }
-  return borrow == 1 && any != 0;
-}
-
 // Loads 32 big-endian bytes in constant time but for leading zero words. BN_bin2bn skips leading
 // zero bytes one by one, so it is given none.
 void LoadSecret(ByteView bytes, BIGNUM* out) {
@@ -128,14 +107,6 @@ void LoadSecret(ByteView bytes, BIGNUM* out) {
   KT_CHECK(BN_bin2bn(padded.data(), padded.size(), out) != nullptr);
   Must(BN_clear_bit(out, 8 * kScalarSize));
   base::SecureZero(padded);
-}
-
-Bytes EncodePrefix(ByteView public_key) {
-  Bytes prefix(2 + public_key.size());
-  prefix[0] = kSuite;
-  prefix[1] = kEncodeToCurveFront;
-  std::copy(public_key.begin(), public_key.end(), prefix.begin() + 2);
-  return prefix;
 }
 
 // point_to_string, of any point: infinity takes a single byte (SEC 1 §2.3.3). Only a verifier can
@@ -165,23 +136,6 @@ class EncodedPoint {
   PointBytes bytes_{};
   size_t size_ = 0;
 };
-
-// RFC 9381 §5.4.3.
-Challenge ComputeChallenge(ByteView public_key, ByteView h, ByteView gamma, ByteView u,
-                           ByteView v) {
-  const std::array<uint8_t, 2> front = {kSuite, kChallengeFront};
-  const base::Hash hash =
-      base::Sha256({front, public_key, h, gamma, u, v, ByteView(&kDomainSeparatorBack, 1)});
-  Challenge challenge;
-  std::copy_n(hash.bytes.begin(), challenge.size(), challenge.begin());
-  return challenge;
-}
-
-// RFC 9381 §5.2; the cofactor is 1.
-base::Hash ProofToHash(ByteView gamma) {
-  const std::array<uint8_t, 2> front = {kSuite, kProofToHashFront};
-  return base::Sha256({front, gamma, ByteView(&kDomainSeparatorBack, 1)});
-}
 
 }  // namespace
 
@@ -248,8 +202,7 @@ struct CurveInput {
 // Sets work.h. nullopt if all attempts fail, which no input does. RFC 9381 §5.4.1.1.
 std::optional<CurveInput> EncodeToCurve(ByteView prefix, ByteView alpha, P256Workspace& work) {
   for (unsigned ctr = 0; ctr < kMaxAttempts; ++ctr) {
-    const std::array<uint8_t, 2> suffix = {static_cast<uint8_t>(ctr), kDomainSeparatorBack};
-    const base::Hash hash = base::Sha256({prefix, alpha, suffix});
+    const base::Hash hash = P256Candidate(prefix, alpha, ctr);
     if (!PointFromX(hash.view(), /*odd=*/false, work, work.h.get())) continue;
     CurveInput input;
     input.ctr = ctr;
@@ -273,7 +226,7 @@ EncodedPoint Multiply(const BIGNUM* scalar, const EC_POINT* point, P256Workspace
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<P256Prover>> P256Prover::Create(const SecretBytes& secret) {
-  if (secret.size() != kSecretSize || !ScalarInRange(secret.Expose())) {
+  if (secret.size() != kSecretSize || !p256::ScalarInRange(secret.Expose())) {
     return absl::InvalidArgumentError(
         "a P-256 VRF secret is a scalar of 32 bytes, from 1 to q - 1");
   }
@@ -286,7 +239,7 @@ absl::StatusOr<std::unique_ptr<P256Prover>> P256Prover::Create(const SecretBytes
   Must(BN_to_montgomery(prover->x_montgomery_.get(), prover->x_.get(), P256().mod_q.get(),
                         work.context.get()));
   prover->public_key_ = base::ToBytes(ByteView(Multiply(prover->x_.get(), nullptr, work).bytes()));
-  prover->encode_prefix_ = EncodePrefix(prover->public_key_);
+  prover->encode_prefix_ = P256EncodePrefix(prover->public_key_);
   return prover;
 }
 
@@ -297,7 +250,7 @@ std::vector<VrfOutput> P256Prover::Evaluate(std::span<const Bytes> alphas) const
   for (const Bytes& alpha : alphas) {
     KT_CHECK(EncodeToCurve(encode_prefix_, alpha, work).has_value());
     const EncodedPoint gamma = Multiply(x_.get(), work.h.get(), work);
-    outputs.push_back(ToOutput(ProofToHash(gamma.bytes()).view()));
+    outputs.push_back(ToOutput(P256ProofToHash(gamma.bytes()).view()));
   }
   return outputs;
 }
@@ -332,7 +285,7 @@ P256Transcript P256Prover::ProveOne(ByteView alpha, P256Workspace& work) const {
   transcript.u = Multiply(k.get(), nullptr, work).bytes();
   transcript.v = Multiply(k.get(), work.h.get(), work).bytes();
   const Challenge c =
-      ComputeChallenge(public_key_, transcript.h, gamma.bytes(), transcript.u, transcript.v);
+      P256Challenge(public_key_, transcript.h, gamma.bytes(), transcript.u, transcript.v);
 
   // s = k + c*x; one factor in Montgomery form makes the product a plain number.
   const BigNum s = NewSecretNumber();
@@ -344,23 +297,8 @@ P256Transcript P256Prover::ProveOne(ByteView alpha, P256Workspace& work) const {
   auto out = std::copy(gamma.bytes().begin(), gamma.bytes().end(), transcript.proof.begin());
   out = std::copy(c.begin(), c.end(), out);
   KT_CHECK(BN_bn2binpad(s.get(), &*out, kScalarSize) == kScalarSize);
-  transcript.beta = ProofToHash(gamma.bytes()).bytes;
+  transcript.beta = P256ProofToHash(gamma.bytes()).bytes;
   return transcript;
-}
-
-SecretBytes P256Prover::Nonce(ByteView h) const {
-  // bits2octets(h1): h1 is as long as q, so that reducing it is subtracting q at most once.
-  const base::Hash h1 = base::Sha256(h);
-  const BigNum reduced = NewNumber();
-  Scalar message;
-  KT_CHECK(BN_bin2bn(h1.bytes.data(), h1.bytes.size(), reduced.get()) != nullptr);
-  if (BN_cmp(reduced.get(), P256().q) >= 0) Must(BN_sub(reduced.get(), reduced.get(), P256().q));
-  KT_CHECK(BN_bn2binpad(reduced.get(), message.data(), message.size()) == kScalarSize);
-
-  Rfc6979 candidates(secret_.Expose(), message);
-  SecretBytes k = candidates.Next();
-  while (!ScalarInRange(k.Expose())) k = candidates.Next();
-  return k;
 }
 
 absl::StatusOr<std::unique_ptr<P256Verifier>> P256Verifier::Create(ByteView public_key) {
@@ -373,7 +311,7 @@ absl::StatusOr<std::unique_ptr<P256Verifier>> P256Verifier::Create(ByteView publ
   }
   Must(EC_POINT_invert(P256().group.get(), verifier->minus_y_.get(), work.context.get()));
   verifier->public_key_ = base::ToBytes(public_key);
-  verifier->encode_prefix_ = EncodePrefix(public_key);
+  verifier->encode_prefix_ = P256EncodePrefix(public_key);
   return verifier;
 }
 
@@ -418,18 +356,18 @@ absl::StatusOr<VrfOutput> P256Verifier::VerifyOne(const Claim& claim, EC_GROUP* 
   Must(EC_POINT_mul(group_of_h, product, s, work.gamma.get(), c, context));
   const EncodedPoint v(product, context);
 
-  const Challenge expected = ComputeChallenge(public_key_, input->h, gamma, u.view(), v.view());
+  const Challenge expected = P256Challenge(public_key_, input->h, gamma, u.view(), v.view());
   if (!std::equal(expected.begin(), expected.end(), c_bytes.begin(), c_bytes.end())) {
     return BadProof("its equations do not hold for this key and input");
   }
-  return ToOutput(ProofToHash(gamma).view());
+  return ToOutput(P256ProofToHash(gamma).view());
 }
 
 SecretBytes GenerateP256Secret(base::Random& random) {
   SecretBytes secret(kSecretSize);
   do {
     random.Fill(secret.ExposeMutable());
-  } while (!ScalarInRange(secret.Expose()));
+  } while (!p256::ScalarInRange(secret.Expose()));
   return secret;
 }
 

@@ -25,16 +25,11 @@
 #include "base/random.h"
 #include "base/secret.h"
 #include "base/types.h"
-#include "vrf/internal.h"
 #include "vrf/openssl_handles.h"
+#include "vrf/p256_suite.h"
 #include "vrf/vrf.h"
 
 namespace kt::vrf {
-
-inline constexpr size_t kP256PointSize = 33;  // SEC 1 §2.3.3, compressed
-inline constexpr size_t kP256ProofSize = 81;
-
-using P256Transcript = Transcript<kP256PointSize, base::kHashSize>;
 
 struct P256Workspace;  // the temporaries of one call
 
@@ -49,8 +44,8 @@ class P256Prover final : public Prover {
 
   // What Prove() is made of. RFC 9381 §5.1.
   P256Transcript ProveInDetail(base::ByteView alpha) const;
-  // k for the encoded point H, big-endian, 1 <= k < q. RFC 9381 §5.4.2.1.
-  base::SecretBytes Nonce(base::ByteView h) const;
+  // P256Nonce() under this key.
+  base::SecretBytes Nonce(base::ByteView h) const { return P256Nonce(secret_, h); }
 
  private:
   P256Prover() = default;

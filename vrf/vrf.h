@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Verifiable random functions of RFC 9381, in the two suites that the protocol uses:
-//   kP256Sha256Tai         ECVRF-P256-SHA256-TAI, over OpenSSL
+//   kP256Sha256Tai         ECVRF-P256-SHA256-TAI, over OpenSSL or our own arithmetic
+//                          (vrf/implementation.h)
 //   kEdwards25519Sha512Tai ECVRF-EDWARDS25519-SHA512-TAI, over libsodium; the 64-byte output is
 //                          cut to 32 (draft-ietf-keytrans-protocol, "KT Cipher Suites")
 //
 // Timing. Operations on the secret scalar and the nonce neither branch nor index on them, as far as
-// the libraries allow; vrf/p256.h and vrf/ed25519.h say what remains. What cannot be constant time
-// is try-and-increment (RFC 9381 §5.4.1.1): the number of attempts depends on alpha, so the time of
-// Evaluate, Prove and Verify tells something of the label, never of the key.
+// the libraries allow; vrf/p256.h, vrf/p256_fast.h and vrf/ed25519.h say what remains. What cannot
+// be constant time is try-and-increment (RFC 9381 §5.4.1.1): the number of attempts depends on
+// alpha, so the time of Evaluate, Prove and Verify tells something of the label, never of the key.
 //
 // Strictness. An Ed25519 public key or Gamma outside of the prime-order group is refused, where
 // RFC 9381 refuses only keys of small order. No honest key or proof is concerned (vrf/ed25519.h).

@@ -16,6 +16,7 @@
 #include "tests/support/status_matchers.h"
 #include "tests/vrf/rfc9381_vectors.h"
 #include "tests/vrf/vrf_test_util.h"
+#include "vrf/implementation.h"
 
 namespace kt::vrf {
 namespace {
@@ -58,7 +59,23 @@ Bytes SmallNumber(uint8_t value) {
   return bytes;
 }
 
-bool IsPublicKey(const Bytes& key) { return CreateVerifier(kSuite, key).ok(); }
+std::vector<Implementation> Implementations() {
+  std::vector<Implementation> available;
+  for (Implementation implementation :
+       {Implementation::kLibrary, Implementation::kPortable, Implementation::kAvx512Ifma}) {
+    if (IsAvailable(kSuite, implementation)) available.push_back(implementation);
+  }
+  return available;
+}
+
+// Asks all of them, who must agree.
+bool IsPublicKey(const Bytes& key) {
+  const bool is_key = CreateVerifier(kSuite, Implementation::kLibrary, key).ok();
+  for (Implementation implementation : Implementations()) {
+    EXPECT_EQ(CreateVerifier(kSuite, implementation, key).ok(), is_key) << base::ToHex(key);
+  }
+  return is_key;
+}
 
 // Numbers up to `limit` that are, and are not, abscissas of the curve.
 std::vector<uint8_t> Abscissas(uint8_t limit, bool on_curve) {
@@ -69,7 +86,8 @@ std::vector<uint8_t> Abscissas(uint8_t limit, bool on_curve) {
   return found;
 }
 
-class P256Proof : public ::testing::Test {
+// Proofs of the library, given to every verifier.
+class P256Proof : public ::testing::TestWithParam<Implementation> {
  protected:
   P256Proof() {
     SeededRandom random(40);
@@ -77,7 +95,7 @@ class P256Proof : public ::testing::Test {
     auto prover = P256Prover::Create(secret_);
     KT_CHECK(prover.ok());
     prover_ = *std::move(prover);
-    auto verifier = CreateVerifier(kSuite, prover_->public_key());
+    auto verifier = CreateVerifier(kSuite, GetParam(), prover_->public_key());
     KT_CHECK(verifier.ok());
     verifier_ = *std::move(verifier);
     proven_ = ProveOne(*prover_, alpha_);
@@ -90,29 +108,42 @@ class P256Proof : public ::testing::Test {
   ProvenOutput proven_;
 };
 
+std::string Name(const ::testing::TestParamInfo<Implementation>& info) {
+  return info.param == Implementation::kLibrary    ? "Library"
+         : info.param == Implementation::kPortable ? "Portable"
+                                                   : "Avx512Ifma";
+}
+
+INSTANTIATE_TEST_SUITE_P(P256, P256Proof, ::testing::ValuesIn(Implementations()), Name);
+
 TEST(P256Secret, RefusesZeroAndTheOrderAndMore) {
   for (const Bytes& secret :
        {Bytes(32), Plus(kQ, 0), Plus(kQ, 1), Plus(kQ, 256), Plus(kP, 0), Bytes(32, 0xff)}) {
-    EXPECT_THAT(CreateProver(kSuite, SecretBytes(ByteView(secret))),
-                StatusIs(absl::StatusCode::kInvalidArgument))
-        << base::ToHex(secret);
+    for (Implementation implementation : Implementations()) {
+      EXPECT_THAT(CreateProver(kSuite, implementation, SecretBytes(ByteView(secret))),
+                  StatusIs(absl::StatusCode::kInvalidArgument))
+          << base::ToHex(secret);
+    }
   }
 }
 
 TEST(P256Secret, TakesOneAndTheOrderLessOne) {
-  ASSERT_OK_AND_ASSIGN(const auto least,
-                       CreateProver(kSuite, SecretBytes(ByteView(SmallNumber(1)))));
-  ASSERT_OK_AND_ASSIGN(const auto greatest,
-                       CreateProver(kSuite, SecretBytes(ByteView(Plus(kQ, -1)))));
-  EXPECT_EQ(least->public_key(), Compressed(3, Hex(kGeneratorX)));
-  EXPECT_EQ(greatest->public_key(), Compressed(2, Hex(kGeneratorX)));
-  // Scalars with many leading zeros, or next to the order, must work as any other.
-  for (const Prover* prover : {least.get(), greatest.get()}) {
-    ASSERT_OK_AND_ASSIGN(const auto verifier, CreateVerifier(kSuite, prover->public_key()));
-    const Bytes alpha = {1, 2, 3};
-    const ProvenOutput proven = ProveOne(*prover, alpha);
-    EXPECT_THAT(VerifyOne(*verifier, alpha, proven.proof), IsOkAndHolds(proven.output));
-    EXPECT_EQ(prover->Evaluate({&alpha, 1}).front(), proven.output);
+  for (Implementation implementation : Implementations()) {
+    ASSERT_OK_AND_ASSIGN(const auto least, CreateProver(kSuite, implementation,
+                                                        SecretBytes(ByteView(SmallNumber(1)))));
+    ASSERT_OK_AND_ASSIGN(const auto greatest,
+                         CreateProver(kSuite, implementation, SecretBytes(ByteView(Plus(kQ, -1)))));
+    EXPECT_EQ(least->public_key(), Compressed(3, Hex(kGeneratorX)));
+    EXPECT_EQ(greatest->public_key(), Compressed(2, Hex(kGeneratorX)));
+    // Scalars with many leading zeros, or next to the order, must work as any other.
+    for (const Prover* prover : {least.get(), greatest.get()}) {
+      ASSERT_OK_AND_ASSIGN(const auto verifier,
+                           CreateVerifier(kSuite, implementation, prover->public_key()));
+      const Bytes alpha = {1, 2, 3};
+      const ProvenOutput proven = ProveOne(*prover, alpha);
+      EXPECT_THAT(VerifyOne(*verifier, alpha, proven.proof), IsOkAndHolds(proven.output));
+      EXPECT_EQ(prover->Evaluate({&alpha, 1}).front(), proven.output);
+    }
   }
 }
 
@@ -171,7 +202,7 @@ TEST(P256PublicKey, RefusesInfinityAndOtherForms) {
   EXPECT_FALSE(IsPublicKey(uncompressed));
 }
 
-TEST_F(P256Proof, RejectsGammaThatIsNotAPoint) {
+TEST_P(P256Proof, RejectsGammaThatIsNotAPoint) {
   ASSERT_THAT(VerifyOne(*verifier_, alpha_, proven_.proof), IsOk());
   const auto with_gamma = [&](const Bytes& gamma) { return WithPart(proven_.proof, 0, gamma); };
   EXPECT_THAT(VerifyOne(*verifier_, alpha_, with_gamma(Bytes(33))), FailsWith("Gamma"));
@@ -190,7 +221,7 @@ TEST_F(P256Proof, RejectsGammaThatIsNotAPoint) {
   }
 }
 
-TEST_F(P256Proof, RejectsScalarOutOfRange) {
+TEST_P(P256Proof, RejectsScalarOutOfRange) {
   const auto with_s = [&](const Bytes& s) { return WithPart(proven_.proof, 33 + 16, s); };
   EXPECT_THAT(VerifyOne(*verifier_, alpha_, with_s(Plus(kQ, -1))), FailsWith("equations"));
   for (const Bytes& s : {Plus(kQ, 0), Plus(kQ, 1), Plus(kP, 0), Bytes(32, 0xff)}) {
@@ -198,7 +229,7 @@ TEST_F(P256Proof, RejectsScalarOutOfRange) {
   }
 }
 
-TEST_F(P256Proof, RejectsNegatedGamma) {
+TEST_P(P256Proof, RejectsNegatedGamma) {
   Bytes proof = proven_.proof;
   proof[0] ^= 1;  // even and odd ordinate
   EXPECT_THAT(VerifyOne(*verifier_, alpha_, proof), FailsWith("equations"));
@@ -206,7 +237,7 @@ TEST_F(P256Proof, RejectsNegatedGamma) {
 
 // Whoever holds the key can take the nonce 0. U and V are then infinity, which has an encoding of
 // its own; nothing in RFC 9381 §5.3 refuses it, and the output is the same.
-TEST_F(P256Proof, AcceptsTheNonceZeroAsTheRfcDoes) {
+TEST_P(P256Proof, AcceptsTheNonceZeroAsTheRfcDoes) {
   const P256Transcript honest = prover_->ProveInDetail(alpha_);
   const ByteView gamma = ByteView(honest.proof).first(33);
   const Bytes front = {0x01, 0x02};
@@ -230,7 +261,7 @@ TEST_F(P256Proof, AcceptsTheNonceZeroAsTheRfcDoes) {
 }
 
 // Refusals are ordinary, so they must not leave anything behind for other users of OpenSSL.
-TEST_F(P256Proof, RefusalsLeaveNoErrorInOpenSsl) {
+TEST_P(P256Proof, RefusalsLeaveNoErrorInOpenSsl) {
   ERR_clear_error();
   SeededRandom random(41);
   for (int i = 0; i < 20; ++i) {

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TESTS_VRF_P256_ENGINES_H_
+#define TESTS_VRF_P256_ENGINES_H_
+
+#include <ostream>
+#include <string_view>
+#include <vector>
+
+#include "vrf/p256_engine.h"
+#include "vrf/p256_portable.h"
+
+namespace kt::vrf::p256 {
+
+struct NamedEngine {
+  std::string_view name;
+  const Engine* engine;
+  friend std::ostream& operator<<(std::ostream& out, const NamedEngine& named) {
+    return out << named.name;
+  }
+};
+
+// Those that this machine can run.
+inline std::vector<NamedEngine> Engines() { return {{"Portable", &Portable()}}; }
+
+}  // namespace kt::vrf::p256
+#endif  // TESTS_VRF_P256_ENGINES_H_
