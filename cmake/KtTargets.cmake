@@ -47,3 +47,15 @@ macro(kt_no_gcc12_false_positives)
     add_compile_options(-Wno-restrict -Wno-stringop-overread -Wno-stringop-overflow)
   endif()
 endmacro()
+
+# Whether files can be compiled for AVX-512 IFMA; whether they are used, the program decides on each machine.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+  set(KT_WITH_AVX512_IFMA ON)
+endif()
+
+# kt_compile_for_avx512_ifma(a.cc ...): for files of the current folder, and never for a target as a whole.
+# GCC 12 warns of its own header, in which undefined registers are made (GCC bug 105593).
+function(kt_compile_for_avx512_ifma)
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS
+    "-mavx512f;-mavx512dq;-mavx512bw;-mavx512vl;-mavx512ifma;-mbmi2;-Wno-uninitialized;-Wno-maybe-uninitialized")
+endfunction()

@@ -6,9 +6,11 @@
 
 #include "absl/status/status.h"
 #include "base/check.h"
+#include "base/cpu.h"
 #include "vrf/ed25519.h"
 #include "vrf/p256.h"
 #include "vrf/p256_fast.h"
+#include "vrf/p256_lanes.h"
 #include "vrf/p256_portable.h"
 
 namespace kt::vrf {
@@ -22,20 +24,33 @@ absl::Status NotAvailable(Implementation implementation) {
                                        "' for this suite on this machine");
 }
 
+// The engine of an implementation of our own; nullptr where there is none.
+const p256::Engine* P256EngineOf(Implementation implementation) {
+  if (implementation == Implementation::kPortable) return &p256::Portable();
+#if defined(KT_WITH_AVX512_IFMA)
+  if (implementation == Implementation::kAvx512Ifma && base::HasAvx512Ifma()) {
+    return &p256::InLanes();
+  }
+#endif
+  return nullptr;
+}
+
 bool IsP256Available(Implementation implementation) {
-  return implementation != Implementation::kAvx512Ifma;
+  return implementation == Implementation::kLibrary || P256EngineOf(implementation) != nullptr;
 }
 
 absl::StatusOr<std::unique_ptr<Prover>> CreateP256Prover(Implementation implementation,
                                                          const base::SecretBytes& secret) {
-  if (implementation == Implementation::kLibrary) return P256Prover::Create(secret);
-  return P256FastProver::Create(p256::Portable(), secret);
+  const p256::Engine* const engine = P256EngineOf(implementation);
+  if (engine != nullptr) return P256FastProver::Create(*engine, secret);
+  return P256Prover::Create(secret);
 }
 
 absl::StatusOr<std::unique_ptr<Verifier>> CreateP256Verifier(Implementation implementation,
                                                              base::ByteView public_key) {
-  if (implementation == Implementation::kLibrary) return P256Verifier::Create(public_key);
-  return P256FastVerifier::Create(p256::Portable(), public_key);
+  const p256::Engine* const engine = P256EngineOf(implementation);
+  if (engine != nullptr) return P256FastVerifier::Create(*engine, public_key);
+  return P256Verifier::Create(public_key);
 }
 
 bool IsEd25519Available(Implementation implementation) {

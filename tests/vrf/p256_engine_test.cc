@@ -27,12 +27,6 @@ class EveryEngine : public ::testing::TestWithParam<NamedEngine> {
   }
   const Engine& engine() const { return *GetParam().engine; }
 
-  PlainPoint MultiplyOne(const Number& x, const ReferencePoint& h) const {
-    const CurvePoint point = h.ToCurvePoint();
-    PlainPoint out;
-    engine().Multiply(SecretDigits(ScalarOf(x)), {&point, 1}, {&out, 1});
-    return out;
-  }
   Number RandomScalar() { return Number::FromBytes(RandomBytes(random_, 32)) % (Q() - 1) + 1; }
 
   const uint64_t seed_;
@@ -88,11 +82,14 @@ TEST_P(EveryEngine, LiftsAbscissasOfTheCurveOnly) {
 }
 
 TEST_P(EveryEngine, MultipliesByScalarsAtEdges) {
-  const ReferencePoint b = ReferencePoint::Generator();
-  const ReferencePoint h = ReferencePoint::Random(random_);
+  const std::vector<ReferencePoint> h = {ReferencePoint::Generator(),
+                                         ReferencePoint::Random(random_)};
+  const std::vector<CurvePoint> points = {h[0].ToCurvePoint(), h[1].ToCurvePoint()};
   for (const Number& x : EdgeScalars()) {
-    ASSERT_TRUE(Same(MultiplyOne(x, h), x * h)) << x;
-    ASSERT_TRUE(Same(MultiplyOne(x, b), x * b)) << x;
+    std::vector<PlainPoint> out(h.size());
+    engine().Multiply(SecretDigits(ScalarOf(x)), points, out);
+    ASSERT_TRUE(Same(out[0], x * h[0])) << x;
+    ASSERT_TRUE(Same(out[1], x * h[1])) << x;
   }
 }
 

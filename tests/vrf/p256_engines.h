@@ -6,7 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/cpu.h"
 #include "vrf/p256_engine.h"
+#include "vrf/p256_lanes.h"
 #include "vrf/p256_portable.h"
 
 namespace kt::vrf::p256 {
@@ -20,7 +22,13 @@ struct NamedEngine {
 };
 
 // Those that this machine can run.
-inline std::vector<NamedEngine> Engines() { return {{"Portable", &Portable()}}; }
+inline std::vector<NamedEngine> Engines() {
+  std::vector<NamedEngine> engines = {{"Portable", &Portable()}};
+#if defined(KT_WITH_AVX512_IFMA)
+  if (base::HasAvx512Ifma()) engines.push_back({"Lanes", &InLanes()});
+#endif
+  return engines;
+}
 
 }  // namespace kt::vrf::p256
 #endif  // TESTS_VRF_P256_ENGINES_H_

@@ -120,6 +120,7 @@ TEST_P(P256Fast, GivesTheBytesOfTheLibraryForKeysAtEdges) {
     ASSERT_EQ(prover->public_key(), library->public_key()) << x;
     const ProvenOutput expected = library->Prove({&alphas[0], 1}).front();
     EXPECT_EQ(prover->Prove({&alphas[0], 1}).front().proof, expected.proof) << x;
+    EXPECT_EQ(prover->Prove(alphas).front().proof, expected.proof) << x;
     EXPECT_EQ(prover->Evaluate(alphas).front(), expected.output) << x;
   }
 }
@@ -188,6 +189,9 @@ TEST_P(P256Fast, AcceptsAndRefusesWhatTheLibraryDoes) {
           const auto expected = VerifyOne(*library, forger.alpha(), proof);
           EXPECT_EQ(expected.ok(), g == x && offset == 0) << x << ", " << g << ", " << k;
           EXPECT_EQ(VerifyOne(*verifier, forger.alpha(), proof).status(), expected.status());
+          // Beside others, which may take another way than a lone one.
+          const std::vector<Claim> claims(3, {forger.alpha(), proof});
+          EXPECT_EQ(verifier->Verify(claims).status(), expected.status());
           ++(expected.ok() ? accepted : refused);
         }
       }
