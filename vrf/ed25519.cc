@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <initializer_list>
 #include <optional>
 
 #include "absl/status/status.h"
@@ -19,93 +18,81 @@ using base::Bytes;
 using base::ByteView;
 using base::SecretBytes;
 using base::VrfOutput;
-using Point = Ed25519Transcript::Point;
-using Sha512Hash = std::array<uint8_t, kSha512Size>;
-
-constexpr uint8_t kSuite = 0x03;  // suite_string
-
-// The encoding of the neutral element: x = 0, y = 1.
-constexpr Point kIdentity = {1};
-
-// q = 2^252 + 27742317777372353535851937790883648493, little-endian. RFC 8032 §5.1.
-constexpr Scalar kOrder = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7,
-                           0xa2, 0xde, 0xf9, 0xde, 0x14, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-                           0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x10};
+using Point = Ed25519Point;
 
 // p = 2^255 - 19, little-endian.
 constexpr Point kFieldPrime = {0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f};
 
-void Sha512(std::initializer_list<ByteView> parts, std::span<uint8_t> out) {
-  KT_CHECK(out.size() == kSha512Size);
-  crypto_hash_sha512_state state;
-  crypto_hash_sha512_init(&state);
-  for (ByteView part : parts) crypto_hash_sha512_update(&state, part.data(), part.size());
-  crypto_hash_sha512_final(&state, out.data());
-  sodium_memzero(&state, sizeof(state));
-}
-
-Sha512Hash Sha512(std::initializer_list<ByteView> parts) {
-  Sha512Hash hash;
-  Sha512(parts, hash);
-  return hash;
-}
-
-// `wide` modulo q; up to 64 bytes, little-endian. Constant time.
-SecretBytes Reduce(ByteView wide) {
-  SecretBytes padded(crypto_core_ed25519_NONREDUCEDSCALARBYTES);
-  SecretBytes reduced(kScalarSize);
-  KT_CHECK(wide.size() <= padded.size());
-  std::copy(wide.begin(), wide.end(), padded.ExposeMutable().begin());
-  crypto_core_ed25519_scalar_reduce(reduced.ExposeMutable().data(), padded.Expose().data());
-  return reduced;
-}
-
-// Little-endian comparison, for public values.
-bool IsLess(ByteView a, ByteView b) {
-  return std::lexicographical_compare(a.rbegin(), a.rend(), b.rbegin(), b.rend());
-}
-
-// Whether the ordinate in `encoded` is reduced modulo p, which crypto_core_ed25519_add does not
-// check. (RFC 8032 §5.1.3 also refuses x = 0 with the sign set; those points are of small order.)
-bool HasCanonicalY(const Point& encoded) {
+// RFC 8032 §5.1.3. libsodium's own decoding reads ordinates modulo p, and takes -0 for 0.
+bool IsPoint(const Point& encoded) {
   Point y = encoded;
   y[31] &= 0x7f;
-  return IsLess(y, kFieldPrime);
-}
-
-// Whether `encoded` is the canonical encoding of a point of the prime-order group other than the
-// neutral element.
-bool IsGroupElement(ByteView encoded) {
-  return encoded.size() == kEd25519PointSize &&
-         crypto_core_ed25519_is_valid_point(encoded.data()) == 1;
-}
-
-// 8 * point. False if `point` is not on the curve; its ordinate is read modulo p. In this way since
-// libsodium multiplies no point outside of the prime-order group.
-bool MultiplyByCofactor(const Point& point, Point& out) {
-  out = point;
-  for (int doubling = 0; doubling < 3; ++doubling) {
-    const Point half = out;
-    if (crypto_core_ed25519_add(out.data(), half.data(), half.data()) != 0) return false;
+  if (!std::lexicographical_compare(y.rbegin(), y.rend(), kFieldPrime.rbegin(),
+                                    kFieldPrime.rend())) {
+    return false;
   }
-  return true;
+  // The points that have x = 0.
+  const bool negative = (encoded[31] & 0x80) != 0;
+  if (negative && (y == kEd25519SmallOrderPoints[0] || y == kEd25519SmallOrderPoints[4])) {
+    return false;
+  }
+  Point twice;
+  return crypto_core_ed25519_add(twice.data(), encoded.data(), encoded.data()) == 0;
+}
+
+// Whether `point` is in the prime-order group and not the neutral element.
+bool IsGroupElement(const Point& point) {
+  return crypto_core_ed25519_is_valid_point(point.data()) == 1;
+}
+
+// Of points of the curve.
+Point Add(const Point& a, const Point& b) {
+  Point sum;
+  KT_CHECK(crypto_core_ed25519_add(sum.data(), a.data(), b.data()) == 0);
+  return sum;
+}
+
+Point Subtract(const Point& a, const Point& b) {
+  Point difference;
+  KT_CHECK(crypto_core_ed25519_sub(difference.data(), a.data(), b.data()) == 0);
+  return difference;
+}
+
+// 8 * point, for a point of the curve. In this way since libsodium multiplies no point outside of
+// the prime-order group.
+Point MultiplyByCofactor(Point point) {
+  for (int doubling = 0; doubling < 3; ++doubling) point = Add(point, point);
+  return point;
 }
 
 // scalar * point, in constant time for scalars other than 0, which libsodium treats as a failure.
-// False unless IsGroupElement(point). The scalar has 32 bytes and less than 256 bits.
-bool Multiply(ByteView scalar, ByteView point, Point& out) {
-  if (sodium_is_zero(scalar.data(), scalar.size()) == 1) {
-    out = kIdentity;
-    return IsGroupElement(point);
+// `point` is a group element, the scalar has 32 bytes and less than 256 bits.
+Point Multiply(ByteView scalar, const Point& point) {
+  Point out = kEd25519Identity;
+  if (sodium_is_zero(scalar.data(), scalar.size()) == 0) {
+    KT_CHECK(crypto_scalarmult_ed25519_noclamp(out.data(), scalar.data(), point.data()) == 0);
   }
-  return crypto_scalarmult_ed25519_noclamp(out.data(), scalar.data(), point.data()) == 0;
+  return out;
+}
+
+// The same for any point of the curve; not constant time. A point is the sum of one of the
+// prime-order group and one of the eight of small order, which is found by trying.
+Point VartimeMultiply(const Scalar& scalar, const Point& point) {
+  for (size_t i = 0; i < kEd25519SmallOrderPoints.size(); ++i) {
+    const Point in_group = Subtract(point, kEd25519SmallOrderPoints[i]);
+    const bool is_neutral = in_group == kEd25519Identity;
+    if (!is_neutral && !IsGroupElement(in_group)) continue;
+    const Point product = is_neutral ? in_group : Multiply(scalar, in_group);
+    return Add(product, kEd25519SmallOrderPoints[(scalar[0] * i) % 8]);
+  }
+  KT_CHECK(false);
 }
 
 // scalar * B.
 Point MultiplyBase(ByteView scalar) {
-  Point out = kIdentity;
+  Point out = kEd25519Identity;
   if (sodium_is_zero(scalar.data(), scalar.size()) == 0) {
     KT_CHECK(crypto_scalarmult_ed25519_base_noclamp(out.data(), scalar.data()) == 0);
   }
@@ -119,40 +106,11 @@ struct CurveInput {
 
 // nullopt if all attempts fail, which no input does. RFC 9381 §5.4.1.1.
 std::optional<CurveInput> EncodeToCurve(ByteView public_key, ByteView alpha) {
-  const std::array<uint8_t, 2> front = {kSuite, kEncodeToCurveFront};
   for (unsigned ctr = 0; ctr < kMaxAttempts; ++ctr) {
-    const std::array<uint8_t, 2> back = {static_cast<uint8_t>(ctr), kDomainSeparatorBack};
-    const Sha512Hash hash = Sha512({front, public_key, alpha, back});
-    Point candidate;
-    std::copy_n(hash.begin(), candidate.size(), candidate.begin());
     CurveInput input{.ctr = ctr};
-    if (CandidateToCurve(candidate, input.h)) return input;
+    if (CandidateToCurve(Ed25519Candidate(public_key, alpha, ctr), input.h)) return input;
   }
   return std::nullopt;
-}
-
-// RFC 9381 §5.4.3.
-Challenge ComputeChallenge(ByteView public_key, ByteView h, ByteView gamma, ByteView u,
-                           ByteView v) {
-  const std::array<uint8_t, 2> front = {kSuite, kChallengeFront};
-  const Sha512Hash hash =
-      Sha512({front, public_key, h, gamma, u, v, ByteView(&kDomainSeparatorBack, 1)});
-  Challenge challenge;
-  std::copy_n(hash.begin(), challenge.size(), challenge.begin());
-  return challenge;
-}
-
-// The end of ECVRF_proof_to_hash, RFC 9381 §5.2.
-Sha512Hash HashCofactorGamma(const Point& cofactor_gamma) {
-  const std::array<uint8_t, 2> front = {kSuite, kProofToHashFront};
-  return Sha512({front, cofactor_gamma, ByteView(&kDomainSeparatorBack, 1)});
-}
-
-// ECVRF_proof_to_hash, RFC 9381 §5.2, for a Gamma on the curve.
-Sha512Hash ProofToHash(const Point& gamma) {
-  Point cofactor_gamma;
-  KT_CHECK(MultiplyByCofactor(gamma, cofactor_gamma));
-  return HashCofactorGamma(cofactor_gamma);
 }
 
 Scalar ToScalar(const Challenge& challenge) {
@@ -163,49 +121,25 @@ Scalar ToScalar(const Challenge& challenge) {
 
 }  // namespace
 
-Ed25519ExpandedSecret ExpandEd25519Seed(const SecretBytes& seed) {
-  KT_CHECK(seed.size() == kSecretSize);
-  SecretBytes hash(kSha512Size);
-  Sha512({seed.Expose()}, hash.ExposeMutable());
-  Ed25519ExpandedSecret expanded{SecretBytes(hash.Expose().first(kScalarSize)),
-                                 SecretBytes(hash.Expose().last(kScalarSize))};
-  const std::span<uint8_t> x = expanded.x.ExposeMutable();
-  x[0] &= 0xf8;
-  x[31] &= 0x7f;
-  x[31] |= 0x40;
-  return expanded;
-}
-
 bool CandidateToCurve(const Point& candidate, Point& out) {
-  return HasCanonicalY(candidate) && MultiplyByCofactor(candidate, out) && out != kIdentity;
+  if (!IsPoint(candidate)) return false;
+  out = MultiplyByCofactor(candidate);
+  return out != kEd25519Identity;
 }
 
 absl::StatusOr<std::unique_ptr<Ed25519Prover>> Ed25519Prover::Create(const SecretBytes& secret) {
-  KT_CHECK(sodium_init() >= 0);
-  if (secret.size() != kSecretSize) {
-    return absl::InvalidArgumentError("an Ed25519 VRF secret is a seed of 32 bytes");
-  }
-  Ed25519ExpandedSecret expanded = ExpandEd25519Seed(secret);
-  std::unique_ptr<Ed25519Prover> prover(new Ed25519Prover());
-  prover->prefix_ = std::move(expanded.prefix);
-  prover->x_ = Reduce(expanded.x.Expose());
-  const Scalar cofactor = {8};
-  prover->cofactor_x_ = SecretBytes(kScalarSize);
-  crypto_core_ed25519_scalar_mul(prover->cofactor_x_.ExposeMutable().data(),
-                                 prover->x_.Expose().data(), cofactor.data());
-  prover->public_key_ = base::ToBytes(ByteView(MultiplyBase(prover->x_.Expose())));
-  return prover;
+  KT_ASSIGN_OR_RETURN(Ed25519Key key, MakeEd25519Key(secret));
+  return std::unique_ptr<Ed25519Prover>(new Ed25519Prover(std::move(key)));
 }
 
 std::vector<VrfOutput> Ed25519Prover::Evaluate(std::span<const Bytes> alphas) const {
   std::vector<VrfOutput> outputs;
   outputs.reserve(alphas.size());
   for (const Bytes& alpha : alphas) {
-    const std::optional<CurveInput> input = EncodeToCurve(public_key_, alpha);
+    const std::optional<CurveInput> input = EncodeToCurve(key_.public_key, alpha);
+    KT_CHECK(input.has_value());
     // 8*Gamma in one multiplication, without Gamma.
-    Point cofactor_gamma;
-    KT_CHECK(input.has_value() && Multiply(cofactor_x_.Expose(), input->h, cofactor_gamma));
-    outputs.push_back(ToOutput(HashCofactorGamma(cofactor_gamma)));
+    outputs.push_back(ToOutput(HashEd25519Gamma(Multiply(key_.cofactor_x.Expose(), input->h))));
   }
   return outputs;
 }
@@ -221,50 +155,30 @@ std::vector<ProvenOutput> Ed25519Prover::Prove(std::span<const Bytes> alphas) co
 }
 
 Ed25519Transcript Ed25519Prover::ProveInDetail(ByteView alpha) const {
-  const std::optional<CurveInput> input = EncodeToCurve(public_key_, alpha);
+  const std::optional<CurveInput> input = EncodeToCurve(key_.public_key, alpha);
   KT_CHECK(input.has_value());
   const SecretBytes k = Nonce(input->h).k;
 
   Ed25519Transcript transcript;
   transcript.ctr = input->ctr;
   transcript.h = input->h;
-  Point gamma;
-  KT_CHECK(Multiply(x_.Expose(), transcript.h, gamma));
+  const Point gamma = Multiply(key_.x.Expose(), transcript.h);
   transcript.u = MultiplyBase(k.Expose());
-  KT_CHECK(Multiply(k.Expose(), transcript.h, transcript.v));
+  transcript.v = Multiply(k.Expose(), transcript.h);
   const Challenge c =
-      ComputeChallenge(public_key_, transcript.h, gamma, transcript.u, transcript.v);
-
-  // s = k + c*x
-  SecretBytes product(kScalarSize);
-  Scalar s;
-  crypto_core_ed25519_scalar_mul(product.ExposeMutable().data(), ToScalar(c).data(),
-                                 x_.Expose().data());
-  crypto_core_ed25519_scalar_add(s.data(), product.Expose().data(), k.Expose().data());
-
-  auto out = std::copy(gamma.begin(), gamma.end(), transcript.proof.begin());
-  out = std::copy(c.begin(), c.end(), out);
-  std::copy(s.begin(), s.end(), out);
-  transcript.beta = ProofToHash(gamma);
+      Ed25519Challenge(key_.public_key, transcript.h, gamma, transcript.u, transcript.v);
+  WriteEd25519Proof(gamma, c, Ed25519Response(key_, k.Expose(), c), transcript.proof);
+  transcript.beta = HashEd25519Gamma(MultiplyByCofactor(gamma));
   return transcript;
-}
-
-Ed25519Nonce Ed25519Prover::Nonce(ByteView h) const {
-  SecretBytes k_string(kSha512Size);
-  Sha512({prefix_.Expose(), h}, k_string.ExposeMutable());
-  SecretBytes k = Reduce(k_string.Expose());
-  return {std::move(k_string), std::move(k)};
 }
 
 absl::StatusOr<std::unique_ptr<Ed25519Verifier>> Ed25519Verifier::Create(ByteView public_key) {
   KT_CHECK(sodium_init() >= 0);
-  if (!IsGroupElement(public_key)) {
-    return absl::InvalidArgumentError(
-        "not an Ed25519 VRF public key: a point of the prime-order group, 32 bytes");
-  }
-  std::unique_ptr<Ed25519Verifier> verifier(new Ed25519Verifier());
-  verifier->public_key_ = base::ToBytes(public_key);
-  return verifier;
+  Point key{};
+  if (public_key.size() != key.size()) return BadEd25519PublicKey();
+  std::copy(public_key.begin(), public_key.end(), key.begin());
+  if (!IsPoint(key) || IsEd25519SmallOrder(key)) return BadEd25519PublicKey();
+  return std::unique_ptr<Ed25519Verifier>(new Ed25519Verifier(key));
 }
 
 absl::StatusOr<std::vector<VrfOutput>> Ed25519Verifier::Verify(
@@ -279,40 +193,19 @@ absl::StatusOr<std::vector<VrfOutput>> Ed25519Verifier::Verify(
 }
 
 absl::StatusOr<VrfOutput> Ed25519Verifier::VerifyOne(const Claim& claim) const {
-  if (claim.proof.size() != kEd25519ProofSize) return BadProof("it has the wrong length");
-  Point gamma;
-  Challenge c;
-  Scalar s;
-  auto in = claim.proof.begin();
-  for (std::span<uint8_t> part :
-       {std::span<uint8_t>(gamma), std::span<uint8_t>(c), std::span<uint8_t>(s)}) {
-    std::copy_n(in, part.size(), part.begin());
-    in += static_cast<std::ptrdiff_t>(part.size());
-  }
-  if (!IsLess(s, kOrder)) return BadProof("s is out of range");
-
-  Point c_gamma;
-  if (!Multiply(ToScalar(c), gamma, c_gamma)) {
-    return BadProof("Gamma is not a point of the prime-order group");
-  }
+  KT_ASSIGN_OR_RETURN(const Ed25519Proof proof, ParseEd25519Proof(claim.proof));
+  if (!IsPoint(proof.gamma)) return BadProof("Gamma is not a point of the curve");
   const std::optional<CurveInput> input = EncodeToCurve(public_key_, claim.alpha);
   if (!input.has_value()) return BadProof("the input does not encode to the curve");
 
   // U = s*B - c*Y, V = s*H - c*Gamma
-  Point c_y;
-  Point s_h;
-  Point u;
-  Point v;
-  const Point s_b = MultiplyBase(s);
-  KT_CHECK(Multiply(ToScalar(c), public_key_, c_y));
-  KT_CHECK(Multiply(s, input->h, s_h));
-  KT_CHECK(crypto_core_ed25519_sub(u.data(), s_b.data(), c_y.data()) == 0);
-  KT_CHECK(crypto_core_ed25519_sub(v.data(), s_h.data(), c_gamma.data()) == 0);
-
-  if (ComputeChallenge(public_key_, input->h, gamma, u, v) != c) {
+  const Scalar c = ToScalar(proof.c);
+  const Point u = Subtract(MultiplyBase(proof.s), VartimeMultiply(c, public_key_));
+  const Point v = Subtract(Multiply(proof.s, input->h), VartimeMultiply(c, proof.gamma));
+  if (Ed25519Challenge(public_key_, input->h, proof.gamma, u, v) != proof.c) {
     return BadProof("its equations do not hold for this key and input");
   }
-  return ToOutput(ProofToHash(gamma));
+  return ToOutput(HashEd25519Gamma(MultiplyByCofactor(proof.gamma)));
 }
 
 }  // namespace kt::vrf

@@ -8,6 +8,8 @@
 #include "base/check.h"
 #include "base/cpu.h"
 #include "vrf/ed25519.h"
+#include "vrf/ed25519_batch.h"
+#include "vrf/ed25519_kernel.h"
 #include "vrf/p256.h"
 #include "vrf/p256_fast.h"
 #include "vrf/p256_lanes.h"
@@ -53,8 +55,19 @@ absl::StatusOr<std::unique_ptr<Verifier>> CreateP256Verifier(Implementation impl
   return P256Verifier::Create(public_key);
 }
 
+// The kernel of an implementation of our own; nullptr where there is none.
+const ed25519::Kernel* Ed25519KernelOf(Implementation implementation) {
+  if (implementation == Implementation::kPortable) return &ed25519::PortableKernel();
+#if defined(KT_WITH_AVX512_IFMA)
+  if (implementation == Implementation::kAvx512Ifma && base::HasAvx512Ifma()) {
+    return &ed25519::Avx512IfmaKernel();
+  }
+#endif
+  return nullptr;
+}
+
 bool IsEd25519Available(Implementation implementation) {
-  return implementation == Implementation::kLibrary;
+  return implementation == Implementation::kLibrary || Ed25519KernelOf(implementation) != nullptr;
 }
 
 }  // namespace
@@ -90,6 +103,8 @@ absl::StatusOr<std::unique_ptr<Prover>> CreateProver(Suite suite, Implementation
                                                      const base::SecretBytes& secret) {
   if (!IsAvailable(suite, implementation)) return NotAvailable(implementation);
   if (suite == Suite::kP256Sha256Tai) return CreateP256Prover(implementation, secret);
+  const ed25519::Kernel* const kernel = Ed25519KernelOf(implementation);
+  if (kernel != nullptr) return Ed25519BatchProver::Create(*kernel, secret);
   return Ed25519Prover::Create(secret);
 }
 
@@ -97,6 +112,8 @@ absl::StatusOr<std::unique_ptr<Verifier>> CreateVerifier(Suite suite, Implementa
                                                          base::ByteView public_key) {
   if (!IsAvailable(suite, implementation)) return NotAvailable(implementation);
   if (suite == Suite::kP256Sha256Tai) return CreateP256Verifier(implementation, public_key);
+  const ed25519::Kernel* const kernel = Ed25519KernelOf(implementation);
+  if (kernel != nullptr) return Ed25519BatchVerifier::Create(*kernel, public_key);
   return Ed25519Verifier::Create(public_key);
 }
 

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Verifiable random functions of RFC 9381, in the two suites that the protocol uses:
-//   kP256Sha256Tai         ECVRF-P256-SHA256-TAI, over OpenSSL or our own arithmetic
-//                          (vrf/implementation.h)
-//   kEdwards25519Sha512Tai ECVRF-EDWARDS25519-SHA512-TAI, over libsodium; the 64-byte output is
-//                          cut to 32 (draft-ietf-keytrans-protocol, "KT Cipher Suites")
+//   kP256Sha256Tai         ECVRF-P256-SHA256-TAI
+//   kEdwards25519Sha512Tai ECVRF-EDWARDS25519-SHA512-TAI; the 64-byte output is cut to 32
+//                          (draft-ietf-keytrans-protocol, "KT Cipher Suites")
+// over OpenSSL or libsodium, or by our own arithmetic (vrf/implementation.h).
 //
 // Timing. Operations on the secret scalar and the nonce neither branch nor index on them, as far as
-// the libraries allow; vrf/p256.h, vrf/p256_fast.h and vrf/ed25519.h say what remains. What cannot
-// be constant time is try-and-increment (RFC 9381 §5.4.1.1): the number of attempts depends on
-// alpha, so the time of Evaluate, Prove and Verify tells something of the label, never of the key.
+// the libraries allow; the implementations' headers say what remains. What cannot be constant time
+// is try-and-increment (RFC 9381 §5.4.1.1): the number of attempts depends on alpha, so the time of
+// Evaluate, Prove and Verify tells something of the label, never of the key.
 //
-// Strictness. An Ed25519 public key or Gamma outside of the prime-order group is refused, where
-// RFC 9381 refuses only keys of small order. No honest key or proof is concerned (vrf/ed25519.h).
+// Strictness. Exactly what RFC 9381 accepts is accepted, by all implementations of a suite alike
+// (vrf/implementation.h; docs/decisions/0010-vrf-points-with-torsion.md). Encodings are canonical.
 //
 // Everything takes batches, because several evaluations at once cost less than one after the
 // other where vector instructions allow; callers that have several inputs pass them together.
@@ -82,9 +82,9 @@ class Verifier {
 // kInvalidArgument if it is neither.
 absl::StatusOr<std::unique_ptr<Prover>> CreateProver(Suite suite, const base::SecretBytes& secret);
 
-// kInvalidArgument if `public_key` has the wrong length, is not canonical, is off the curve, of
-// small order (RFC 9381 §5.4.5, validate_key = TRUE) or, for Ed25519, outside of the prime-order
-// group.
+// kInvalidArgument if `public_key` has the wrong length, is not canonical, is off the curve or of
+// small order (RFC 9381 §5.4.5, validate_key = TRUE). A component of small order beside another is
+// no reason.
 absl::StatusOr<std::unique_ptr<Verifier>> CreateVerifier(Suite suite, base::ByteView public_key);
 
 // A fresh secret for CreateProver.

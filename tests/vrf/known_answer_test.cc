@@ -33,10 +33,14 @@ void ExpectTranscript(const SuiteProver& prover, const Rfc9381Vector& vector) {
 }
 
 // The same through the public interface.
-void ExpectProofAndOutput(Suite suite, const Rfc9381Vector& vector) {
+void ExpectProofAndOutput(const Variant& variant, const Rfc9381Vector& vector) {
+  const auto [suite, implementation] = variant;
+  SCOPED_TRACE(ImplementationName(implementation));
   const base::Bytes alpha = Hex(vector.alpha);
-  ASSERT_OK_AND_ASSIGN(const auto prover, CreateProver(suite, SecretFromHex(vector.secret)));
-  ASSERT_OK_AND_ASSIGN(const auto verifier, CreateVerifier(suite, Hex(vector.public_key)));
+  ASSERT_OK_AND_ASSIGN(const auto prover,
+                       CreateProver(suite, implementation, SecretFromHex(vector.secret)));
+  ASSERT_OK_AND_ASSIGN(const auto verifier,
+                       CreateVerifier(suite, implementation, Hex(vector.public_key)));
   base::VrfOutput expected;
   const base::Bytes beta = Hex(vector.beta);
   std::copy_n(beta.begin(), expected.bytes.size(), expected.bytes.begin());
@@ -66,7 +70,9 @@ TEST(P256KnownAnswer, ComputesEveryStepOfAppendixB1) {
 TEST(P256KnownAnswer, ProvesAndVerifiesAppendixB1) {
   for (const Rfc9381Vector& vector : kP256Vectors) {
     SCOPED_TRACE(Trace(vector));
-    ExpectProofAndOutput(Suite::kP256Sha256Tai, vector);
+    for (const Variant& variant : AvailableVariants({Suite::kP256Sha256Tai})) {
+      ExpectProofAndOutput(variant, vector);
+    }
   }
 }
 
@@ -85,7 +91,9 @@ TEST(Ed25519KnownAnswer, ComputesEveryStepOfAppendixB3) {
 TEST(Ed25519KnownAnswer, ProvesAndVerifiesAppendixB3) {
   for (const Rfc9381Vector& vector : kEd25519Vectors) {
     SCOPED_TRACE(Trace(vector));
-    ExpectProofAndOutput(Suite::kEdwards25519Sha512Tai, vector);
+    for (const Variant& variant : AvailableVariants({Suite::kEdwards25519Sha512Tai})) {
+      ExpectProofAndOutput(variant, vector);
+    }
   }
 }
 

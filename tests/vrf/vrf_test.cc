@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What holds for both suites alike.
+// What holds for both suites alike, by every implementation.
 #include "vrf/vrf.h"
 
 #include <gmock/gmock.h>
@@ -37,10 +37,11 @@ struct KeyPair {
   std::unique_ptr<Verifier> verifier;
 };
 
-KeyPair MakeKeyPair(Suite suite, base::Random& random) {
-  auto prover = CreateProver(suite, GenerateSecret(suite, random));
+KeyPair MakeKeyPair(const Variant& variant, base::Random& random) {
+  const auto [suite, implementation] = variant;
+  auto prover = CreateProver(suite, implementation, GenerateSecret(suite, random));
   KT_CHECK(prover.ok());
-  auto verifier = CreateVerifier(suite, (*prover)->public_key());
+  auto verifier = CreateVerifier(suite, implementation, (*prover)->public_key());
   KT_CHECK(verifier.ok());
   return {*std::move(prover), *std::move(verifier)};
 }
@@ -68,22 +69,25 @@ std::vector<VrfOutput> OutputsOf(const std::vector<ProvenOutput>& proven) {
   return outputs;
 }
 
-class EverySuite : public ::testing::TestWithParam<Suite> {
+class EverySuite : public ::testing::TestWithParam<Variant> {
  protected:
-  Suite suite() const { return GetParam(); }
+  Suite suite() const { return GetParam().suite; }
+  absl::StatusOr<std::unique_ptr<Prover>> NewProver(const SecretBytes& secret) const {
+    return CreateProver(suite(), GetParam().implementation, secret);
+  }
+  absl::StatusOr<std::unique_ptr<Verifier>> NewVerifier(ByteView public_key) const {
+    return CreateVerifier(suite(), GetParam().implementation, public_key);
+  }
 };
 
-std::string SuiteName(const ::testing::TestParamInfo<Suite>& info) {
-  return info.param == Suite::kP256Sha256Tai ? "P256" : "Ed25519";
-}
-
 INSTANTIATE_TEST_SUITE_P(Vrf, EverySuite,
-                         ::testing::Values(Suite::kP256Sha256Tai, Suite::kEdwards25519Sha512Tai),
-                         SuiteName);
+                         ::testing::ValuesIn(AvailableVariants({Suite::kP256Sha256Tai,
+                                                                Suite::kEdwards25519Sha512Tai})),
+                         VariantName);
 
 TEST_P(EverySuite, HasTheSizesOfTheDraft) {
   SeededRandom random(1);
-  const KeyPair keys = MakeKeyPair(suite(), random);
+  const KeyPair keys = MakeKeyPair(GetParam(), random);
   const bool p256 = suite() == Suite::kP256Sha256Tai;
   EXPECT_EQ(PublicKeySize(suite()), p256 ? 33u : 32u);
   EXPECT_EQ(ProofSize(suite()), p256 ? 81u : 80u);
@@ -96,7 +100,7 @@ TEST_P(EverySuite, ProveEvaluateAndVerifyAgree) {
   SCOPED_TRACE("KT_TEST_SEED=" + std::to_string(seed));
   SeededRandom random(seed);
   for (int round = 0; round < 12; ++round) {
-    const KeyPair keys = MakeKeyPair(suite(), random);
+    const KeyPair keys = MakeKeyPair(GetParam(), random);
     const std::vector<Bytes> alphas = SomeAlphas(random);
     const std::vector<ProvenOutput> proven = keys.prover->Prove(alphas);
     const std::vector<VrfOutput> outputs = OutputsOf(proven);
@@ -111,8 +115,8 @@ TEST_P(EverySuite, IsDeterministic) {
   SeededRandom random(21);
   const SecretBytes secret = GenerateSecret(suite(), random);
   const std::vector<Bytes> alphas = SomeAlphas(random);
-  ASSERT_OK_AND_ASSIGN(const auto one, CreateProver(suite(), secret));
-  ASSERT_OK_AND_ASSIGN(const auto other, CreateProver(suite(), secret));
+  ASSERT_OK_AND_ASSIGN(const auto one, NewProver(secret));
+  ASSERT_OK_AND_ASSIGN(const auto other, NewProver(secret));
   const std::vector<ProvenOutput> proven = one->Prove(alphas);
   const std::vector<ProvenOutput> again = other->Prove(alphas);
   ASSERT_EQ(proven.size(), again.size());
@@ -125,8 +129,8 @@ TEST_P(EverySuite, IsDeterministic) {
 
 TEST_P(EverySuite, KeysGiveDifferentOutputs) {
   SeededRandom random(22);
-  const KeyPair one = MakeKeyPair(suite(), random);
-  const KeyPair other = MakeKeyPair(suite(), random);
+  const KeyPair one = MakeKeyPair(GetParam(), random);
+  const KeyPair other = MakeKeyPair(GetParam(), random);
   const Bytes alpha = RandomBytes(random, 30);
   const ProvenOutput proven = ProveOne(*one.prover, alpha);
   EXPECT_NE(proven.output, ProveOne(*other.prover, alpha).output);
@@ -135,7 +139,7 @@ TEST_P(EverySuite, KeysGiveDifferentOutputs) {
 
 TEST_P(EverySuite, BatchesKeepTheOrderAndEqualSingleCalls) {
   SeededRandom random(23);
-  const KeyPair keys = MakeKeyPair(suite(), random);
+  const KeyPair keys = MakeKeyPair(GetParam(), random);
   const std::vector<Bytes> alphas = SomeAlphas(random);
   const std::vector<ProvenOutput> proven = keys.prover->Prove(alphas);
   const std::vector<VrfOutput> evaluated = keys.prover->Evaluate(alphas);
@@ -157,7 +161,7 @@ TEST_P(EverySuite, BatchesKeepTheOrderAndEqualSingleCalls) {
 
 TEST_P(EverySuite, TakesEmptyBatches) {
   SeededRandom random(24);
-  const KeyPair keys = MakeKeyPair(suite(), random);
+  const KeyPair keys = MakeKeyPair(GetParam(), random);
   EXPECT_THAT(keys.prover->Prove({}), IsEmpty());
   EXPECT_THAT(keys.prover->Evaluate({}), IsEmpty());
   EXPECT_THAT(keys.verifier->Verify({}), IsOkAndHolds(IsEmpty()));
@@ -165,7 +169,7 @@ TEST_P(EverySuite, TakesEmptyBatches) {
 
 TEST_P(EverySuite, OneBadClaimFailsTheBatch) {
   SeededRandom random(25);
-  const KeyPair keys = MakeKeyPair(suite(), random);
+  const KeyPair keys = MakeKeyPair(GetParam(), random);
   std::vector<Bytes> alphas;
   for (int i = 0; i < 5; ++i) alphas.push_back(RandomBytes(random, 40));
   const std::vector<ProvenOutput> proven = keys.prover->Prove(alphas);
@@ -184,7 +188,7 @@ TEST_P(EverySuite, OneBadClaimFailsTheBatch) {
 
 TEST_P(EverySuite, RejectsEveryFlippedBitOfAProof) {
   SeededRandom random(26);
-  const KeyPair keys = MakeKeyPair(suite(), random);
+  const KeyPair keys = MakeKeyPair(GetParam(), random);
   const Bytes alpha = RandomBytes(random, 33);
   const Bytes proof = ProveOne(*keys.prover, alpha).proof;
   ASSERT_THAT(VerifyOne(*keys.verifier, alpha, proof), IsOk());
@@ -197,7 +201,7 @@ TEST_P(EverySuite, RejectsEveryFlippedBitOfAProof) {
 
 TEST_P(EverySuite, RejectsEveryFlippedBitOfAnInput) {
   SeededRandom random(27);
-  const KeyPair keys = MakeKeyPair(suite(), random);
+  const KeyPair keys = MakeKeyPair(GetParam(), random);
   const Bytes alpha = RandomBytes(random, 33);
   const Bytes proof = ProveOne(*keys.prover, alpha).proof;
   ASSERT_THAT(VerifyOne(*keys.verifier, alpha, proof), IsOk());
@@ -215,13 +219,13 @@ TEST_P(EverySuite, RejectsEveryFlippedBitOfAnInput) {
 
 TEST_P(EverySuite, RejectsEveryFlippedBitOfAPublicKey) {
   SeededRandom random(28);
-  const KeyPair keys = MakeKeyPair(suite(), random);
+  const KeyPair keys = MakeKeyPair(GetParam(), random);
   const Bytes alpha = RandomBytes(random, 33);
   const Bytes proof = ProveOne(*keys.prover, alpha).proof;
   int refused = 0;
   const Bytes& key = keys.prover->public_key();
   for (size_t bit = 0; bit < 8 * key.size(); ++bit) {
-    const auto verifier = CreateVerifier(suite(), WithBitFlipped(key, bit));
+    const auto verifier = NewVerifier(WithBitFlipped(key, bit));
     if (!verifier.ok()) {
       ++refused;
       EXPECT_THAT(verifier, StatusIs(absl::StatusCode::kInvalidArgument));
@@ -236,7 +240,7 @@ TEST_P(EverySuite, RejectsEveryFlippedBitOfAPublicKey) {
 
 TEST_P(EverySuite, RejectsProofsOfAWrongLength) {
   SeededRandom random(29);
-  const KeyPair keys = MakeKeyPair(suite(), random);
+  const KeyPair keys = MakeKeyPair(GetParam(), random);
   const Bytes alpha = RandomBytes(random, 10);
   const Bytes proof = ProveOne(*keys.prover, alpha).proof;
   Bytes padded = proof;
@@ -251,7 +255,7 @@ TEST_P(EverySuite, RejectsProofsOfAWrongLength) {
 
 TEST_P(EverySuite, RejectsProofsOfNothing) {
   SeededRandom random(30);
-  const KeyPair keys = MakeKeyPair(suite(), random);
+  const KeyPair keys = MakeKeyPair(GetParam(), random);
   const Bytes alpha = RandomBytes(random, 10);
   const Bytes proof = ProveOne(*keys.prover, alpha).proof;
   const size_t gamma_size = PublicKeySize(suite());
@@ -269,7 +273,7 @@ TEST_P(EverySuite, RejectsProofsOfNothing) {
 TEST_P(EverySuite, RefusesSecretsOfAWrongLength) {
   for (size_t size = 0; size <= 66; ++size) {
     const Bytes bytes(size, 0x11);
-    const auto prover = CreateProver(suite(), SecretBytes(ByteView(bytes)));
+    const auto prover = NewProver(SecretBytes(ByteView(bytes)));
     if (size == 32) {
       EXPECT_THAT(prover, IsOk());
     } else {
@@ -280,10 +284,10 @@ TEST_P(EverySuite, RefusesSecretsOfAWrongLength) {
 
 TEST_P(EverySuite, RefusesPublicKeysOfAWrongLength) {
   SeededRandom random(31);
-  Bytes key = MakeKeyPair(suite(), random).prover->public_key();
+  Bytes key = MakeKeyPair(GetParam(), random).prover->public_key();
   key.resize(70);
   for (size_t size = 0; size <= key.size(); ++size) {
-    const auto verifier = CreateVerifier(suite(), ByteView(key).first(size));
+    const auto verifier = NewVerifier(ByteView(key).first(size));
     if (size == PublicKeySize(suite())) {
       EXPECT_THAT(verifier, IsOk());
     } else {
@@ -296,10 +300,10 @@ TEST_P(EverySuite, RefusesKeysAndProofsOfTheOtherSuite) {
   SeededRandom random(32);
   const Suite other =
       suite() == Suite::kP256Sha256Tai ? Suite::kEdwards25519Sha512Tai : Suite::kP256Sha256Tai;
-  const KeyPair keys = MakeKeyPair(suite(), random);
-  const KeyPair foreign = MakeKeyPair(other, random);
+  const KeyPair keys = MakeKeyPair(GetParam(), random);
+  const KeyPair foreign = MakeKeyPair({other, Implementation::kLibrary}, random);
   const Bytes alpha = RandomBytes(random, 10);
-  EXPECT_THAT(CreateVerifier(suite(), foreign.prover->public_key()),
+  EXPECT_THAT(NewVerifier(foreign.prover->public_key()),
               StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(VerifyOne(*keys.verifier, alpha, ProveOne(*foreign.prover, alpha).proof),
               FailsCheck("vrf-proof"));
@@ -314,7 +318,7 @@ TEST_P(EverySuite, GeneratedSecretsDiffer) {
 
 TEST_P(EverySuite, ThreadsShareAProverAndAVerifier) {
   SeededRandom random(34);
-  const KeyPair keys = MakeKeyPair(suite(), random);
+  const KeyPair keys = MakeKeyPair(GetParam(), random);
   std::vector<Bytes> alphas;
   for (int i = 0; i < 8; ++i) alphas.push_back(RandomBytes(random, 40));
   const std::vector<ProvenOutput> expected = keys.prover->Prove(alphas);

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,9 +19,48 @@
 #include "base/secret.h"
 #include "tests/support/fakes.h"
 #include "tests/support/status_matchers.h"
+#include "vrf/implementation.h"
 #include "vrf/vrf.h"
 
 namespace kt::vrf {
+
+// A suite by one of the implementations of it that this machine has.
+struct Variant {
+  Suite suite;
+  Implementation implementation;
+};
+
+inline std::vector<Variant> AvailableVariants(std::initializer_list<Suite> suites) {
+  std::vector<Variant> variants;
+  for (Suite suite : suites) {
+    for (Implementation implementation :
+         {Implementation::kLibrary, Implementation::kPortable, Implementation::kAvx512Ifma}) {
+      if (IsAvailable(suite, implementation)) variants.push_back({suite, implementation});
+    }
+  }
+  return variants;
+}
+
+// "Ed25519Portable"
+inline std::string VariantName(const ::testing::TestParamInfo<Variant>& info) {
+  const std::string suite = info.param.suite == Suite::kP256Sha256Tai ? "P256" : "Ed25519";
+  switch (info.param.implementation) {
+    case Implementation::kLibrary:
+      return suite + "Library";
+    case Implementation::kPortable:
+      return suite + "Portable";
+    case Implementation::kAvx512Ifma:
+      return suite + "Avx512Ifma";
+  }
+  KT_CHECK(false);
+}
+
+// How often to repeat what a property test does in a moment: KT_TEST_ROUNDS if it is set, otherwise
+// once.
+inline size_t TestRounds() {
+  const char* rounds = std::getenv("KT_TEST_ROUNDS");
+  return rounds == nullptr ? 1 : std::strtoul(rounds, nullptr, 10);
+}
 
 inline base::Bytes Hex(std::string_view text) {
   std::optional<base::Bytes> bytes = base::FromHex(text);
