@@ -141,6 +141,11 @@ std::vector<AffineBytes> FindCandidates(const Kernel& kernel, ByteView public_ke
   return search.candidates();
 }
 
+// Lanes that stay empty cost as much as the others.
+const Kernel& KernelFor(const Kernel& kernel, size_t count) {
+  return count < kernel.min_to_prove ? ed25519::PortableKernel() : kernel;
+}
+
 // With the nonces, which go with it.
 struct ProveInputs {
   ProveInputs() = default;
@@ -169,11 +174,12 @@ std::vector<VrfOutput> Ed25519BatchProver::Evaluate(std::span<const Bytes> alpha
 
 void Ed25519BatchProver::EvaluateSome(std::span<const Bytes> alphas,
                                       std::vector<VrfOutput>& out) const {
-  const std::vector<AffineBytes> candidates = FindCandidates(kernel_, key_.public_key, alphas);
+  const Kernel& kernel = KernelFor(kernel_, alphas.size());
+  const std::vector<AffineBytes> candidates = FindCandidates(kernel, key_.public_key, alphas);
   // x*H times the cofactor is 8*Gamma, without Gamma.
   std::array<PointBytes, kMaxBatch> cofactor_gammas;
-  kernel_.evaluate(key_.cofactor_x.Expose().data(), candidates.data(), candidates.size(),
-                   cofactor_gammas.data());
+  kernel.evaluate(key_.cofactor_x.Expose().data(), candidates.data(), candidates.size(),
+                  cofactor_gammas.data());
   for (size_t i = 0; i < alphas.size(); ++i) {
     out.push_back(ToOutput(HashEd25519Gamma(cofactor_gammas[i].bytes)));
   }
@@ -188,9 +194,10 @@ std::vector<ProvenOutput> Ed25519BatchProver::Prove(std::span<const Bytes> alpha
 
 void Ed25519BatchProver::ProveSome(std::span<const Bytes> alphas,
                                    std::vector<ProvenOutput>& out) const {
-  const std::vector<AffineBytes> candidates = FindCandidates(kernel_, key_.public_key, alphas);
+  const Kernel& kernel = KernelFor(kernel_, alphas.size());
+  const std::vector<AffineBytes> candidates = FindCandidates(kernel, key_.public_key, alphas);
   std::array<AffineBytes, kMaxBatch> h;
-  kernel_.clear_cofactor(candidates.data(), candidates.size(), h.data());
+  kernel.clear_cofactor(candidates.data(), candidates.size(), h.data());
 
   ProveInputs inputs;
   std::array<Ed25519Point, kMaxBatch> encoded_h;
@@ -201,7 +208,7 @@ void Ed25519BatchProver::ProveSome(std::span<const Bytes> alphas,
     std::copy(k.Expose().begin(), k.Expose().end(), inputs.items[i].k);
   }
   std::array<ed25519::ProveOutput, kMaxBatch> points;
-  kernel_.prove(key_.x.Expose().data(), inputs.items.data(), alphas.size(), points.data());
+  kernel.prove(key_.x.Expose().data(), inputs.items.data(), alphas.size(), points.data());
 
   for (size_t i = 0; i < alphas.size(); ++i) {
     const ed25519::ProveOutput& point = points[i];

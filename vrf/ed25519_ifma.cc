@@ -411,6 +411,7 @@ void VerifyAll(const AffineBytes& key, const VerifyInput* inputs, size_t count, 
 }
 
 constexpr Kernel kKernel = {.lanes = kLaneCount,
+                            .min_to_prove = 2,
                             .decode = DecodeAll,
                             .clear_cofactor = ClearCofactorOfAll,
                             .evaluate = EvaluateAll,

@@ -61,6 +61,8 @@ struct VerifyOutput {
 struct Kernel {
   // How many items cost about as much as one. A divisor of kMaxBatch.
   size_t lanes;
+  // With fewer items a prover does better to use PortableKernel().
+  size_t min_to_prove;
 
   // RFC 8032 §5.1.3. `valid[i]` is 1 if `encoded[i]` is the one encoding of a point, else 0, and
   // `out[i]` then some point. Variable time.

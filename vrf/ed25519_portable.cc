@@ -306,6 +306,7 @@ void VerifyAll(const AffineBytes& key, const VerifyInput* inputs, size_t count, 
 
 const Kernel& PortableKernel() {
   static constexpr Kernel kKernel = {.lanes = 1,
+                                     .min_to_prove = 1,
                                      .decode = DecodeAll,
                                      .clear_cofactor = ClearCofactorOfAll,
                                      .evaluate = EvaluateAll,

@@ -99,6 +99,20 @@ Implementation DefaultImplementation(Suite suite) {
 
 void LimitDefaultImplementation(Implementation most) { default_limit.store(most); }
 
+absl::Status LimitDefaultImplementation(std::string_view word) {
+  if (word == "auto") {
+    LimitDefaultImplementation(Implementation::kAvx512Ifma);
+  } else if (word == "portable") {
+    LimitDefaultImplementation(Implementation::kPortable);
+  } else if (word == "library") {
+    LimitDefaultImplementation(Implementation::kLibrary);
+  } else {
+    return absl::InvalidArgumentError(
+        "the VRF implementation must be \"auto\", \"portable\" or \"library\"");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<Prover>> CreateProver(Suite suite, Implementation implementation,
                                                      const base::SecretBytes& secret) {
   if (!IsAvailable(suite, implementation)) return NotAvailable(implementation);

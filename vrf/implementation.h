@@ -36,6 +36,10 @@ Implementation DefaultImplementation(Suite suite);
 // From now on no default of this process is above `most`. At first there is no limit. Thread-safe.
 void LimitDefaultImplementation(Implementation most);
 
+// The same by the word of a configuration: "auto" for no limit, or "portable" or "library".
+// kInvalidArgument for any other.
+absl::Status LimitDefaultImplementation(std::string_view word);
+
 // As in vrf/vrf.h, by one implementation. kFailedPrecondition if it is not available.
 absl::StatusOr<std::unique_ptr<Prover>> CreateProver(Suite suite, Implementation implementation,
                                                      const base::SecretBytes& secret);

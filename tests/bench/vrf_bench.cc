@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the verifiable random functions cost: one thread, inputs of the size of a label-version.
-// The times of Google Benchmark are of a batch; per_item is of one input, by CPU time.
+// What the verifiable random functions cost, by each implementation that this machine has: one
+// thread, inputs of the size of a label-version. The times of Google Benchmark are of a batch,
+// which for Verify/2 and Verify/4 is a search ladder; per_item is of one input, by CPU time.
 //
-//   vrf_bench --benchmark_filter=P256
+//   vrf_bench --benchmark_filter=Ed25519/portable
 #include <benchmark/benchmark.h>
 
 #include <memory>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
 #include "tests/support/fakes.h"
+#include "vrf/implementation.h"
 #include "vrf/vrf.h"
 
 namespace kt::vrf {
@@ -26,12 +29,12 @@ constexpr size_t kInputs = 256;
 constexpr size_t kAlphaSize = 32;
 
 struct Inputs {
-  explicit Inputs(Suite suite) {
+  Inputs(Suite suite, Implementation implementation) {
     testing::SeededRandom random(1);
-    auto created = CreateProver(suite, GenerateSecret(suite, random));
+    auto created = CreateProver(suite, implementation, GenerateSecret(suite, random));
     KT_CHECK(created.ok());
     prover = *std::move(created);
-    auto verifier_or = CreateVerifier(suite, prover->public_key());
+    auto verifier_or = CreateVerifier(suite, implementation, prover->public_key());
     KT_CHECK(verifier_or.ok());
     verifier = *std::move(verifier_or);
     for (size_t i = 0; i < kInputs; ++i) {
@@ -65,38 +68,52 @@ void RunBatches(benchmark::State& state, const std::vector<T>& all, Run run) {
                                                          benchmark::Counter::kInvert);
 }
 
-void Evaluate(benchmark::State& state, Suite suite) {
-  const Inputs inputs(suite);
+void Evaluate(benchmark::State& state, const Inputs& inputs) {
   RunBatches(state, inputs.alphas, [&](std::span<const Bytes> alphas) {
     benchmark::DoNotOptimize(inputs.prover->Evaluate(alphas));
   });
 }
 
-void Prove(benchmark::State& state, Suite suite) {
-  const Inputs inputs(suite);
+void Prove(benchmark::State& state, const Inputs& inputs) {
   RunBatches(state, inputs.alphas, [&](std::span<const Bytes> alphas) {
     benchmark::DoNotOptimize(inputs.prover->Prove(alphas));
   });
 }
 
-void Verify(benchmark::State& state, Suite suite) {
-  const Inputs inputs(suite);
+void Verify(benchmark::State& state, const Inputs& inputs) {
   RunBatches(state, inputs.claims, [&](std::span<const Claim> claims) {
     KT_CHECK(inputs.verifier->Verify(claims).ok());
   });
 }
 
-constexpr Suite kP256 = Suite::kP256Sha256Tai;
-constexpr Suite kEd25519 = Suite::kEdwards25519Sha512Tai;
-
-BENCHMARK_CAPTURE(Evaluate, P256, kP256)->Arg(1)->Arg(64);
-BENCHMARK_CAPTURE(Prove, P256, kP256)->Arg(1)->Arg(64);
-BENCHMARK_CAPTURE(Verify, P256, kP256)->Arg(1)->Arg(64);
-BENCHMARK_CAPTURE(Evaluate, Ed25519, kEd25519)->Arg(1)->Arg(64);
-BENCHMARK_CAPTURE(Prove, Ed25519, kEd25519)->Arg(1)->Arg(64);
-BENCHMARK_CAPTURE(Verify, Ed25519, kEd25519)->Arg(1)->Arg(64);
+void Register() {
+  constexpr std::pair<Suite, const char*> kSuites[] = {{Suite::kP256Sha256Tai, "P256"},
+                                                       {Suite::kEdwards25519Sha512Tai, "Ed25519"}};
+  for (const auto& [suite, suite_name] : kSuites) {
+    for (Implementation implementation :
+         {Implementation::kLibrary, Implementation::kPortable, Implementation::kAvx512Ifma}) {
+      if (!IsAvailable(suite, implementation)) continue;
+      const auto inputs = std::make_shared<const Inputs>(suite, implementation);
+      const std::string name =
+          std::string(suite_name) + "/" + std::string(ImplementationName(implementation));
+      const auto add = [&](const char* operation, auto function) {
+        return benchmark::RegisterBenchmark(
+            (operation + ("/" + name)).c_str(),
+            [=](benchmark::State& state) { function(state, *inputs); });
+      };
+      add("Evaluate", Evaluate)->Arg(1)->Arg(64);
+      add("Prove", Prove)->Arg(1)->Arg(64);
+      add("Verify", Verify)->Arg(1)->Arg(2)->Arg(4)->Arg(64);
+    }
+  }
+}
 
 }  // namespace
 }  // namespace kt::vrf
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  kt::vrf::Register();
+  benchmark::RunSpecifiedBenchmarks();
+}

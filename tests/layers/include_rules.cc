@@ -95,7 +95,7 @@ std::span<const Layer> Layers() {
        .forbidden = {}},
       {.folder = "vrf",
        .folders = {"base"},
-       .libraries = {"absl/", "openssl/", "sodium.h"},
+       .libraries = {"absl/", "openssl/", "sodium.h", "immintrin.h"},
        .forbidden = {}},
       {.folder = "merkle",
        .folders = {"base"},

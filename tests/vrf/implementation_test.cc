@@ -74,5 +74,21 @@ TEST_F(ImplementationTest, TheDefaultIsTheFastestWithinTheLimit) {
   }
 }
 
+TEST_F(ImplementationTest, TheLimitCanBeAWordOfAConfiguration) {
+  const Suite suite = Suite::kEdwards25519Sha512Tai;
+  EXPECT_THAT(LimitDefaultImplementation("library"), IsOk());
+  EXPECT_EQ(DefaultImplementation(suite), Implementation::kLibrary);
+  EXPECT_THAT(LimitDefaultImplementation("portable"), IsOk());
+  EXPECT_EQ(DefaultImplementation(suite), Implementation::kPortable);
+  for (const char* word : {"", "Auto", "avx512-ifma", "fast"}) {
+    EXPECT_THAT(LimitDefaultImplementation(word), StatusIs(absl::StatusCode::kInvalidArgument));
+    EXPECT_EQ(DefaultImplementation(suite), Implementation::kPortable);
+  }
+  EXPECT_THAT(LimitDefaultImplementation("auto"), IsOk());
+  EXPECT_EQ(DefaultImplementation(suite), IsAvailable(suite, Implementation::kAvx512Ifma)
+                                              ? Implementation::kAvx512Ifma
+                                              : Implementation::kPortable);
+}
+
 }  // namespace
 }  // namespace kt::vrf
