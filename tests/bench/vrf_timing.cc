@@ -8,8 +8,8 @@
 //
 //   vrf_timing [SAMPLES]
 //
-// A measurement, not a test: a busy machine hides small leaks. tests/vrf/secret_tracking.cc proves
-// the absence of branches.
+// A measurement, not a test: a busy machine hides small leaks. tests/vrf/ed25519_secret_tracking.cc
+// proves the absence of branches.
 #include <algorithm>
 #include <array>
 #include <chrono>

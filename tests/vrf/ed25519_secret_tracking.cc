@@ -3,11 +3,10 @@
 // The portable implementation neither branches nor computes an address on a secret: valgrind is
 // told that the secrets are undefined, follows what is made of them, and reports where it matters.
 //
-//   secret_tracking            runs the two below under valgrind; 0 if they end as they should, 77
-//   if
-//                              there is no valgrind here
-//   secret_tracking prove      proves and evaluates
-//   secret_tracking control    does what must be reported
+//   ed25519_secret_tracking          runs the two below under valgrind; 0 if they end as they
+//                                    should, 77 if there is no valgrind here
+//   ed25519_secret_tracking prove    proves and evaluates
+//   ed25519_secret_tracking control  does what must be reported
 //
 // Evidence for this compiler and these settings; vrf_timing looks at the clock instead.
 #include <spawn.h>
