@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "kt-core/binary_ladder.h"
 #include "kt-core/implicit_tree.h"
 #include "kt-core/monitoring.h"
 #include "kt-core/response_verifier.h"
@@ -65,14 +66,17 @@ TEST(ContactMonitor, InspectsEntriesUpToTheFirstDistinguishedOne) {
 }
 
 TEST(ContactMonitor, LeavesTheDistinguishedEntryToTheOwnerAlgorithm) {
-  FakeProofSource source = ThirteenEntries();
   const std::vector<MonitorMapEntry> map = {{4, 0}};
-  ASSERT_OK_AND_ASSIGN(const auto updated,
-                       ContactMonitor(source, map, 3, ConfigurationWith(6'000)));
-  EXPECT_THAT(source.log(), ElementsAre("T12", "T7", "T3", "T5", "L5: 0"));
-  ASSERT_EQ(updated.size(), 1u);
-  EXPECT_EQ(updated[0].entry, (MonitorMapEntry{5, 0}));
-  EXPECT_EQ(updated[0].left_to_owner, 7u);
+  // "Equal to or to the right of the owner's advertised start position."
+  for (const LogPosition start : {3, 4}) {
+    FakeProofSource source = ThirteenEntries();
+    ASSERT_OK_AND_ASSIGN(const auto updated,
+                         ContactMonitor(source, map, start, ConfigurationWith(6'000)));
+    EXPECT_THAT(source.log(), ElementsAre("T12", "T7", "T3", "T5", "L5: 0"));
+    ASSERT_EQ(updated.size(), 1u);
+    EXPECT_EQ(updated[0].entry, (MonitorMapEntry{5, 0}));
+    EXPECT_EQ(updated[0].left_to_owner, 7u);
+  }
   // Unless the version was seen before the owner's starting position.
   FakeProofSource again = ThirteenEntries();
   ASSERT_OK_AND_ASSIGN(const auto all, ContactMonitor(again, map, 5, ConfigurationWith(6'000)));
@@ -313,6 +317,8 @@ TEST(ContactMonitorProver, ChecksTheMap) {
   EXPECT_THAT(ask({{8, 1}, {7, 0}}), StatusIs(kInvalid));
   EXPECT_THAT(ask({{8, 1}, {8, 1}}), StatusIs(kInvalid));
   EXPECT_THAT(ask({{8, 1}, {9, 1}}), StatusIs(kInvalid));
+  EXPECT_THAT(ask({{9, 1}, {9, 2}}), StatusIs(kInvalid));  // a position twice
+  EXPECT_THAT(ask({{3, 0}, {7, 0}}), StatusIs(kInvalid));  // a version twice
   // Sorted, no version twice, but the greater version is on the way to the smaller one's.
   EXPECT_THAT(ask({{9, 2}, {11, 1}}), IsOk());
   for (uint64_t i = 13; i < 16; ++i) log.Append(100 + i);
@@ -367,6 +373,27 @@ TEST_P(LyingToContacts, CannotHideAVersionAgain) {
     }
     EXPECT_THAT(Monitor(log, log), IsVerificationFailure()) << hidden;
   }
+}
+
+// The search for version 6 of eight ends at version 7, before version 5, and then looks up version
+// 6 itself; the monitoring that follows looks up all of the three.
+TEST_P(LyingToContacts, CannotLeaveOutWhatMonitoringNeeds) {
+  TestLog log = log_.Prefix(4);
+  log.Append(1004, std::vector<testing::TestUpdate>(8, {"alice", "value"}));
+  const std::vector<Version> ladder = BaseBinaryLadder(6);
+  ASSERT_THAT(ladder, ElementsAre(0, 1, 3, 7, 5, 6));
+  SearchRequest request;
+  request.label = base::ToBytes("alice");
+  request.version = 6;
+  ASSERT_OK_AND_ASSIGN(SearchResponse response, log.SearchResponse(request));
+  const auto search = [&] {
+    return verifier_->VerifySearch(request, codec::Encode(response, log.context(true)), nullptr,
+                                   1004);
+  };
+  ASSERT_OK_AND_ASSIGN(const VerifiedSearch honest, search());
+  EXPECT_TRUE(honest.monitoring_required);
+  response.binary_ladder[4].commitment.reset();
+  EXPECT_THAT(search(), FailsCheck("commitment"));
 }
 
 TEST_P(LyingToContacts, CannotExchangeAValue) {

@@ -137,6 +137,15 @@ TEST(WalkDistinguished, LeavesOutWhatIsTooOldOrExpired) {
   EXPECT_THAT(walk({10, 9000}), ElementsAre(3, 4, 5));
 }
 
+// "An application's definition of 'recent' SHOULD NOT include more than ten [...] entries."
+TEST(WalkDistinguished, ListsAtMostTenUnlessToldOtherwise) {
+  Configuration config;
+  config.reasonable_monitoring_window = 0;
+  FakeProofSource source(std::vector<uint64_t>(12, 1000));
+  EXPECT_THAT(WalkDistinguished(source, config, {}, std::nullopt).value().positions,
+              ElementsAre(2, 3, 4, 5, 6, 7, 8, 9, 10, 11));
+}
+
 TEST(WalkDistinguished, PassesFailuresOfTheSourceOn) {
   Configuration config;
   for (const LogPosition missing : {0, 1, 2, 3}) {

@@ -436,6 +436,7 @@ TEST_P(LyingToOwners, CannotDenyTheVersionsBeforeOwnership) {
   refused([](auto& r) { r.greatest_versions = {1, 0}; }, "binary-ladder");
   refused([](auto& r) { r.greatest_versions.clear(); }, "binary-ladder");
   refused([](auto& r) { r.binary_ladder.pop_back(); }, "binary-ladder");
+  refused([](auto& r) { r.binary_ladder.push_back(r.binary_ladder[1]); }, "binary-ladder");
   refused([](auto& r) { r.binary_ladder[0].commitment.reset(); }, "binary-ladder");
   refused([](auto& r) { r.binary_ladder[1].commitment = Hash{}; }, "binary-ladder");
   refused([](auto& r) { std::swap(r.binary_ladder[0].proof, r.binary_ladder[1].proof); },

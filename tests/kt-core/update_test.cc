@@ -152,6 +152,27 @@ TEST(VerifyNewVersions, RefusesAnotherGreatestVersion) {
               FailsCheck("update-ladder"));
 }
 
+// Versions 2 and 4 are those that the ladder of version 6 does not look up.
+TEST(VerifyNewVersions, NeedsEveryNewVersionBesidesTheLadder) {
+  for (const uint64_t window_ms : {0, 1'000'000}) {
+    Configuration config;
+    config.reasonable_monitoring_window = window_ms;
+    for (const Version missing : {2, 4, 7}) {
+      const auto existed = [&](LogPosition position, Version version) {
+        return version != missing && version <= (position >= 10 ? 6u : 1u);
+      };
+      FakeProofSource source(std::vector<uint64_t>(13, 1), existed);
+      const UpdateClaim claim{10, Version{1}, 6, 9, existed};
+      const absl::Status status = VerifyNewVersions(source, claim, config).status();
+      if (missing == 7) {
+        EXPECT_THAT(status, IsOk());
+      } else {
+        EXPECT_THAT(status, FailsCheck("new-versions"));
+      }
+    }
+  }
+}
+
 // --- whole operations ----------------------------------------------------------------------
 
 class UpdateOperation : public ::testing::TestWithParam<CipherSuite> {
