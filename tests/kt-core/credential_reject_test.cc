@@ -200,6 +200,13 @@ TEST(CredentialClaims, AStandardCredentialIsForTheGreatestVersionOnly) {
   Credential credential = Standard(alice.log(), "alice", 0, 3).value();
   credential.position = 7;
   EXPECT_THAT(alice.Verify(credential), IsVerificationFailure());
+  // The version is not there yet: entry 3 has version 0 only.
+  credential = alice.StandardOne();
+  const std::vector<base::VrfOutput> until_refuted = {alice.log().OutputOf("alice", 0),
+                                                      alice.log().OutputOf("alice", 1)};
+  credential.position = 3;
+  credential.distinguished = alice.log().PrefixTreeOf(3).Prove(until_refuted);
+  EXPECT_THAT(alice.Verify(credential), FailsCheck("credential"));
   // A ladder that ends where the claim is refuted: the lookups that a search would get.
   credential = Standard(alice.log(), "alice", 0, 3).value();
   const std::vector<base::VrfOutput> keys = {alice.log().OutputOf("alice", 0),
@@ -207,6 +214,14 @@ TEST(CredentialClaims, AStandardCredentialIsForTheGreatestVersionOnly) {
   credential.position = 7;
   credential.distinguished = alice.log().PrefixTreeOf(7).Prove(keys);
   EXPECT_THAT(alice.Verify(credential), FailsCheck("commitment"));
+}
+
+TEST(CredentialClaims, AManagedValueNeedsTheOperatorsSignature) {
+  AliceLog alice({CipherSuite::kEd25519, DeploymentMode::kThirdPartyManagement});
+  Credential credential = alice.StandardOne();
+  EXPECT_THAT(alice.Verify(credential), IsOk());
+  credential.value.value.push_back(0);
+  EXPECT_THAT(alice.Verify(credential), FailsCheck("update-signature"));
 }
 
 // "The initial verification process explicitly rejects a provisional credential if a standard
@@ -368,6 +383,39 @@ TEST(CredentialForks, ShowInitiallyOrFinally) {
   }
   EXPECT_GT(initially, 5);
   EXPECT_GT(finally_by_walk + finally_by_update, 2);
+}
+
+// The fork is in an entry between the one that the credential is based on and its terminal one,
+// which the two logs have in common.
+TEST(CredentialForks, ShowInAnEntryBeforeTheTerminalOneToo) {
+  AliceLog alice;
+  const auto grow = [&](uint64_t ms_later) {
+    TestLog log = alice.log().Prefix(8);
+    log.Append(AliceLog::TimeOf(8) + ms_later);
+    log.Append(AliceLog::TimeOf(9), {{"alice", "a"}});
+    AliceLog::Grow(log, 40);
+    return log;
+  };
+  const TestLog honest = grow(0), fork = grow(1);
+  ASSERT_EQ(honest.PrefixRootOf(9), fork.PrefixRootOf(9));
+  const DistinguishedState aware = AwareAt(honest, kRecent, 10);
+  const DistinguishedState newer = AwareAt(honest, {40, std::nullopt}, 40);
+  ASSERT_NE(newer.Find(9), nullptr);
+  for (const TestLog* log : {&honest, &fork}) {
+    ASSERT_OK_AND_ASSIGN(const Credential credential, Provisional(*log, "alice", 10, 7));
+    ASSERT_OK_AND_ASSIGN(
+        const VerifiedCredential verified,
+        alice.Verify(Encoded(*log, credential), aware, kRecent, AliceLog::TimeOf(9)));
+    PendingCredential pending = *verified.pending;
+    ASSERT_EQ(pending.terminal, 9u);
+    const auto progress =
+        AdvanceCredential(alice.verifier(), kRecent, newer, AliceLog::TimeOf(39), &pending);
+    if (log == &honest) {
+      EXPECT_THAT(progress, IsOkAndHolds(CredentialProgress::kFinal));
+    } else {
+      EXPECT_THAT(progress, FailsCheck("credential-fork"));
+    }
+  }
 }
 
 // Contact monitoring by the receiver: a version that the log takes back after the credential.

@@ -283,6 +283,7 @@ TEST_P(UpdateOperation, RefusesWhatDoesNotAnswerTheRequest) {
       },
       "update-info");
   refused([](auto& r) { r.binary_ladder.pop_back(); }, "binary-ladder");
+  refused([](auto& r) { r.binary_ladder.push_back(r.binary_ladder[0]); }, "binary-ladder");
   refused([](auto& r) { r.binary_ladder[0].commitment = Hash{}; }, "binary-ladder");
   refused([](auto& r) { r.binary_ladder[0].proof = r.binary_ladder[1].proof; }, "vrf-proof");
   refused([](auto& r) { r.update.prefix_proofs.pop_back(); }, "prefix-proofs");
