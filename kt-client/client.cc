@@ -134,8 +134,11 @@ class ClientImpl : public Client {
     }
     result.log = session->info();
     KT_RETURN_IF_ERROR(ChangeOwned(text, [&](OwnedLabel* label) {
+      result.older_versions = std::erase_if(label->foreign, [&](const auto& foreign) {
+        return search.found && foreign.version < search.version;
+      });
       std::erase_if(label->foreign, [&](const auto& foreign) {
-        return search.found && foreign.version <= search.version;
+        return search.found && foreign.version == search.version;
       });
       return absl::OkStatus();
     }));
@@ -144,16 +147,26 @@ class ClientImpl : public Client {
 
   absl::Status Disown(const std::string& text) override { return ChangeOwned(text, nullptr); }
 
-  absl::Status AcceptVersions(const std::string& text,
-                              const std::vector<base::Version>& versions) override {
-    return ChangeOwned(text, [&](OwnedLabel* owned) {
-      for (const base::Version version : versions) {
-        KT_RETURN_IF_ERROR(FindForeign(owned, version).status());
-        std::erase_if(owned->foreign,
-                      [&](const auto& foreign) { return foreign.version == version; });
+  absl::StatusOr<std::vector<base::Version>> AcceptVersions(
+      const std::string& text, const std::vector<VersionRange>& ranges) override {
+    std::set<base::Version> accepted;
+    const absl::Status changed = ChangeOwned(text, [&](OwnedLabel* owned) {
+      // Ranges may overlap.
+      for (const VersionRange& range : ranges) {
+        bool any = false;
+        for (const ForeignVersionRecord& foreign : owned->foreign) {
+          if (foreign.version < range.first || foreign.version > range.last) continue;
+          accepted.insert(foreign.version);
+          any = true;
+        }
+        if (!any) return NoneWaits(range);
       }
+      std::erase_if(owned->foreign,
+                    [&](const auto& foreign) { return accepted.contains(foreign.version); });
       return absl::OkStatus();
     });
+    KT_RETURN_IF_ERROR(changed);
+    return std::vector<base::Version>(accepted.begin(), accepted.end());
   }
 
   absl::Status MarkNotified(const std::string& text,
@@ -215,6 +228,10 @@ class ClientImpl : public Client {
     return ListCredentials(store_, domain);
   }
 
+  absl::Status DropCredentialUpdate(const std::string& domain, const base::Hash& id) override {
+    return client::DropCredentialUpdate(store_, domain, id, options_.timeout_ms);
+  }
+
   absl::Status ForgetCredential(const std::string& domain, const base::Hash& id) override {
     return client::ForgetCredential(store_, domain, id, options_.timeout_ms);
   }
@@ -248,8 +265,16 @@ class ClientImpl : public Client {
     for (ForeignVersionRecord& foreign : owned->foreign) {
       if (foreign.version == version) return &foreign;
     }
-    return absl::FailedPreconditionError(
-        absl::StrCat("version ", version, " is not one that waits to be accepted"));
+    return NoneWaits({version, version});
+  }
+
+  static absl::Status NoneWaits(const VersionRange& range) {
+    if (range.first == range.last) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("version ", range.first, " is not one that waits to be accepted"));
+    }
+    return absl::FailedPreconditionError(absl::StrCat("none of the versions ", range.first, " to ",
+                                                      range.last, " waits to be accepted"));
   }
 
   // Changes what is remembered of an owned address, or with nullptr forgets it.

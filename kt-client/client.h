@@ -122,6 +122,12 @@ struct ForeignVersion {
   bool notified = false;  // see Client::MarkNotified
 };
 
+// Versions from `first` to `last`, both included.
+struct VersionRange {
+  base::Version first = 0;
+  base::Version last = 0;
+};
+
 struct OwnResult {
   bool already = false;         // it was owned before: nothing was asked
   base::LogPosition start = 0;  // the distinguished log entry that ownership is proven from now
@@ -129,7 +135,9 @@ struct OwnResult {
   bool found = false;
   base::Version version = 0;                          // if found
   std::optional<smime::CertificateSet> certificates;  // if found and not `already`
-  LogInfo log;                                        // unless `already`
+  // Older versions that were added since `start` and also count as accepted: History has them.
+  size_t older_versions = 0;
+  LogInfo log;  // unless `already`
 };
 
 // What monitoring found of one address.
@@ -191,6 +199,8 @@ struct PendingCredential {
   // could not be asked.
   absl::Status status;
   CredentialState state = CredentialState::kOverdue;  // if status is OK
+  // The failure is that of an update that was received and waited: see DropCredentialUpdate.
+  bool update_failed = false;
 };
 
 // A recent distinguished log entry ("Walking Distinguished Heads"): a point at which all users of
@@ -244,13 +254,14 @@ class Client {
   // counts as accepted.
   virtual absl::StatusOr<OwnResult> Own(const std::string& address) = 0;
 
-  // These ask nobody. kFailedPrecondition if `address` is not owned, or if one of `versions` is not
-  // among its foreign versions.
-  // Forgets that `address` is owned, with its foreign versions.
+  // These ask nobody. kFailedPrecondition if `address` is not owned, or if one of `ranges` has
+  // none, or one of `versions` is not one, of its foreign versions. Forgets that `address` is
+  // owned, with its foreign versions.
   virtual absl::Status Disown(const std::string& address) = 0;
-  // The user knows of these versions: they are not told of any more.
-  virtual absl::Status AcceptVersions(const std::string& address,
-                                      const std::vector<base::Version>& versions) = 0;
+  // The user knows of these versions: they are not told of any more. Gives which they were, of
+  // those that this client knows by now; ascending.
+  virtual absl::StatusOr<std::vector<base::Version>> AcceptVersions(
+      const std::string& address, const std::vector<VersionRange>& ranges) = 0;
   // Somebody was told of these versions, who need not be told again.
   virtual absl::Status MarkNotified(const std::string& address,
                                     const std::vector<base::Version>& versions) = 0;
@@ -276,13 +287,17 @@ class Client {
                                                            base::ByteView update) = 0;
 
   // Refreshes the distinguished heads of `domain`'s log if they were asked for before, and settles
-  // pending credentials: run it as often as Monitor. Tells of all that were pending.
+  // pending credentials: run it as often as Monitor. Tells of all that were pending. A log is asked
+  // about at most 64 overdue ones at once; the next run goes on with the others.
   virtual absl::StatusOr<std::vector<PendingCredential>> MonitorCredentials(
       const std::string& domain) = 0;
 
   // Those of `domain` that are pending; asks nobody and changes nothing.
   virtual absl::StatusOr<std::vector<PendingCredential>> PendingCredentials(
       const std::string& domain) = 0;
+  // Drops the update of a pending credential whose failure MonitorCredentials told of, and of which
+  // somebody knows by now: until then each run tells of it again. kInvalidArgument as below.
+  virtual absl::Status DropCredentialUpdate(const std::string& domain, const base::Hash& id) = 0;
   // Gives one up. kInvalidArgument if there is none with this id.
   virtual absl::Status ForgetCredential(const std::string& domain, const base::Hash& id) = 0;
 

@@ -16,6 +16,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "kt-client/commands.h"
+#include "kt-client/failure.h"
 #include "kt-client/output.h"
 #include "smime/address.h"
 
@@ -37,6 +38,8 @@ struct Event {
   bool done = false;
   bool owned = false;
   std::optional<ForeignVersion> foreign;
+  // A pending credential whose update has failed, and the domain of its log.
+  std::optional<std::pair<std::string, base::Hash>> failed_update;
 };
 
 // What is wrong, in one line; empty if nothing is.
@@ -90,6 +93,7 @@ nlohmann::ordered_json ToJson(const Event& event) {
   const std::optional<std::string> check = base::FailedCheck(event.status);
   json["result"] = check.has_value() ? "verification-failed" : "not-monitored";
   if (check.has_value()) json["failed_check"] = *check;
+  if (const auto kept = KeptAt(event.status)) json["kept"] = *kept;
   json["message"] = MessageOf(event);
   return json;
 }
@@ -98,14 +102,16 @@ nlohmann::ordered_json ToJson(const Event& event) {
 void MonitorCredentials(Client& client, const std::string& domain, std::vector<Event>* events) {
   const absl::StatusOr<std::vector<PendingCredential>> result = client.MonitorCredentials(domain);
   if (!result.ok()) {
-    events->push_back({domain, result.status(), false, false, std::nullopt});
+    events->push_back({domain, result.status(), false, false, std::nullopt, std::nullopt});
     return;
   }
   for (const PendingCredential& pending : *result) {
     const absl::Status status = base::Annotate(
         pending.status, absl::StrCat("credential sha256:", base::ToHex(pending.id.bytes)));
     const bool done = pending.state == CredentialState::kFinal;
-    events->push_back({pending.address, status, done, false, std::nullopt});
+    Event event{pending.address, status, done, false, std::nullopt, std::nullopt};
+    if (pending.update_failed) event.failed_update = {domain, pending.id};
+    events->push_back(std::move(event));
   }
 }
 
@@ -125,16 +131,16 @@ absl::StatusOr<std::vector<Event>> Monitor(Client& client, const MonitorOptions&
     const absl::StatusOr<MonitorResult> result = client.Monitor(domain, only);
     const absl::Status status = result.ok() ? result->status : result.status();
     if (!status.ok()) {
-      events.push_back({only.value_or(domain), status, false, false, std::nullopt});
+      events.push_back({only.value_or(domain), status, false, false, std::nullopt, std::nullopt});
     }
     if (!result.ok()) continue;
     for (const MonitoredAddress& address : result->addresses) {
       for (const ForeignVersion& foreign : address.foreign) {
-        events.push_back({address.address, absl::OkStatus(), false, true, foreign});
+        events.push_back({address.address, absl::OkStatus(), false, true, foreign, std::nullopt});
       }
       if (!status.ok()) continue;
-      events.push_back(
-          {address.address, address.status, address.done, address.owned, std::nullopt});
+      events.push_back({address.address, address.status, address.done, address.owned, std::nullopt,
+                        std::nullopt});
     }
   }
   // Anybody can send credentials, so what they take must not delay the rest.
@@ -169,7 +175,13 @@ bool Notify(const std::string& command, const Event& event) {
 int Report(Client& client, const MonitorOptions& options, const Event& event) {
   if (!event.foreign.has_value()) {
     const int code = ReportError(base::Annotate(event.status, event.subject), /*json=*/false);
-    if (!options.notify.empty()) Notify(options.notify, event);
+    const bool told = options.notify.empty() || Notify(options.notify, event);
+    // Only now that it is known: a run that ends before has another tell of it.
+    if (told && event.failed_update.has_value()) {
+      const auto& [domain, id] = *event.failed_update;
+      const absl::Status dropped = client.DropCredentialUpdate(domain, id);
+      if (!dropped.ok()) ReportError(dropped, /*json=*/false);
+    }
     return code;
   }
   const base::Version version = event.foreign->version;

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "kt-client/commands.h"
+#include "kt-client/kept_refusal.h"
 #include "kt-client/log_user.h"
 #include "kt-client/output.h"
 #include "kt-client/state_store.h"
@@ -25,6 +26,8 @@ namespace kt::client {
 namespace {
 
 constexpr size_t kMaxInputBytes = 64 << 20;
+// A state and the answers to it, which the store bounds together.
+constexpr size_t kMaxKeptBytes = StateStore::kMaxRefusalBytes;
 constexpr char kFork[] = "fork";
 constexpr int kLockTimeoutMs = 10'000;
 
@@ -34,6 +37,7 @@ struct VerifyOptions {
   std::string request;
   std::string response;
   std::string state;
+  std::string kept;
   std::optional<uint64_t> at_ms;
   bool absence = false;
   bool json = false;
@@ -224,7 +228,27 @@ absl::StatusOr<Report> VerifyFork(const VerifyOptions& options, const base::Hash
                 {"contradiction", finding.contradiction}};
 }
 
+// What was refused when it came is judged again by what was known then.
+absl::StatusOr<Report> VerifyKept(const VerifyOptions& options) {
+  KT_ASSIGN_OR_RETURN(const base::Bytes bytes, base::ReadFile(options.kept, kMaxKeptBytes));
+  const absl::StatusOr<KeptRefusal> kept = DecodeKeptRefusal(bytes);
+  if (!kept.ok()) return base::Annotate(kept.status(), options.kept);
+  const std::string check = base::ToText(kept->check);
+  const absl::Status replayed = Replay(*kept);
+  const std::optional<std::string> failed = base::FailedCheck(replayed);
+  if (failed.has_value() && *failed != check) {
+    return base::Annotate(replayed, absl::StrCat("it was refused for \"", OneLine(check),
+                                                 "\", and now is for another reason"));
+  }
+  KT_RETURN_IF_ERROR(replayed);
+  return Report{{"operation", "kept"}, {"was_refused_for", check}};
+}
+
 absl::StatusOr<Report> Verify(const VerifyOptions& options) {
+  if (!options.kept.empty()) return VerifyKept(options);
+  if (options.config.empty() || options.response.empty()) {
+    return absl::InvalidArgumentError("--config and --response are required, or --kept");
+  }
   KT_ASSIGN_OR_RETURN(const base::Bytes config_bytes,
                       base::ReadFile(options.config, kMaxInputBytes));
   absl::StatusOr<core::Configuration> config = core::DecodeConfiguration(config_bytes);
@@ -251,6 +275,11 @@ void Print(const VerifyOptions& options, const Report& report) {
   if (report.contains("contradiction")) {
     std::cout << "proven: the log has forked. It has signed "
               << report["contradiction"].get<std::string>() << "\n";
+    return;
+  }
+  if (report.contains("was_refused_for")) {
+    std::cout << "verified: what was refused for \""
+              << OneLine(report["was_refused_for"].get<std::string>()) << "\" verifies now\n";
     return;
   }
   std::cout << "verified: ";
@@ -299,7 +328,10 @@ void AddVerifyCommand(CLI::App& app, int* exit_code) {
   command->add_option("--operation", options->operation, "What was asked")
       ->check(CLI::IsMember(names))
       ->capture_default_str();
-  command->add_option("--config", options->config, "Configuration of the log")->required();
+  CLI::Option* const kept = command->add_option(
+      "--kept", options->kept,
+      "File that a failed verification was kept in, instead of all other options");
+  command->add_option("--config", options->config, "Configuration of the log")->excludes(kept);
   command->add_option("--request", options->request,
                       "The request, such as a SearchRequest; none for a credential, or the "
                       "Credential whose update is the response");
@@ -307,7 +339,7 @@ void AddVerifyCommand(CLI::App& app, int* exit_code) {
       ->add_option("--response", options->response,
                    "The response, such as a SearchResponse; a Credential, or its CredentialUpdate; "
                    "evidence of a fork")
-      ->required();
+      ->excludes(kept);
   command->add_flag("--absence", options->absence,
                     "The response is an AbsenceResponse (docs/extensions.md)");
   command->add_option("--state", options->state,

@@ -75,14 +75,18 @@ int ReportError(const absl::Status& status, bool json) {
   const int exit_code = ExitCodeOf(status);
   const std::string message = OneLine(std::string(status.message()));
   const std::optional<std::string> check = base::FailedCheck(status);
+  const std::optional<std::string> kept = KeptAt(status);
   if (json) {
     nlohmann::ordered_json error = {{"exit_code", exit_code}, {"message", message}};
     if (check.has_value()) error["failed_check"] = *check;
+    if (kept.has_value()) error["kept"] = *kept;
     PrintJson({{"error", std::move(error)}});
   }
   if (check.has_value()) {
     std::cerr << "kt-client: VERIFICATION FAILED (" << *check << "): " << message
-              << "; do not use any certificate from this answer\n";
+              << "; do not use any certificate from this answer";
+    if (kept.has_value()) std::cerr << "; kept for 'kt-client verify --kept " << *kept << "'";
+    std::cerr << "\n";
   } else {
     std::cerr << "kt-client: " << message << "\n";
   }

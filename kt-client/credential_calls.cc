@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-client/credential_calls.h"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -89,6 +90,7 @@ PendingCredential ToPending(const CredentialEvent& event) {
   pending.version = event.version;
   pending.status = event.progress.status();
   if (event.progress.ok()) pending.state = ToState(*event.progress);
+  pending.update_failed = event.update_failed;
   return pending;
 }
 
@@ -109,17 +111,34 @@ absl::StatusOr<std::vector<PendingCredential>> ListCredentials(const StateStore&
   return list;
 }
 
-absl::Status ForgetCredential(const StateStore& store, const std::string& domain,
-                              const base::Hash& id, int timeout_ms) {
+namespace {
+
+// Changes the record of `domain`'s log, in which the credential is pending.
+absl::Status ChangeCredential(const StateStore& store, const std::string& domain,
+                              const base::Hash& id, int timeout_ms,
+                              const std::function<void(LogRecord*)>& change) {
   KT_ASSIGN_OR_RETURN(const base::Hash fingerprint, PinOf(store, domain));
   KT_ASSIGN_OR_RETURN(StateStore::Session locked, store.Lock(fingerprint, timeout_ms));
-  if (!locked.record().has_value()) return absl::OkStatus();
-  LogRecord record = *locked.record();
-  if (record.FindCredential(id) == nullptr) {
+  std::optional<LogRecord> record = locked.record();
+  if (!record.has_value() || record->FindCredential(id) == nullptr) {
     return absl::InvalidArgumentError("no such credential is pending");
   }
-  record.EraseCredential(id);
-  return locked.Save(std::move(record));
+  change(&*record);
+  return locked.Save(*std::move(record));
+}
+
+}  // namespace
+
+absl::Status ForgetCredential(const StateStore& store, const std::string& domain,
+                              const base::Hash& id, int timeout_ms) {
+  return ChangeCredential(store, domain, id, timeout_ms,
+                          [&](LogRecord* record) { record->EraseCredential(id); });
+}
+
+absl::Status DropCredentialUpdate(const StateStore& store, const std::string& domain,
+                                  const base::Hash& id, int timeout_ms) {
+  return ChangeCredential(store, domain, id, timeout_ms,
+                          [&](LogRecord* record) { record->FindCredential(id)->update.clear(); });
 }
 
 }  // namespace kt::client

@@ -36,6 +36,10 @@ absl::StatusOr<std::vector<PendingCredential>> ListCredentials(const StateStore&
 absl::Status ForgetCredential(const StateStore& store, const std::string& domain,
                               const base::Hash& id, int timeout_ms);
 
+// Client::DropCredentialUpdate.
+absl::Status DropCredentialUpdate(const StateStore& store, const std::string& domain,
+                                  const base::Hash& id, int timeout_ms);
+
 // For showing an event to a person or a program.
 PendingCredential ToPending(const CredentialEvent& event);
 

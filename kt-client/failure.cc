@@ -7,6 +7,7 @@ namespace kt::client {
 namespace {
 
 constexpr char kFailureUrl[] = "kt.client/failure";
+constexpr char kKeptUrl[] = "kt.client/kept";
 
 absl::StatusCode CodeOf(Failure failure) {
   switch (failure) {
@@ -40,6 +41,18 @@ std::optional<Failure> FailureOf(const absl::Status& status) {
   const auto payload = status.GetPayload(kFailureUrl);
   if (!payload.has_value()) return std::nullopt;
   return static_cast<Failure>(std::stoi(std::string(*payload)));
+}
+
+absl::Status KeptIn(const absl::Status& status, const std::string& path) {
+  absl::Status kept = status;
+  kept.SetPayload(kKeptUrl, absl::Cord(path));
+  return kept;
+}
+
+std::optional<std::string> KeptAt(const absl::Status& status) {
+  const auto payload = status.GetPayload(kKeptUrl);
+  if (!payload.has_value()) return std::nullopt;
+  return std::string(*payload);
 }
 
 }  // namespace kt::client

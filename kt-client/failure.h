@@ -54,5 +54,10 @@ absl::Status FailedBecause(Failure failure, const std::string& message);
 // The payload, or nullopt if `status` has none.
 std::optional<Failure> FailureOf(const absl::Status& status);
 
+// A log has contradicted what is retained of it, and all that this depends on is kept in a file:
+// the same status with the file's path as a payload, and that path; nullopt if there is none.
+absl::Status KeptIn(const absl::Status& status, const std::string& path);
+std::optional<std::string> KeptAt(const absl::Status& status);
+
 }  // namespace kt::client
 #endif  // KT_CLIENT_FAILURE_H_

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
 
@@ -53,9 +54,12 @@ absl::Status CheckOwned(const OwnedLabel& owned) {
   return absl::OkStatus();
 }
 
-absl::Status CheckCredential(const core::PendingCredential& pending,
-                             const core::Configuration& config) {
+absl::Status CheckCredential(const StoredCredential& stored, const core::Configuration& config) {
+  const core::PendingCredential& pending = stored.pending;
   KT_RETURN_IF_ERROR(core::ValidatePendingCredential(pending));
+  if (base::Sha256(pending.credential) != stored.id) {
+    return absl::DataLossError("a retained credential is not the one that it is listed as");
+  }
   const auto credential =
       base::codec::Decode<core::Credential>(pending.credential, core::WireContext::For(config));
   KT_RETURN_IF_ERROR(credential.status());
@@ -65,8 +69,16 @@ absl::Status CheckCredential(const core::PendingCredential& pending,
   return absl::DataLossError("a retained credential says something else than is known of it");
 }
 
+absl::Status CheckFormat(base::ByteView bytes) {
+  constexpr uint16_t kFormat = LogRecord::kFormat;
+  if (bytes.size() < 2) return absl::DataLossError("it is truncated");
+  const int format = bytes[0] << 8 | bytes[1];
+  if (format == kFormat) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("it is of another version of this program: format ",
+                                          format, " instead of ", int{kFormat}));
+}
+
 absl::Status CheckRecord(const LogRecord& record, const base::Hash& fingerprint) {
-  if (record.format != LogRecord::kFormat) return absl::DataLossError("unknown format");
   KT_RETURN_IF_ERROR(core::ValidateConfiguration(record.config));
   if (core::ConfigurationFingerprint(record.config) != fingerprint) {
     return absl::DataLossError("it belongs to another log");
@@ -82,8 +94,8 @@ absl::Status CheckRecord(const LogRecord& record, const base::Hash& fingerprint)
     return absl::DataLossError("a label is owned in a log that was never seen");
   }
   for (const OwnedLabel& owned : record.owned) KT_RETURN_IF_ERROR(CheckOwned(owned));
-  for (const core::PendingCredential& pending : record.credentials) {
-    KT_RETURN_IF_ERROR(CheckCredential(pending, record.config));
+  for (const StoredCredential& stored : record.credentials) {
+    KT_RETURN_IF_ERROR(CheckCredential(stored, record.config));
   }
   return absl::OkStatus();
 }
@@ -116,26 +128,30 @@ size_t LogRecord::ForeignBytes() const {
   return bytes;
 }
 
+const core::PendingCredential* LogRecord::FindCredential(const base::Hash& id) const {
+  const auto found = std::ranges::find(credentials, id, &StoredCredential::id);
+  return found == credentials.end() ? nullptr : &found->pending;
+}
+
 core::PendingCredential* LogRecord::FindCredential(const base::Hash& id) {
-  const auto found = std::ranges::find_if(
-      credentials, [&](const auto& pending) { return base::Sha256(pending.credential) == id; });
-  return found == credentials.end() ? nullptr : &*found;
+  const auto found = std::ranges::find(credentials, id, &StoredCredential::id);
+  return found == credentials.end() ? nullptr : &found->pending;
 }
 
 void LogRecord::EraseCredential(const base::Hash& id) {
-  std::erase_if(credentials,
-                [&](const auto& pending) { return base::Sha256(pending.credential) == id; });
+  std::erase_if(credentials, [&](const StoredCredential& stored) { return stored.id == id; });
 }
 
 size_t LogRecord::CredentialBytes() const {
   size_t bytes = 0;
-  for (const core::PendingCredential& pending : credentials) {
-    bytes += sizeof(pending) + pending.credential.size() + pending.update.size();
+  for (const auto& [id, pending] : credentials) {
+    bytes += sizeof(StoredCredential) + pending.credential.size() + pending.update.size();
   }
   return bytes;
 }
 
 absl::StatusOr<LogRecord> DecodeLogRecord(base::ByteView bytes, const base::Hash& fingerprint) {
+  KT_RETURN_IF_ERROR(CheckFormat(bytes));
   absl::StatusOr<LogRecord> record = base::codec::Decode<LogRecord>(bytes);
   absl::Status status = record.status();
   if (status.ok()) status = CheckRecord(*record, fingerprint);

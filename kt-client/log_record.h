@@ -67,23 +67,42 @@ struct PendingUpdate {
 
 // A label that this client owns ("Owner Algorithm").
 struct OwnedLabel {
+  // Beyond that the oldest is forgotten: what it asked for, if it comes to be, is told of as
+  // foreign.
+  static constexpr size_t kMaxPending = 16;
+
   base::Bytes label;
   core::OwnerState owner;
-  std::optional<PendingUpdate> pending;
+  // Several if several processes publish at once; oldest first, none twice.
+  std::vector<PendingUpdate> pending;
   // The newest versions that were recognized as this client's own: where, and the greatest of them.
   std::optional<core::MonitorMapEntry> published;
+  std::vector<base::Hash> published_values;   // SHA-256 of these versions' values
   std::vector<ForeignVersionRecord> foreign;  // ascending by version and by position
 
   bool operator==(const OwnedLabel&) const = default;
   static constexpr auto Fields() {
     return base::codec::List(base::codec::Opaque<uint8_t>(&OwnedLabel::label), &OwnedLabel::owner,
-                             &OwnedLabel::pending, &OwnedLabel::published,
+                             base::codec::Vector<uint8_t>(&OwnedLabel::pending, kMaxPending),
+                             &OwnedLabel::published,
+                             base::codec::Vector<uint8_t>(&OwnedLabel::published_values),
                              base::codec::Vector<uint32_t>(&OwnedLabel::foreign));
   }
 };
 
+// A provisional credential that is not finally verified.
+struct StoredCredential {
+  base::Hash id;  // SHA-256 of the encoded Credential
+  core::PendingCredential pending;
+
+  bool operator==(const StoredCredential&) const = default;
+  static constexpr auto Fields() {
+    return base::codec::List(&StoredCredential::id, &StoredCredential::pending);
+  }
+};
+
 struct LogRecord {
-  static constexpr uint16_t kFormat = 1;
+  static constexpr uint16_t kFormat = 2;
   static constexpr size_t kMaxLabels = 100'000;  // in either list
   // Of the values of foreign versions, which are a log's to make up.
   static constexpr size_t kMaxForeignBytes = 16 << 20;
@@ -97,8 +116,8 @@ struct LogRecord {
   core::DistinguishedState distinguished;  // the recent distinguished log entries
   std::vector<WatchedLabel> watched;       // ascending by label; none that is done
   std::vector<OwnedLabel> owned;           // ascending by label
-  // Provisional credentials that are not finally verified, as they came; none twice.
-  std::vector<core::PendingCredential> credentials;
+  // As they came, but those that the log was asked about in vain go last; none twice.
+  std::vector<StoredCredential> credentials;
 
   bool operator==(const LogRecord&) const = default;
   static constexpr auto Fields() {
@@ -118,8 +137,9 @@ struct LogRecord {
   void EraseOwned(base::ByteView label);
   // How much of kMaxForeignBytes is used.
   size_t ForeignBytes() const;
-  // The pending credential with this SHA-256; nullptr if there is none.
+  // nullptr if no such credential is pending.
   core::PendingCredential* FindCredential(const base::Hash& id);
+  const core::PendingCredential* FindCredential(const base::Hash& id) const;
   void EraseCredential(const base::Hash& id);
   // How much of kMaxCredentialBytes is used.
   size_t CredentialBytes() const;

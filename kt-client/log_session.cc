@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "kt-client/failure.h"
+#include "kt-client/kept_refusal.h"
 #include "kt-client/rpc.h"
 #include "kt-core/operations.h"
 
@@ -88,39 +89,61 @@ absl::StatusOr<core::Configuration> LogSession::FetchConfiguration() {
   return base::VerificationFailed("configuration", std::string(config.status().message()));
 }
 
-absl::StatusOr<v1::SearchResponse> LogSession::Ask(const core::SearchRequest& request) {
-  KT_ASSIGN_OR_RETURN(const base::Bytes encoded, base::codec::TryEncode(request));
+absl::Status LogSession::Ask(const core::SearchRequest& request, Exchange* exchange) {
+  KT_ASSIGN_OR_RETURN(exchange->request, base::codec::TryEncode(request));
   v1::SearchRequest body;
-  body.set_request(encoded.data(), encoded.size());
+  body.set_request(base::ToText(exchange->request));
   grpc::ClientContext context;
   SetDeadline(&context, timeout_ms_);
   v1::SearchResponse response;
   const grpc::Status status = stub_->Search(&context, body, &response);
-  if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) return RolledBack(status);
-  if (status.error_code() == grpc::StatusCode::OUT_OF_RANGE &&
-      !verifier_->config().maximum_lifetime.has_value()) {
-    return base::VerificationFailed(
-        "expired-without-lifetime",
-        "the log says that the version has expired, but its entries never expire");
+  const uint64_t now_ms = clock_.NowMs();
+  if (!status.ok()) {
+    exchange->SetStatus(status, now_ms);
+  } else if (response.result_case() == v1::SearchResponse::kFound) {
+    exchange->SetAnswer(AnswerKind::kResponse, response.found(), now_ms);
+  } else if (response.result_case() == v1::SearchResponse::kAbsent) {
+    exchange->SetAnswer(AnswerKind::kAbsence, response.absent(), now_ms);
+  } else {
+    exchange->SetAnswer(AnswerKind::kNothing, "", now_ms);
   }
-  KT_RETURN_IF_ERROR(FromGrpc(status, connection_.used.host));
-  return response;
+  return Judge(*exchange, CheckAnswered(*exchange, config(), connection_.used.host));
 }
 
-absl::StatusOr<base::Bytes> LogSession::AskMonitoring(MonitoringMethod method,
-                                                      base::ByteView request) {
+absl::Status LogSession::AskMonitoring(MonitoringMethod method, Exchange* exchange) {
   v1::MonitoringRequest body;
-  body.set_request(request.data(), request.size());
+  body.set_request(base::ToText(exchange->request));
   grpc::ClientContext context;
   SetDeadline(&context, timeout_ms_);
   v1::MonitoringResponse response;
   const grpc::Status status = (monitoring_.get()->*method)(&context, body, &response);
-  if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) return RolledBack(status);
-  // The request is made of what the log has proven, so a log that calls it wrong contradicts
-  // itself.
-  if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) return RequestRefused(status);
-  KT_RETURN_IF_ERROR(FromGrpc(status, connection_.used.host));
-  return base::ToBytes(response.response());
+  if (status.ok()) {
+    exchange->SetAnswer(AnswerKind::kResponse, response.response(), clock_.NowMs());
+  } else {
+    exchange->SetStatus(status, clock_.NowMs());
+  }
+  return Judge(*exchange, CheckAnswered(*exchange, config(), connection_.used.host));
+}
+
+absl::Status LogSession::Judge(const Exchange& exchange, const absl::Status& verdict) {
+  // At first use there is nothing yet that a log could contradict.
+  if (!base::IsVerificationFailure(verdict) || !record_.has_value()) return verdict;
+  return Keep(*record_, {exchange}, verdict);
+}
+
+absl::Status LogSession::JudgeBoth(const Exchange& exchange, const absl::Status& verdict) {
+  if (!base::IsVerificationFailure(verdict) || !verified_.has_value()) return verdict;
+  return Keep(verified_->before, {verified_->exchange, exchange}, verdict);
+}
+
+absl::Status LogSession::Keep(const LogRecord& before, std::vector<Exchange> exchanges,
+                              const absl::Status& verdict) {
+  const std::string check = *base::FailedCheck(verdict);
+  const absl::StatusOr<std::string> path =
+      store_.KeepRefusal(MakeKeptRefusal(before, std::move(exchanges), check), timeout_ms_);
+  if (path.ok()) return KeptIn(verdict, *path);
+  return base::Annotate(verdict, absl::StrCat("this answer is not kept (",
+                                              std::string(path.status().message()), ")"));
 }
 
 absl::StatusOr<v1::PublishResponse> LogSession::Publish(const v1::PublishRequest& request,
@@ -138,14 +161,17 @@ absl::StatusOr<v1::PublishResponse> LogSession::Publish(const v1::PublishRequest
   return response;
 }
 
-LogUser LogSession::User() const {
-  if (record_.has_value()) return LogUser(*verifier_, *record_);
+LogRecord LogSession::RecordOrNew() const {
+  if (record_.has_value()) return *record_;
   LogRecord record;
   record.config = verifier_->config();
-  return LogUser(*verifier_, std::move(record));
+  return record;
 }
 
-absl::Status LogSession::Retain(const LogUser& user) {
+absl::Status LogSession::Retain(const LogUser& user, const Exchange* exchange) {
+  std::optional<Verified> verified;
+  if (exchange != nullptr) verified = {RecordOrNew(), *exchange};
+  verified_.reset();
   if (user.record() != record_) {
     KT_ASSIGN_OR_RETURN(StateStore::Session locked,
                         store_.Lock(info_.configuration_fingerprint, timeout_ms_));
@@ -160,6 +186,7 @@ absl::Status LogSession::Retain(const LogUser& user) {
   const core::UserState& state = *user.record().state;
   info_.tree_size = state.tree_size();
   info_.head_timestamp_ms = state.frontier.back().timestamp;
+  verified_ = std::move(verified);
   return absl::OkStatus();
 }
 
@@ -176,7 +203,7 @@ absl::StatusOr<SearchResult> LogSession::Search(base::ByteView label,
                                                 std::optional<base::Version> version) {
   absl::StatusOr<SearchResult> result;
   absl::Status status = Retry([&] {
-    result = SearchOnce(label, version);
+    result = SearchOnce(label, version, /*below=*/false);
     return result.status();
   });
   if (!status.ok()) return status;
@@ -187,11 +214,13 @@ absl::Status LogSession::MonitorContact(base::ByteView label) {
   return Retry([&]() -> absl::Status {
     LogUser user = User();
     KT_ASSIGN_OR_RETURN(const core::ContactMonitorRequest request, user.MakeContactMonitor(label));
-    KT_ASSIGN_OR_RETURN(
-        const base::Bytes response,
-        AskMonitoring(&v1::Monitoring::Stub::ContactMonitor, base::codec::Encode(request)));
-    KT_RETURN_IF_ERROR(user.ContactMonitor(request, response, clock_.NowMs()));
-    return Retain(user);
+    Exchange exchange;
+    exchange.operation = Operation::kContactMonitor;
+    exchange.request = base::codec::Encode(request);
+    KT_RETURN_IF_ERROR(AskMonitoring(&v1::Monitoring::Stub::ContactMonitor, &exchange));
+    KT_RETURN_IF_ERROR(
+        Judge(exchange, user.ContactMonitor(request, exchange.answer, exchange.at_ms)));
+    return Retain(user, &exchange);
   });
 }
 
@@ -199,11 +228,13 @@ absl::StatusOr<std::vector<core::DistinguishedEntry>> LogSession::WalkHeads() {
   absl::Status walked = Retry([&]() -> absl::Status {
     LogUser user = User();
     const core::DistinguishedRequest request = user.MakeDistinguished();
-    KT_ASSIGN_OR_RETURN(
-        const base::Bytes response,
-        AskMonitoring(&v1::Monitoring::Stub::Distinguished, base::codec::Encode(request)));
-    KT_RETURN_IF_ERROR(user.Distinguished(request, response, clock_.NowMs()).status());
-    return Retain(user);
+    Exchange exchange;
+    exchange.operation = Operation::kDistinguished;
+    exchange.request = base::codec::Encode(request);
+    KT_RETURN_IF_ERROR(AskMonitoring(&v1::Monitoring::Stub::Distinguished, &exchange));
+    KT_RETURN_IF_ERROR(
+        Judge(exchange, user.Distinguished(request, exchange.answer, exchange.at_ms).status()));
+    return Retain(user, &exchange);
   });
   if (!walked.ok()) return walked;
   return record_->distinguished.entries;
@@ -217,32 +248,34 @@ absl::StatusOr<core::SignedHeads> LogSession::WalkAsStranger() {
   heads.recent_max_age = kRecent.max_age_ms;
   const absl::Status walked = Retry([&]() -> absl::Status {
     KT_RETURN_IF_ERROR(WalkHeads().status());
-    KT_ASSIGN_OR_RETURN(heads.response, AskMonitoring(&v1::Monitoring::Stub::Distinguished,
-                                                      base::codec::Encode(heads.request)));
-    return User().StrangersWalk(heads.request, heads.response, clock_.NowMs());
+    Exchange exchange;
+    exchange.operation = Operation::kStrangersWalk;
+    exchange.request = base::codec::Encode(heads.request);
+    KT_RETURN_IF_ERROR(AskMonitoring(&v1::Monitoring::Stub::Distinguished, &exchange));
+    KT_RETURN_IF_ERROR(
+        Judge(exchange, User().StrangersWalk(heads.request, exchange.answer, exchange.at_ms)));
+    heads.response = exchange.answer;
+    return absl::OkStatus();
   });
   if (!walked.ok()) return walked;
   return heads;
 }
 
 absl::StatusOr<SearchResult> LogSession::SearchOnce(base::ByteView label,
-                                                    std::optional<base::Version> version) {
+                                                    std::optional<base::Version> version,
+                                                    bool below) {
   LogUser user = User();
   const core::SearchRequest request = user.MakeSearch(label, version);
-  KT_ASSIGN_OR_RETURN(const v1::SearchResponse response, Ask(request));
-  absl::StatusOr<SearchResult> result;
-  switch (response.result_case()) {
-    case v1::SearchResponse::kFound:
-      result = user.Search(request, base::AsBytes(response.found()), clock_.NowMs());
-      break;
-    case v1::SearchResponse::kAbsent:
-      result = user.Absence(request, base::AsBytes(response.absent()), clock_.NowMs());
-      break;
-    case v1::SearchResponse::RESULT_NOT_SET:
-      return base::VerificationFailed("malformed-response", "the response holds no result");
-  }
-  KT_RETURN_IF_ERROR(result.status());
-  KT_RETURN_IF_ERROR(Retain(user));
+  Exchange exchange;
+  exchange.operation = Operation::kSearch;
+  KT_RETURN_IF_ERROR(Ask(request, &exchange));
+  absl::StatusOr<SearchResult> result =
+      exchange.kind == AnswerKind::kResponse
+          ? user.Search(request, exchange.answer, exchange.at_ms)
+          : user.Absence(request, exchange.answer, exchange.at_ms);
+  KT_RETURN_IF_ERROR(Judge(exchange, result.status()));
+  if (below && !result->found) return JudgeBoth(exchange, HistoryGap(result->version));
+  KT_RETURN_IF_ERROR(Retain(user, &exchange));
   return result;
 }
 
@@ -250,20 +283,17 @@ absl::StatusOr<SearchHistory> LogSession::History(base::ByteView label, size_t l
   SearchHistory history;
   std::optional<base::Version> version;  // nullopt: the greatest
   while (history.versions.size() < limit) {
-    absl::StatusOr<SearchResult> result = Search(label, version);
-    if (version.has_value() && result.status().code() == absl::StatusCode::kOutOfRange) {
+    absl::StatusOr<SearchResult> result;
+    const absl::Status status = Retry([&] {
+      result = SearchOnce(label, version, /*below=*/version.has_value());
+      return result.status();
+    });
+    if (version.has_value() && status.code() == absl::StatusCode::kOutOfRange) {
       history.expired = true;
       break;
     }
-    KT_RETURN_IF_ERROR(result.status());
-    if (!result->found) {
-      if (!version.has_value()) break;
-      // Versions are assigned without gaps, and only expire from the oldest on.
-      return base::VerificationFailed(
-          "history-gap",
-          absl::StrCat("the log has version ", history.versions.front().version,
-                       " of the address, but proves that it has no version ", *version));
-    }
+    KT_RETURN_IF_ERROR(status);
+    if (!result->found) break;
     version = result->version;
     history.versions.push_back(*std::move(result));
     if (*version == 0) break;

@@ -14,6 +14,7 @@
 #include "kt-client/channel.h"
 #include "kt-client/client.h"
 #include "kt-client/discovery.h"
+#include "kt-client/exchange.h"
 #include "kt-client/log_user.h"
 #include "kt-client/state_store.h"
 #include "kt-core/distinguished_forks.h"
@@ -32,6 +33,9 @@ struct SearchHistory {
 // answer and saved after each, and the channel. Other processes may talk to the same log meanwhile:
 // who finds that the state has changed asks again, since two answers that each extend an older
 // state might not extend each other. Not thread-safe.
+//
+// When an answer fails verification against what is retained, everything that the failure depends
+// on is kept in the store (kept_refusal.h); KeptAt (failure.h) says where.
 class LogSession {
  public:
   // A session with `domain`'s log over `connection`. If no log is pinned for the domain yet, the
@@ -95,8 +99,9 @@ class LogSession {
   // as LogUser::MakeCredentialUpdate.
   absl::StatusOr<std::optional<base::Bytes>> UpdateCredential(base::ByteView credential);
   // Walks, and settles what can be settled. The log is asked for the updates of those that have
-  // expired, and of no others. An event's failure is a verification failure, or says why the log
-  // could not be asked.
+  // expired, and of no others; of at most kMaxOverdueAtOnce, which makes the rest the next run's.
+  // An event's failure is a verification failure, or says why the log could not be asked.
+  static constexpr size_t kMaxOverdueAtOnce = 64;
   absl::StatusOr<std::vector<CredentialEvent>> AdvanceCredentials();
 
   // What is remembered of the log now.
@@ -116,24 +121,43 @@ class LogSession {
 
   absl::Status Load(const Discovery& discovery);
   absl::StatusOr<core::Configuration> FetchConfiguration();
-  absl::StatusOr<v1::SearchResponse> Ask(const core::SearchRequest& request);
+  // These fill in how the log answers, and give what CheckAnswered says of it.
+  absl::Status Ask(const core::SearchRequest& request, Exchange* exchange);
+  // `below`: a greater version was found by the search before, so that this one must exist.
   absl::StatusOr<SearchResult> SearchOnce(base::ByteView label,
-                                          std::optional<base::Version> version);
+                                          std::optional<base::Version> version, bool below);
   using MonitoringMethod = grpc::Status (v1::Monitoring::Stub::*)(grpc::ClientContext*,
                                                                   const v1::MonitoringRequest&,
                                                                   v1::MonitoringResponse*);
-  absl::StatusOr<base::Bytes> AskMonitoring(MonitoringMethod method, base::ByteView request);
-  // One call of Update. `sent`: set once the log has been asked.
+  absl::Status AskMonitoring(MonitoringMethod method, Exchange* exchange);
+  // Gives `verdict` on an exchange, and keeps the exchange if it is that the log contradicts what
+  // is retained. JudgeBoth: on this exchange and the one before it, which verified by itself.
+  absl::Status Judge(const Exchange& exchange, const absl::Status& verdict);
+  absl::Status JudgeBoth(const Exchange& exchange, const absl::Status& verdict);
+  absl::Status Keep(const LogRecord& before, std::vector<Exchange> exchanges,
+                    const absl::Status& verdict);
+  // One call of Update.
+  struct UpdateCall {
+    bool sent = false;                  // the log has been asked
+    std::vector<UpdateResult> results;  // verified and retained
+    Exchange newest;                    // how the log ended it
+  };
   absl::Status UpdateOnce(base::ByteView label, const std::vector<base::Bytes>& values,
-                          const std::string& token, bool* sent, std::vector<UpdateResult>* results);
+                          const std::string& token, UpdateCall* call);
+  // `ended`: where the log says that there is nothing more.
+  absl::StatusOr<size_t> CatchUp(base::ByteView label, Exchange* ended);
   absl::StatusOr<bool> MonitorOwnerOnce(base::ByteView label);
   // As it is remembered now. kFailedPrecondition if it is not owned.
   absl::StatusOr<const OwnedLabel*> Owned(base::ByteView label) const;
   absl::Status SettleOverdue(const base::Hash& id);
+  absl::Status PutLast(const std::vector<base::Hash>& ids);
   // Runs `once` again as long as another process changes the state meanwhile.
   absl::Status Retry(const std::function<absl::Status()>& once);
-  LogUser User() const;
-  absl::Status Retain(const LogUser& user);
+  LogRecord RecordOrNew() const;
+  LogUser User() const { return {*verifier_, RecordOrNew()}; }
+  // Saves what `user` has learned from `exchange` (nullptr: not from the log). kAborted if another
+  // process has changed the state: it is read anew then.
+  absl::Status Retain(const LogUser& user, const Exchange* exchange);
 
   const StateStore& store_;
   const std::string domain_;
@@ -145,6 +169,13 @@ class LogSession {
   // As it was when the request was sent: an answer is verified against it, and replaces just that.
   std::optional<LogRecord> record_;
   std::unique_ptr<core::ResponseVerifier> verifier_;
+  // The newest exchange that verified, and what was retained before it; nullopt if anything else
+  // has changed the record since.
+  struct Verified {
+    LogRecord before;
+    Exchange exchange;
+  };
+  std::optional<Verified> verified_;
   LogInfo info_;
 };
 

@@ -19,13 +19,13 @@ absl::StatusOr<SentCredential> LogSession::MakeCredential(base::ByteView label,
     KT_ASSIGN_OR_RETURN(const base::LogPosition base,
                         user.CredentialBase(known_for_ms, clock_.NowMs()));
     const core::SearchRequest request = user.MakeCredentialSearch(label, base);
-    KT_ASSIGN_OR_RETURN(const v1::SearchResponse response, Ask(request));
-    if (response.result_case() != v1::SearchResponse::kFound) {
-      return base::VerificationFailed(
-          "label-removed", "the log no longer has the address, which it proved to have just now");
-    }
-    KT_ASSIGN_OR_RETURN(
-        sent, user.MakeCredential(request, base::AsBytes(response.found()), clock_.NowMs()));
+    Exchange exchange;
+    exchange.operation = Operation::kCredentialSearch;
+    KT_RETURN_IF_ERROR(Ask(request, &exchange));
+    absl::StatusOr<SentCredential> verified =
+        user.MakeCredential(request, exchange.answer, exchange.at_ms);
+    KT_RETURN_IF_ERROR(Judge(exchange, verified.status()));
+    sent = *std::move(verified);
     return absl::OkStatus();
   });
   if (!made.ok()) return made;
@@ -37,21 +37,35 @@ absl::StatusOr<std::optional<base::Bytes>> LogSession::UpdateCredential(base::By
   const LogUser user = User();
   KT_ASSIGN_OR_RETURN(const auto request, user.MakeCredentialUpdate(credential, clock_.NowMs()));
   if (!request.has_value()) return std::nullopt;
-  KT_ASSIGN_OR_RETURN(base::Bytes update, AskMonitoring(&v1::Monitoring::Stub::UpdateCredential,
-                                                        base::codec::Encode(*request)));
-  KT_RETURN_IF_ERROR(user.CheckCredentialUpdate(credential, update, clock_.NowMs()));
-  return std::make_optional(std::move(update));
+  Exchange exchange;
+  exchange.operation = Operation::kCredentialUpdate;
+  exchange.subject = base::ToBytes(credential);
+  exchange.request = base::codec::Encode(*request);
+  KT_RETURN_IF_ERROR(AskMonitoring(&v1::Monitoring::Stub::UpdateCredential, &exchange));
+  KT_RETURN_IF_ERROR(
+      Judge(exchange, user.CheckCredentialUpdate(credential, exchange.answer, exchange.at_ms)));
+  return std::make_optional(std::move(exchange.answer));
 }
 
 absl::Status LogSession::SettleOverdue(const base::Hash& id) {
   return Retry([&]() -> absl::Status {
     LogUser user = User();
     KT_ASSIGN_OR_RETURN(const core::CredentialUpdateRequest request, user.MakeOverdueUpdate(id));
-    KT_ASSIGN_OR_RETURN(
-        const base::Bytes update,
-        AskMonitoring(&v1::Monitoring::Stub::UpdateCredential, base::codec::Encode(request)));
-    KT_RETURN_IF_ERROR(user.OverdueUpdate(id, update, clock_.NowMs()));
-    return Retain(user);
+    Exchange exchange;
+    exchange.operation = Operation::kOverdueUpdate;
+    exchange.subject = base::ToBytes(id.bytes);
+    exchange.request = base::codec::Encode(request);
+    KT_RETURN_IF_ERROR(AskMonitoring(&v1::Monitoring::Stub::UpdateCredential, &exchange));
+    KT_RETURN_IF_ERROR(Judge(exchange, user.OverdueUpdate(id, exchange.answer, exchange.at_ms)));
+    return Retain(user, &exchange);
+  });
+}
+
+absl::Status LogSession::PutLast(const std::vector<base::Hash>& ids) {
+  return Retry([&] {
+    LogUser user = User();
+    user.PutLast(ids);
+    return Retain(user, nullptr);
   });
 }
 
@@ -61,18 +75,26 @@ absl::StatusOr<std::vector<CredentialEvent>> LogSession::AdvanceCredentials() {
   const absl::Status advanced = Retry([&] {
     LogUser user = User();
     events = user.AdvanceCredentials(clock_.NowMs());
-    return Retain(user);
+    return Retain(user, nullptr);
   });
   KT_RETURN_IF_ERROR(advanced);
+  size_t asked = 0;
+  std::vector<base::Hash> unsettled;
   for (CredentialEvent& event : events) {
     if (!event.progress.ok() || *event.progress != core::CredentialProgress::kUpdateFromLog) {
       continue;
     }
+    if (++asked > kMaxOverdueAtOnce) continue;
     const absl::Status settled = SettleOverdue(event.id);
-    event.progress =
-        settled.ok() ? absl::StatusOr<core::CredentialProgress>(core::CredentialProgress::kFinal)
-                     : settled;
+    if (settled.ok()) {
+      event.progress = core::CredentialProgress::kFinal;
+    } else {
+      event.progress = settled;
+      unsettled.push_back(event.id);
+    }
   }
+  // Others must get their turn.
+  if (asked > kMaxOverdueAtOnce && !unsettled.empty()) KT_RETURN_IF_ERROR(PutLast(unsettled));
   return events;
 }
 

@@ -178,7 +178,11 @@ absl::StatusOr<core::UpdateRequest> LogUser::MakeUpdate(base::ByteView label,
   for (const base::Bytes& value : values) request.values.push_back({value});
   if (!values.empty()) {
     OwnedLabel owned = *known;
-    owned.pending = PendingUpdate{request.greatest_version, HashesOf(request.values)};
+    PendingUpdate pending{request.greatest_version, HashesOf(request.values)};
+    // Another process of this owner may wait for an answer to a request of its own.
+    std::erase(owned.pending, pending);
+    owned.pending.push_back(std::move(pending));
+    if (owned.pending.size() > OwnedLabel::kMaxPending) owned.pending.erase(owned.pending.begin());
     record_.SetOwned(std::move(owned));
   }
   return request;
@@ -197,7 +201,8 @@ absl::Status LogUser::AddForeign(const core::VerifiedUpdate& update, OwnedLabel*
   }
   return absl::ResourceExhaustedError(
       "so many versions of the address that were published elsewhere have not been accepted that "
-      "no more are taken in");
+      "no more are taken in; accept those that are known (kt-client own ADDRESS --accept "
+      "..VERSION)");
 }
 
 absl::StatusOr<UpdateResult> LogUser::Update(const core::UpdateRequest& request,
@@ -213,17 +218,23 @@ absl::StatusOr<UpdateResult> LogUser::Update(const core::UpdateRequest& request,
   // Also if the answer to an earlier request for the same was lost.
   result.own = verified.of_request ||
                Matches(verified, request.greatest_version, HashesOf(request.values)) ||
-               (owned.pending.has_value() && request.greatest_version == owned.pending->previous &&
-                Matches(verified, owned.pending->previous, owned.pending->values));
+               std::ranges::any_of(owned.pending, [&](const PendingUpdate& pending) {
+                 return request.greatest_version == pending.previous &&
+                        Matches(verified, pending.previous, pending.values);
+               });
   if (result.own) {
     owned.published = {verified.position, verified.created.back().version};
+    owned.published_values.clear();
+    for (const core::NewVersion& version : verified.created) {
+      owned.published_values.push_back(base::Sha256(version.value));
+    }
   } else {
     KT_RETURN_IF_ERROR(AddForeign(verified, &owned));
   }
   // The versions that were pending exist now, or never will: others have their numbers.
-  if (owned.pending.has_value() && owned.owner.greatest_version() > owned.pending->previous) {
-    owned.pending.reset();
-  }
+  std::erase_if(owned.pending, [&](const PendingUpdate& pending) {
+    return owned.owner.greatest_version() > pending.previous;
+  });
   KT_ASSIGN_OR_RETURN(const auto decoded,
                       core::codec::Decode<core::UpdateResponse>(
                           response, core::WireContext::For(verifier_.config())));

@@ -68,6 +68,8 @@ struct CredentialEvent {
   base::Version version = 0;
   // A verification failure: it contradicts what is known of the log, and stays in the record.
   absl::StatusOr<core::CredentialProgress> progress = core::CredentialProgress::kWaiting;
+  // The failure is that of an update that was queued: it stays until it is dropped or replaced.
+  bool update_failed = false;
 };
 
 // Makes requests out of what is retained of a log, and verifies the responses to them. A response
@@ -167,10 +169,12 @@ class LogUser {
   std::vector<CredentialEvent> AdvanceCredentials(uint64_t now_ms);
   // For one that has expired unsettled (kUpdateFromLog): asking the log. kFailedPrecondition if it
   // is not in the record.
-  absl::StatusOr<core::CredentialUpdateRequest> MakeOverdueUpdate(const base::Hash& id);
+  absl::StatusOr<core::CredentialUpdateRequest> MakeOverdueUpdate(const base::Hash& id) const;
   // A verification failure unless the response settles it.
   absl::Status OverdueUpdate(const base::Hash& id, base::ByteView response, uint64_t now_ms);
   void ForgetCredential(const base::Hash& id) { record_.EraseCredential(id); }
+  // These go behind all others, so that they do not keep the log from being asked about those.
+  void PutLast(const std::vector<base::Hash>& ids);
 
  private:
   std::optional<base::TreeSize> last() const;

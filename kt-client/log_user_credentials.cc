@@ -173,7 +173,7 @@ absl::StatusOr<ReceivedCredential> LogUser::Credential(base::ByteView credential
   LogRecord record = record_;
   record.EraseCredential(received.id);
   if (received.progress != core::CredentialProgress::kFinal) {
-    record.credentials.push_back(std::move(pending));
+    record.credentials.push_back({received.id, std::move(pending)});
     if (record.credentials.size() > LogRecord::kMaxCredentials ||
         record.CredentialBytes() > LogRecord::kMaxCredentialBytes) {
       return absl::ResourceExhaustedError(
@@ -186,21 +186,32 @@ absl::StatusOr<ReceivedCredential> LogUser::Credential(base::ByteView credential
 
 std::vector<CredentialEvent> LogUser::AdvanceCredentials(uint64_t now_ms) {
   std::vector<CredentialEvent> events;
-  std::erase_if(record_.credentials, [&](core::PendingCredential& pending) {
+  std::erase_if(record_.credentials, [&](StoredCredential& stored) {
     CredentialEvent event;
-    event.id = base::Sha256(pending.credential);
-    event.label = LabelOf(pending);
-    event.version = pending.version;
+    event.id = stored.id;
+    event.label = LabelOf(stored.pending);
+    event.version = stored.pending.version;
+    core::PendingCredential tried = stored.pending;
     event.progress =
-        core::AdvanceCredential(verifier_, kRecent, record_.distinguished, now_ms, &pending);
+        core::AdvanceCredential(verifier_, kRecent, record_.distinguished, now_ms, &tried);
+    event.update_failed = !event.progress.ok() && tried.update != stored.pending.update;
     const bool settled = event.progress.ok() && *event.progress == core::CredentialProgress::kFinal;
+    // A failure can be found again until somebody was told of it.
+    if (event.progress.ok()) stored.pending = std::move(tried);
     events.push_back(std::move(event));
     return settled;
   });
   return events;
 }
 
-absl::StatusOr<core::CredentialUpdateRequest> LogUser::MakeOverdueUpdate(const base::Hash& id) {
+void LogUser::PutLast(const std::vector<base::Hash>& ids) {
+  std::ranges::stable_partition(record_.credentials, [&](const StoredCredential& stored) {
+    return std::ranges::find(ids, stored.id) == ids.end();
+  });
+}
+
+absl::StatusOr<core::CredentialUpdateRequest> LogUser::MakeOverdueUpdate(
+    const base::Hash& id) const {
   const core::PendingCredential* const pending = record_.FindCredential(id);
   if (pending == nullptr) return absl::FailedPreconditionError("no such credential is pending");
   const auto target = core::UpdateTarget(record_.distinguished, *pending);

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/hash.h"
 #include "base/status.h"
 
 namespace kt::client {
@@ -21,6 +22,7 @@ namespace fs = std::filesystem;
 constexpr size_t kMaxStateBytes = 64 << 20;
 constexpr mode_t kStateMode = 0600;
 constexpr char kPinExtension[] = ".pin";
+constexpr char kRefusedExtension[] = ".refused";
 
 // The content of a pin file.
 struct DomainPin {
@@ -139,6 +141,40 @@ absl::StatusOr<StateStore::Session> StateStore::Lock(const base::Hash& fingerpri
   Session session(path, std::move(lock));
   KT_ASSIGN_OR_RETURN(session.record_, Read(fingerprint));
   return session;
+}
+
+absl::StatusOr<std::string> StateStore::KeepRefusal(const KeptRefusal& refusal,
+                                                    int timeout_ms) const {
+  KT_ASSIGN_OR_RETURN(const base::Bytes bytes, base::codec::TryEncode(refusal));
+  const std::string log = absl::StrCat(base::ToHex(refusal.fingerprint.bytes).substr(0, 16), "-");
+  // The names of checks are lower-case words joined by hyphens.
+  const std::string check = absl::StrCat(log, base::ToText(refusal.check), "-");
+  const std::string id = base::ToHex(base::Sha256(bytes).bytes).substr(0, 16);
+  const fs::path directory(directory_);
+  KT_ASSIGN_OR_RETURN(const base::FileLock lock,
+                      LockFile((directory / "refused").string(), timeout_ms));
+  size_t of_log = 0;
+  size_t of_check = 0;
+  uint64_t total = bytes.size();
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (it->path().extension() != kRefusedExtension || !name.starts_with(log)) continue;
+    ++of_log;
+    // The identifier holds no hyphen.
+    if (name.substr(0, name.rfind('-') + 1) == check) ++of_check;
+    total += it->file_size(error);
+  }
+  if (error) {
+    return absl::UnavailableError(absl::StrCat("cannot read ", directory_, ": ", error.message()));
+  }
+  if (of_log >= kMaxRefusals || of_check >= kMaxRefusalsOfACheck || total > kMaxRefusalBytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("enough of the kind is kept in ", directory_, " already"));
+  }
+  const std::string path = (directory / (check + id + kRefusedExtension)).string();
+  KT_RETURN_IF_ERROR(base::WriteFileAtomically(path, bytes, kStateMode));
+  return path;
 }
 
 absl::Status StateStore::Session::Save(LogRecord record) {

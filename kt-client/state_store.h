@@ -2,7 +2,8 @@
 //
 // What a client remembers between runs: for each log, what was last verified of it
 // (FINGERPRINT.state), and for each domain, which log is its (DOMAIN.pin). Domains that share a log
-// share its state, so that it cannot show them different histories.
+// share its state, so that it cannot show them different histories. Beside them lies what a log has
+// contradicted itself with (FINGERPRINT-CHECK-ID.refused).
 #ifndef KT_CLIENT_STATE_STORE_H_
 #define KT_CLIENT_STATE_STORE_H_
 
@@ -16,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/types.h"
+#include "kt-client/kept_refusal.h"
 #include "kt-client/log_record.h"
 
 namespace kt::client {
@@ -58,6 +60,13 @@ class StateStore {
     base::FileLock lock_;
     std::optional<LogRecord> record_;
   };
+
+  // Keeps a refusal for later, durably, mode 0600, and gives its path. kResourceExhausted if there
+  // is enough of it already: the first ones say most, so they are not replaced. Waits as Lock.
+  static constexpr size_t kMaxRefusals = 32;         // of one log
+  static constexpr size_t kMaxRefusalsOfACheck = 4;  // so that one check leaves room for others
+  static constexpr size_t kMaxRefusalBytes = 64 << 20;
+  absl::StatusOr<std::string> KeepRefusal(const KeptRefusal& refusal, int timeout_ms) const;
 
   // Waits up to `timeout_ms` for another process or thread, kUnavailable after that. kDataLoss as
   // Read.

@@ -33,7 +33,8 @@ base::Version FirstAfter(std::optional<base::Version> greatest) {
   return greatest.has_value() ? *greatest + 1 : 0;
 }
 
-// The versions from `first` on that one log entry added, in `rows` as well.
+// The versions from `first` on that one log entry added, in `rows` as well. kFailedPrecondition if
+// there are more than an UpdateResponse holds.
 absl::StatusOr<core::CreatedVersions> ReadCreated(const TransparencyLog& log, const LogState& state,
                                                   base::ByteView label, base::Version first,
                                                   LabelRows* rows) {
@@ -55,6 +56,12 @@ absl::StatusOr<core::CreatedVersions> ReadCreated(const TransparencyLog& log, co
       if (existing->position != created.position) return created;
       if (existing->position < state.snapshot().horizon()) {
         return Expired(absl::StrCat("log entry ", existing->position));
+      }
+      if (created.values.size() == core::kMaxVersionsInEntry) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "log entry ", created.position, " holds more than ", core::kMaxVersionsInEntry,
+            " versions of the address, which no response can tell of: an early build of the server "
+            "made it, and the address can be looked up, but not be owned from before that entry"));
       }
       KT_ASSIGN_OR_RETURN(OpenedValue opened,
                           ReadOpenedValue(state.snapshot(), *existing, context));

@@ -123,6 +123,19 @@ TEST_P(Monitoring, ForkIsToldAndHandedToTheCommand) {
   const auto event = nlohmann::json::parse(ReadText(told));
   EXPECT_EQ(event["subject"], "alice@smime.example");
   EXPECT_EQ(event["result"], "verification-failed");
+  // What it was told by is kept, and refused again without any log.
+  const std::string kept = event["kept"];
+  EXPECT_THAT(result.err, HasSubstr("kt-client verify --kept " + kept));
+  deployment_.StopServer();
+  const ProcessResult again =
+      RunProcess({kt::testing::ClientProgram(), "verify", "--kept", kept, "--json"});
+  EXPECT_EQ(again.exit_code, 3);
+  EXPECT_EQ(nlohmann::json::parse(again.out)["error"]["failed_check"], event["failed_check"]);
+  EXPECT_EQ(nlohmann::json::parse(again.out)["error"]["message"], event["message"]);
+  WriteText(kept + ".cut", ReadText(kept).substr(1));
+  EXPECT_EQ(RunProcess({kt::testing::ClientProgram(), "verify", "--kept", kept + ".cut"}).exit_code,
+            2);
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
   // The obligation is still there.
   EXPECT_EQ(Monitor({}).exit_code, 3);
 }

@@ -136,6 +136,43 @@ TEST_P(Owner, WhatTheOwnerPublishesIsProvenToHer) {
   ExpectSilence();
 }
 
+TEST_P(Owner, SeveralVersionsAreAcceptedAtOnce) {
+  ASSERT_EQ(Own().exit_code, 0);
+  constexpr int kVersions = 6;  // one a log entry, from entry 1 on
+  for (int i = 0; i < kVersions / 2; ++i) {
+    PublishAsOther("alice.encr.crt.pem");
+    PublishAsOther("alice.sign.crt.pem");
+  }
+  // Who begins now is shown the newest set, and told of the others that count as known with it.
+  const ProcessResult phone = Run("own", {kAlice, "--json"}, "phone");
+  ASSERT_EQ(phone.exit_code, 0) << phone.err;
+  const auto begun = nlohmann::json::parse(phone.out);
+  const int older = std::max(0, kVersions - begun["start"].get<int>() - 1);
+  EXPECT_EQ(begun["older_versions"], older);
+  if (older > 0) {
+    const std::string told = Own("tablet").err;
+    EXPECT_THAT(told, HasSubstr(std::to_string(older) + " older version(s)"));
+    EXPECT_THAT(told, HasSubstr("kt-client history"));
+  }
+  ExpectSilence("phone");
+
+  const ProcessResult told = Monitor();
+  EXPECT_EQ(told.exit_code, 3);
+  EXPECT_EQ(Lines(told.err), 6u) << told.err;
+  for (const char* wrong : {"", "x", "-1", "3..1", "1..", "..", "1...2", "4294967296", "7..9"}) {
+    EXPECT_EQ(Run("own", {kAlice, "--accept=" + std::string(wrong)}).exit_code, 2) << wrong;
+  }
+  EXPECT_EQ(Lines(Monitor().err), 6u) << "nothing was accepted";
+  const auto accept = [&](const std::string& range) {
+    const ProcessResult result = Run("own", {kAlice, "--accept", range, "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return nlohmann::json::parse(result.out)["accepted"];
+  };
+  EXPECT_EQ(accept("..1"), nlohmann::json({0, 1}));
+  EXPECT_EQ(accept("2..9"), nlohmann::json({2, 3, 4, 5}));
+  ExpectSilence();
+}
+
 TEST_P(Owner, WhatOthersPublishIsToldUntilItIsAccepted) {
   ASSERT_EQ(Own().exit_code, 0);
   ASSERT_EQ(PublishAsOwner({"alice.sign.crt.pem"}).exit_code, 0);

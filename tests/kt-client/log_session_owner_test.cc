@@ -15,6 +15,7 @@
 #include "kt-client/log_session.h"
 #include "kt-client/owner_publication.h"
 #include "kt-core/distinguished.h"
+#include "tests/kt-client/refusals.h"
 #include "tests/support/fakes.h"
 #include "tests/support/monitoring_answers.h"
 #include "tests/support/process.h"
@@ -195,7 +196,11 @@ class LogSessionOwnerTest : public ::testing::Test {
     EXPECT_THAT(store, IsOk());
     store_.emplace(*std::move(store));
   }
-  ~LogSessionOwnerTest() override { server_->Shutdown(); }
+  ~LogSessionOwnerTest() override {
+    server_->Shutdown();
+    // Whatever was refused in any of these tests can be refused again.
+    testing::ReplayRefusals(directory_.File("state"));
+  }
 
   std::unique_ptr<LogSession> Open() {
     Connection connection;
@@ -251,7 +256,7 @@ TEST_F(LogSessionOwnerTest, UpdateIsProvenAndStored) {
   EXPECT_EQ(published, (core::MonitorMapEntry{2, 1}));
   EXPECT_EQ(publisher_.token, "Bearer token-1");
   EXPECT_EQ(Stored().published, published);
-  EXPECT_FALSE(Stored().pending.has_value());
+  EXPECT_THAT(Stored().pending, IsEmpty());
   EXPECT_THAT(session->MonitorOwner(label_), IsOk());
   EXPECT_THAT(Stored().foreign, IsEmpty());
 }
@@ -276,7 +281,7 @@ TEST_F(LogSessionOwnerTest, LostAnswerIsNoLostVersionAndNoSecondOne) {
     publisher_.lose_answers = true;
     EXPECT_THAT(session->Update(label_, Values({"mine"}), "token"),
                 StatusIs(absl::StatusCode::kUnavailable));
-    EXPECT_TRUE(Stored().pending.has_value());
+    EXPECT_THAT(Stored().pending, SizeIs(1));
   }
   publisher_.lose_answers = false;
   const auto session = Open();
@@ -297,6 +302,23 @@ TEST_F(LogSessionOwnerTest, AnotherProcessMayLearnOfTheVersionFirst) {
   EXPECT_EQ(published, (core::MonitorMapEntry{2, 0}));
   EXPECT_EQ(publisher_.created, 1);
   EXPECT_THAT(Stored().foreign, IsEmpty());
+}
+
+// Two devices or two processes of one owner, of which the second has sent before the first was
+// answered.
+TEST_F(LogSessionOwnerTest, WhatTwoProcessesPublishAtOnceIsForeignToNeither) {
+  const auto session = OpenOwned();
+  absl::Status other;
+  publisher_.before_answer = [&] {
+    // The first one's version is in the log by now, and its answer under way.
+    other = Open()->Update(label_, Values({"second"}), "token").status();
+  };
+  ASSERT_OK_AND_ASSIGN(const auto published, session->Update(label_, Values({"first"}), "token"));
+  EXPECT_EQ(published, (core::MonitorMapEntry{2, 0}));
+  EXPECT_THAT(other, StatusIs(absl::StatusCode::kAborted)) << "it was made for another version";
+  EXPECT_EQ(publisher_.created, 1);
+  EXPECT_THAT(Stored().foreign, IsEmpty());
+  EXPECT_THAT(Stored().pending, IsEmpty());
 }
 
 TEST_F(LogSessionOwnerTest, SomebodyElseWasFaster) {
@@ -421,7 +443,11 @@ TEST_F(LogSessionOwnerTest, VersionThatIsProvenButNotToldOfIsWithheld) {
   shared_.Append({"not hers"});
   shared_.PassWindows();
   publisher_.lie = [](const auto&, auto*) { return kNothingNewer; };
-  EXPECT_THAT(session->MonitorOwner(label_), FailsCheck("owner-withheld"));
+  const absl::Status withheld = session->MonitorOwner(label_);
+  EXPECT_THAT(withheld, FailsCheck("owner-withheld"));
+  ASSERT_TRUE(KeptAt(withheld).has_value());
+  ASSERT_OK_AND_ASSIGN(const KeptRefusal kept, testing::ReadRefusal(*KeptAt(withheld)));
+  EXPECT_EQ(Replay(kept).message(), withheld.message()) << "it takes both answers";
   publisher_.lie = nullptr;
   EXPECT_THAT(session->MonitorOwner(label_), IsOk());
   EXPECT_THAT(Stored().foreign, SizeIs(1));

@@ -4,12 +4,15 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <functional>
 #include <utility>
 
 #include "kt-client/failure.h"
+#include "kt-client/kept_refusal.h"
+#include "tests/kt-client/refusals.h"
 #include "tests/support/fakes.h"
 #include "tests/support/process.h"
 #include "tests/support/status_matchers.h"
@@ -90,7 +93,11 @@ class LogSessionTest : public ::testing::Test {
     store_.emplace(*std::move(store));
     clock_.Set(service_.log().RightmostMs());
   }
-  ~LogSessionTest() override { server_->Shutdown(); }
+  ~LogSessionTest() override {
+    server_->Shutdown();
+    // Whatever was refused in any of these tests can be refused again.
+    testing::ReplayRefusals(directory_.File("state"));
+  }
 
   static testing::TestLog MakeLog(uint64_t seed) {
     testing::TestLogOptions options;
@@ -187,7 +194,82 @@ TEST_F(LogSessionTest, FailedVerificationLeavesTheStateAlone) {
     return grpc::Status::OK;
   };
   EXPECT_THAT(Search("alice@a.example"), testing::IsVerificationFailure());
-  EXPECT_EQ(StateFiles(), before);
+  auto after = StateFiles();
+  std::erase_if(after, [](const auto& file) {
+    return file.first.ends_with(".refused") || file.first == "refused.lock";
+  });
+  EXPECT_EQ(after, before);
+}
+
+TEST_F(LogSessionTest, WhatContradictsTheStateIsKeptWithAllThatTheRefusalDependsOn) {
+  service_.log().Append(clock_.NowMs(), {{"alice@a.example", "two"}});
+  const testing::TestLog fork = service_.log().Prefix(2);
+  ASSERT_THAT(Search("alice@a.example"), IsOk());
+  service_.log().Append(clock_.NowMs(), {{"bob@a.example", "bob"}});
+  ASSERT_THAT(Search("bob@a.example"), IsOk());
+  service_.log() = fork;
+  for (int i = 0; i < 4; ++i) service_.log().Append(clock_.NowMs(), {{"bob@a.example", "x"}});
+  const absl::Status refused = Search("alice@a.example").status();
+  ASSERT_THAT(refused, testing::IsVerificationFailure());
+  const std::optional<std::string> path = KeptAt(refused);
+  ASSERT_TRUE(path.has_value());
+  struct stat info;
+  ASSERT_EQ(stat(path->c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+
+  ASSERT_OK_AND_ASSIGN(KeptRefusal kept, testing::ReadRefusal(*path));
+  EXPECT_EQ(base::ToText(kept.check), base::FailedCheck(refused));
+  EXPECT_EQ(Replay(kept).message(), refused.message());
+  // Whom else the user writes to is not in it.
+  const std::string bytes = testing::ReadText(*path);
+  EXPECT_THAT(bytes, HasSubstr("alice@a.example"));
+  EXPECT_THAT(bytes, ::testing::Not(HasSubstr("bob@a.example")));
+  // It is what was answered that is refused: the honest answer verifies against the same state.
+  service_.log() = MakeLog(1);
+  service_.log().Append(clock_.NowMs(), {{"alice@a.example", "two"}});
+  service_.log().Append(clock_.NowMs(), {{"bob@a.example", "bob"}});
+  service_.log().Append(clock_.NowMs());
+  const auto request = base::codec::Decode<core::SearchRequest>(kept.exchanges[0].request);
+  kept.exchanges[0].answer = *service_.log().Search(*request);
+  EXPECT_THAT(Replay(kept), IsOk());
+}
+
+TEST_F(LogSessionTest, NothingIsKeptThatContradictsNoState) {
+  service_.lie = [](v1::SearchResponse*) {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "later");
+  };
+  EXPECT_EQ(KeptAt(Search("alice@a.example").status()), std::nullopt);
+  service_.lie = [](v1::SearchResponse* response) {
+    response->mutable_found()->back() ^= 1;
+    return grpc::Status::OK;
+  };
+  const absl::Status first_use = Search("alice@a.example").status();
+  EXPECT_THAT(first_use, testing::IsVerificationFailure());
+  EXPECT_EQ(KeptAt(first_use), std::nullopt);
+  EXPECT_THAT(testing::ReplayRefusals(directory_.File("state")), ::testing::IsEmpty());
+}
+
+// A log that answers wrong each time does not fill the disk, and the first ones stay.
+TEST_F(LogSessionTest, FirstRefusalsAreKeptAndNotMoreOfOneCheck) {
+  ASSERT_THAT(Search("alice@a.example"), IsOk());
+  service_.lie = [](v1::SearchResponse* response) {
+    response->Clear();
+    return grpc::Status::OK;
+  };
+  std::string last;
+  for (int i = 0; i < 6; ++i) {
+    clock_.Advance(1);  // none is like another
+    const absl::Status refused = Search("alice@a.example").status();
+    EXPECT_EQ(KeptAt(refused).has_value(), i < 4) << i;
+    last = std::string(refused.message());
+  }
+  EXPECT_THAT(last, HasSubstr("not kept"));
+  service_.lie = [](v1::SearchResponse*) {
+    return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "too short");
+  };
+  EXPECT_TRUE(KeptAt(Search("alice@a.example").status()).has_value()) << "of another check";
+  const std::map<std::string, int> expected = {{"malformed-response", 4}, {"rolled-back", 1}};
+  EXPECT_EQ(testing::ReplayRefusals(directory_.File("state")), expected);
 }
 
 TEST_F(LogSessionTest, ForkIsRefused) {
@@ -362,6 +444,7 @@ TEST_F(LogSessionTest, HistoryWithAGapIsRefused) {
   store_.emplace(*std::move(store));
   ASSERT_OK_AND_ASSIGN(const auto session, Open());
   EXPECT_THAT(session->History(base::AsBytes("alice@a.example"), 10), FailsCheck("history-gap"));
+  EXPECT_EQ(testing::ReplayRefusals(directory_.File("other-state"))["history-gap"], 1);
 }
 
 TEST_F(LogSessionTest, LookupOfANewVersionLeavesAnObligation) {

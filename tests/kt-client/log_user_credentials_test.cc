@@ -242,6 +242,57 @@ TEST_P(CredentialUsers, ForgedUpdateIsRefusedAndAnHonestOneStillTaken) {
   EXPECT_THAT(receiver_.record().credentials, IsEmpty());
 }
 
+// One that came too early to be verified: it is told of until somebody knows, and stands in the way
+// of no other.
+TEST_P(CredentialUsers, ForgedUpdateThatWasQueuedIsToldOfInEachRun) {
+  FillTo(8);
+  AddNewVersion();
+  receiver_.Walk(log_);
+  ASSERT_OK_AND_ASSIGN(const SentCredential sent, sender_.Make(log_));
+  ASSERT_OK_AND_ASSIGN(const ReceivedCredential received, Receive(sent.credential));
+  FillTo(10);
+  PassWindows(log_, 3);
+  sender_.Walk(log_);
+  ASSERT_OK_AND_ASSIGN(const auto request,
+                       sender_.user().MakeCredentialUpdate(sent.credential, log_.RightmostMs()));
+  ASSERT_TRUE(request.has_value());
+  const base::Bytes update = Answer(log_, *request);
+  // One that can still be decoded.
+  absl::StatusOr<ReceivedCredential> queued;
+  for (size_t i = update.size() / 2; i < update.size() && !queued.ok(); ++i) {
+    base::Bytes forged = update;
+    forged[i] ^= 1;
+    queued = Receive(sent.credential, forged);
+  }
+  ASSERT_THAT(queued, IsOk());
+  ASSERT_EQ(queued->progress, CredentialProgress::kWaiting);
+  receiver_.Walk(log_);
+  for (int run = 0; run < 2; ++run) {
+    const auto events = Advance();
+    ASSERT_THAT(events, SizeIs(1));
+    EXPECT_THAT(events[0].progress, IsVerificationFailure());
+    EXPECT_TRUE(events[0].update_failed);
+    EXPECT_THAT(receiver_.record().credentials, SizeIs(1));
+  }
+  ASSERT_OK_AND_ASSIGN(const ReceivedCredential settled, Receive(sent.credential, update));
+  EXPECT_EQ(settled.progress, CredentialProgress::kFinal);
+}
+
+TEST_P(CredentialUsers, OnesThatTheLogWasAskedAboutInVainGoLast) {
+  AddNewVersion();
+  receiver_.Walk(log_);
+  ASSERT_OK_AND_ASSIGN(const SentCredential sent, sender_.Make(log_));
+  ASSERT_OK_AND_ASSIGN(const ReceivedCredential one, Receive(sent.credential));
+  // The same version, based on an older entry.
+  ASSERT_OK_AND_ASSIGN(const SentCredential older, sender_.Make(log_, 2 * kWindowMs + 10));
+  ASSERT_OK_AND_ASSIGN(const ReceivedCredential two, Receive(older.credential));
+  ASSERT_THAT(receiver_.record().credentials, SizeIs(2));
+  EXPECT_EQ(receiver_.record().credentials[0].id, one.id);
+  receiver_.user().PutLast({one.id});
+  EXPECT_EQ(receiver_.record().credentials[0].id, two.id);
+  EXPECT_EQ(receiver_.record().credentials[1].id, one.id);
+}
+
 TEST_P(CredentialUsers, ForgedCredentialLeavesNothingBehind) {
   AddNewVersion();
   receiver_.Walk(log_);
@@ -281,7 +332,7 @@ TEST_P(CredentialUsers, OverdueIsSettledByTheLogAlsoAfterEntriesWereMissed) {
   PassWindows(log_, 60);
   // A sender's update that was queued leads to an entry that was missed: nobody is to blame.
   for (core::CredentialUpdateRequest early{base::ToBytes(kAlice), received.version, 0, 0, 0};;) {
-    const core::PendingCredential& pending = receiver_.record().credentials[0];
+    const core::PendingCredential& pending = receiver_.record().credentials[0].pending;
     early.terminal = pending.terminal;
     early.tree_size = pending.view.tree_size();
     early.distinguished = std::max(early.distinguished + 1, early.tree_size);
@@ -387,12 +438,13 @@ TEST_P(CredentialUsers, StoredOnesAreCheckedWhenTheyAreRead) {
   const base::Hash fingerprint = core::ConfigurationFingerprint(log_.config());
   const LogRecord good = receiver_.record();
   EXPECT_THAT(DecodeLogRecord(base::codec::Encode(good), fingerprint), IsOk());
-  for (int damage = 0; damage < 3; ++damage) {
+  for (int damage = 0; damage < 4; ++damage) {
     LogRecord record = good;
-    core::PendingCredential& pending = record.credentials[0];
+    core::PendingCredential& pending = record.credentials[0].pending;
     if (damage == 0) pending.credential.pop_back();
     if (damage == 1) ++pending.version;
     if (damage == 2) pending.versions.clear();
+    if (damage == 3) record.credentials[0].id.bytes[0] ^= 1;
     EXPECT_THAT(DecodeLogRecord(base::codec::Encode(record), fingerprint),
                 StatusIs(absl::StatusCode::kDataLoss))
         << damage;

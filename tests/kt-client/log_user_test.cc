@@ -124,7 +124,7 @@ TEST_P(LogUserTest, OwnVersionsAreNotForeign) {
   ASSERT_THAT(Init(0), IsOk());
   ASSERT_OK_AND_ASSIGN(const auto request,
                        user_->MakeUpdate(base::AsBytes(kAlice), Values({"zero", "one"})));
-  EXPECT_TRUE(Owned().pending.has_value());
+  EXPECT_THAT(Owned().pending, SizeIs(1));
   ExpectStorable();
   Append({"zero", "one"});
   ASSERT_OK_AND_ASSIGN(const UpdateResult result, Receive(request, /*of_request=*/true));
@@ -134,7 +134,7 @@ TEST_P(LogUserTest, OwnVersionsAreNotForeign) {
   EXPECT_EQ(result.following.greatest_version, 1u);
   EXPECT_EQ(result.following.last, log_.size());
   EXPECT_THAT(Owned().foreign, IsEmpty());
-  EXPECT_FALSE(Owned().pending.has_value());
+  EXPECT_THAT(Owned().pending, IsEmpty());
   ExpectStorable();
 }
 
@@ -154,7 +154,65 @@ TEST_P(LogUserTest, OwnVersionsAreRecognizedLater) {
   ASSERT_OK_AND_ASSIGN(const UpdateResult result, CatchUp());
   EXPECT_TRUE(result.own);
   EXPECT_THAT(Owned().foreign, IsEmpty());
-  EXPECT_FALSE(Owned().pending.has_value());
+  EXPECT_THAT(Owned().pending, IsEmpty());
+}
+
+TEST_P(LogUserTest, WhicheverOfSeveralPendingRequestsIsFirstIsHers) {
+  ASSERT_THAT(Init(0), IsOk());
+  const auto ask = [&](const std::string& value) {
+    ASSERT_THAT(user_->MakeUpdate(base::AsBytes(kAlice), Values({value})), IsOk());
+  };
+  for (const char* value : {"one", "two", "three"}) ask(value);
+  ask("one");
+  EXPECT_THAT(Owned().pending, SizeIs(3)) << "the same is kept once";
+  ExpectStorable();
+  Append({"two"});
+  ASSERT_OK_AND_ASSIGN(const UpdateResult result, CatchUp());
+  EXPECT_TRUE(result.own);
+  EXPECT_THAT(Owned().foreign, IsEmpty());
+  EXPECT_THAT(Owned().pending, IsEmpty()) << "the others can never come to be";
+}
+
+TEST_P(LogUserTest, PendingRequestsAreBounded) {
+  ASSERT_THAT(Init(0), IsOk());
+  for (size_t i = 0; i <= OwnedLabel::kMaxPending; ++i) {
+    ASSERT_THAT(user_->MakeUpdate(base::AsBytes(kAlice), Values({std::to_string(i)})), IsOk());
+  }
+  EXPECT_THAT(Owned().pending, SizeIs(OwnedLabel::kMaxPending));
+  ExpectStorable();
+  // The oldest was forgotten, so that its version is told of.
+  Append({"0"});
+  ASSERT_OK_AND_ASSIGN(const UpdateResult result, CatchUp());
+  EXPECT_FALSE(result.own);
+  EXPECT_THAT(Owned().foreign, SizeIs(1));
+}
+
+TEST_P(LogUserTest, StrangersMustBeShownTheSameTree) {
+  PassWindows();
+  const auto walk = [&](const testing::TestLog& log, const core::DistinguishedRequest& request) {
+    return Encode(*core::ProveDistinguished(log.config(), core::RecentDefinition(),
+                                            *log.ViewAt(log.size()), log.HeadAt(log.size()),
+                                            request));
+  };
+  const core::DistinguishedRequest stranger;
+  const auto check = [&](const testing::TestLog& log) {
+    return user_->StrangersWalk(stranger, walk(log, stranger), log.RightmostMs());
+  };
+  EXPECT_THAT(check(log_), IsOk()) << "a stranger herself";
+  const core::DistinguishedRequest request = user_->MakeDistinguished();
+  ASSERT_THAT(user_->Distinguished(request, walk(log_, request), log_.RightmostMs()), IsOk());
+  const LogRecord before = user_->record();
+  EXPECT_THAT(check(log_), IsOk());
+  testing::TestLog fork = log_.Prefix(log_.size() - 1);
+  EXPECT_THAT(check(fork), FailsCheck("heads-fork")) << "an older tree";
+  fork.Append(log_.RightmostMs(), {{kAlice, "forked"}});
+  EXPECT_THAT(check(fork), FailsCheck("heads-fork"));
+  base::Bytes damaged = walk(log_, stranger);
+  damaged.back() ^= 1;
+  EXPECT_THAT(user_->StrangersWalk(stranger, damaged, log_.RightmostMs()), IsVerificationFailure());
+  Append();
+  EXPECT_THAT(check(log_), StatusIs(absl::StatusCode::kAborted)) << "to be compared after a walk";
+  EXPECT_EQ(user_->record(), before);
 }
 
 TEST_P(LogUserTest, SomebodyElseWasFaster) {
@@ -166,7 +224,7 @@ TEST_P(LogUserTest, SomebodyElseWasFaster) {
   ASSERT_THAT(Owned().foreign, SizeIs(1));
   EXPECT_EQ(Owned().foreign[0],
             (ForeignVersionRecord{0, log_.size() - 1, base::ToBytes("theirs"), 0}));
-  EXPECT_FALSE(Owned().pending.has_value()) << "it can never come to be";
+  EXPECT_THAT(Owned().pending, IsEmpty()) << "it can never come to be";
   // What she wanted then is not what she wants now: version 1 with that value is not hers.
   Append({"mine"});
   ASSERT_OK_AND_ASSIGN(const UpdateResult replayed, CatchUp());

@@ -108,6 +108,76 @@ TEST_F(StateStoreTest, EveryTruncationAndBitFlipIsRefusedOrChangesNoListLength) 
   }
 }
 
+TEST_F(StateStoreTest, StateOfAnotherVersionIsNamedAsThat) {
+  LogRecord record = Record(5);
+  record.format = 1;
+  testing::WriteText(StatePath(), base::ToText(base::codec::Encode(record)), 0600);
+  EXPECT_THAT(store_->Read(fingerprint_),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("another version of this program")));
+}
+
+TEST_F(StateStoreTest, RefusalsAreBoundedInNumberAndSize) {
+  const auto refusal = [&](const std::string& check, uint64_t at_ms, size_t bytes = 1) {
+    Exchange exchange;
+    exchange.request = base::codec::Encode(core::SearchRequest());
+    exchange.SetAnswer(AnswerKind::kResponse, std::string(bytes, 'x'), at_ms);
+    return MakeKeptRefusal(Record(5), {exchange}, check);
+  };
+  for (size_t i = 0; i < StateStore::kMaxRefusalsOfACheck; ++i) {
+    EXPECT_THAT(store_->KeepRefusal(refusal("one", i), 100), IsOk());
+  }
+  const auto full = StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("already"));
+  EXPECT_THAT(store_->KeepRefusal(refusal("one", 99), 100), full);
+  EXPECT_THAT(store_->KeepRefusal(refusal("one-more", 99), 100), IsOk()) << "another check";
+  EXPECT_THAT(store_->KeepRefusal(refusal("long", 1, StateStore::kMaxRefusalBytes), 100), full);
+  size_t kept = 1 + StateStore::kMaxRefusalsOfACheck;
+  for (int i = 0; i < 40; ++i) {
+    kept += store_->KeepRefusal(refusal("check-" + std::to_string(i), 1), 100).ok();
+  }
+  EXPECT_EQ(kept, StateStore::kMaxRefusals);
+  KeptRefusal of_another_log = refusal("one", 1);
+  of_another_log.fingerprint.bytes[0] ^= 1;
+  EXPECT_THAT(store_->KeepRefusal(of_another_log, 100), IsOk());
+}
+
+TEST_F(StateStoreTest, KeptRefusalsAreDecodedExactly) {
+  Exchange exchange;
+  exchange.request = base::codec::Encode(core::SearchRequest());
+  exchange.SetAnswer(AnswerKind::kResponse, "not a response", 1);
+  const KeptRefusal good = MakeKeptRefusal(Record(5), {exchange}, "malformed-response");
+  const base::Bytes bytes = base::codec::Encode(good);
+  EXPECT_THAT(DecodeKeptRefusal(bytes), IsOk());
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(DecodeKeptRefusal(base::ByteView(bytes).first(size)).ok()) << size;
+  }
+  base::Bytes longer = bytes;
+  longer.push_back(0);
+  EXPECT_FALSE(DecodeKeptRefusal(longer).ok());
+  KeptRefusal changed = good;
+  changed.magic.back() = '2';
+  EXPECT_FALSE(DecodeKeptRefusal(base::codec::Encode(changed)).ok());
+  changed = good;
+  changed.exchanges.clear();
+  EXPECT_FALSE(DecodeKeptRefusal(base::codec::Encode(changed)).ok());
+  changed = good;
+  changed.record.pop_back();
+  EXPECT_THAT(Replay(changed), StatusIs(absl::StatusCode::kDataLoss));
+  changed = good;
+  changed.fingerprint.bytes[0] ^= 1;
+  EXPECT_THAT(Replay(changed), StatusIs(absl::StatusCode::kDataLoss));
+  changed = good;
+  changed.exchanges[0].request.clear();
+  EXPECT_THAT(Replay(changed), StatusIs(absl::StatusCode::kInvalidArgument));
+  // Whatever else is changed, nothing breaks.
+  for (size_t bit = 0; bit < 8 * bytes.size(); ++bit) {
+    base::Bytes flipped = bytes;
+    flipped[bit / 8] = static_cast<uint8_t>(flipped[bit / 8] ^ (1 << bit % 8));
+    const auto decoded = DecodeKeptRefusal(flipped);
+    if (!decoded.ok()) continue;
+    EXPECT_FALSE(Replay(*decoded).ok()) << bit;
+  }
+}
+
 TEST_F(StateStoreTest, PinsStayAndRefuseAnother) {
   EXPECT_THAT(store_->ReadPin("a.example"), IsOkAndHolds(std::nullopt));
   ASSERT_THAT(store_->WritePin("a.example", fingerprint_, 100), IsOk());

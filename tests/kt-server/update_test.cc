@@ -216,6 +216,28 @@ TEST_P(UpdateTest, NothingStartsInTheMiddleOfAnEntry) {
   EXPECT_THAT(reply.responses, SizeIs(0));
 }
 
+// Nothing makes such an entry now, but early builds did.
+TEST_P(UpdateTest, EntryThatNoResponseHoldsIsNamedAsTheReason) {
+  Stop();
+  for (const uint32_t count : {core::kMaxVersionsInEntry, core::kMaxVersionsInEntry + 1}) {
+    NewEntry entry{fixture_.clock().NowMs(), {}};
+    const auto greatest = count == core::kMaxVersionsInEntry ? 0 : core::kMaxVersionsInEntry;
+    for (uint32_t i = 0; i < count; ++i) {
+      entry.versions.push_back({base::ToBytes(kAlice), greatest + i, {Nothing(), {}}});
+    }
+    ASSERT_THAT(fixture_.log().Append({&entry, 1}), IsOk());
+  }
+  Start();
+  const Reply longest = Call(Request(std::nullopt));
+  ASSERT_THAT(longest.responses, SizeIs(1));
+  EXPECT_THAT(longest.responses[0].values, SizeIs(core::kMaxVersionsInEntry));
+  EXPECT_EQ(longest.status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  const Reply too_long = Call(Request(core::kMaxVersionsInEntry - 1));
+  EXPECT_THAT(too_long.responses, SizeIs(0));
+  EXPECT_EQ(too_long.status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(too_long.status.error_message(), HasSubstr("holds more than 191 versions"));
+}
+
 TEST_P(UpdateTest, TellsOfVersionsOfOthersOneResponseAnEntry) {
   Own();
   for (const char* name : {"alice.sign.crt.pem", "alice.encr.crt.pem"}) {
