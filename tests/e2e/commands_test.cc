@@ -6,10 +6,15 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <thread>
 
+#include "base/clock.h"
+#include "smime/certificate.h"
 #include "tests/e2e/deployment.h"
+#include "tests/smime/test_certificates.h"
 #include "tests/support/paths.h"
 
 namespace kt::testing {
@@ -337,6 +342,44 @@ TEST_P(Commands, HelpNamesEveryOptionAndExitCode) {
   for (const char* command : {"init", "run", "config", "token"}) {
     EXPECT_EQ(RunProcess({kt::testing::ServerProgram(), command, "--help"}).exit_code, 0);
   }
+}
+
+// It is no absence: the address has certificates, of which none may be used any more.
+TEST_P(Commands, CertificatesThatHaveExpiredSinceAreRefusedByPolicy) {
+  const smime::testing::Authority authority(smime::testing::Authority::RootSpec("Short Lives"));
+  deployment_.StopServer();
+  WriteText(deployment_.File("anchors.pem"), authority.pem());
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  smime::testing::Spec spec;
+  spec.emails = {"alice@smime.example"};
+  const auto now_s = static_cast<int64_t>(base::SystemClock().NowMs() / 1000);
+  spec.not_before_s = now_s - 60;
+  spec.not_after_s = now_s + 8;
+  const auto certificate = smime::Certificate::Parse(authority.Issue(spec));
+  ASSERT_TRUE(certificate.ok()) << certificate.status();
+  const std::string pem = deployment_.File("short.pem");
+  WriteText(pem, certificate->ToPem());
+  const ProcessResult published = deployment_.Publish("alice@smime.example", {"--cert", pem});
+  ASSERT_EQ(published.exit_code, 0) << published.err;
+
+  const std::string out = deployment_.File("found.pem");
+  const auto lookup = [&] {
+    return deployment_.Client("lookup", {"alice@smime.example", "--json", "--out", out});
+  };
+  const ProcessResult valid = lookup();
+  ASSERT_EQ(valid.exit_code, 0) << valid.err;
+  EXPECT_NE(ReadText(out), "");
+  while (base::SystemClock().NowMs() < static_cast<uint64_t>(spec.not_after_s + 1) * 1000) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  const ProcessResult expired = lookup();
+  EXPECT_EQ(expired.exit_code, 5) << expired.err;
+  const auto json = nlohmann::json::parse(expired.out);
+  EXPECT_EQ(json["found"], true);
+  EXPECT_EQ(json["certificates"].size(), 0u);
+  ASSERT_EQ(json["passed_over"].size(), 1u);
+  EXPECT_THAT(json["passed_over"][0]["reason"].get<std::string>(), HasSubstr("expired"));
+  EXPECT_EQ(ReadText(out), "") << "an old file must not be taken for the answer";
 }
 
 INSTANTIATE_TEST_SUITE_P(Suites, Commands, ::testing::Values("p256", "ed25519"),
