@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/status.h"
 #include "kt-auditor/keys.h"
@@ -18,7 +19,10 @@ namespace kt::auditor {
 namespace {
 
 constexpr absl::Duration kFirstPause = absl::Milliseconds(200);
-constexpr absl::Duration kLongestPause = absl::Seconds(30);
+// What users are shown waits for the auditor, and an attempt costs little.
+constexpr absl::Duration kLongestPause = absl::Seconds(5);
+// A stream that lasted so long was no part of the trouble before it.
+constexpr absl::Duration kSettled = absl::Seconds(5);
 
 }  // namespace
 
@@ -85,18 +89,22 @@ void Auditor::Run(Log& log) {
   std::string told;  // a lasting trouble is told once
   while (true) {
     const base::TreeSize before = log.file->stored().state.tree_size;
+    const uint64_t messages = log.follower->messages();
+    const absl::Time begun = absl::Now();
     const absl::Status status = log.follower->Follow();
     const base::TreeSize after = log.file->stored().state.tree_size;
-    absl::MutexLock lock(&mutex_);
     if (base::IsVerificationFailure(status)) {
+      absl::MutexLock lock(&mutex_);
       ++halted_;
       events_.Error(
           "log_halted",
           {{"log", log.name}, {"tree_size", after}, {"message", std::string(status.message())}});
       return;
     }
-    if (stopping_) return;
-    if (after > before) {
+    if (stopping()) return;
+    // Also if the log had nothing new to show.
+    const bool reached = log.follower->messages() > messages;
+    if (after > before || (reached && absl::Now() - begun > kSettled)) {
       pause = kFirstPause;
       told.clear();
     }
@@ -106,10 +114,15 @@ void Auditor::Run(Log& log) {
       events_.Error("log_not_followed", {{"log", log.name}, {"message", message}});
       told = message;
     }
-    mutex_.AwaitWithTimeout(absl::Condition(&stopping_), pause);
-    if (stopping_) return;
+    log.connection->AwaitConnection(pause);
+    if (stopping()) return;
     pause = std::min(2 * pause, kLongestPause);
   }
+}
+
+bool Auditor::stopping() const {
+  absl::MutexLock lock(&mutex_);
+  return stopping_;
 }
 
 size_t Auditor::halted() const {

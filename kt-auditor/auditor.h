@@ -42,6 +42,7 @@ class Auditor {
 
   absl::Status Add(const AuditorConfig& config, const LogConfig& log_config);
   void Run(Log& log);
+  bool stopping() const;
 
   EventLog& events_;
   const base::Clock& clock_;

@@ -6,12 +6,14 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "base/file.h"
 #include "base/status.h"
 #include "proto/kt.grpc.pb.h"
@@ -35,7 +37,8 @@ absl::Status FromGrpc(const grpc::Status& status) {
 class GrpcConnection : public LogConnection {
  public:
   explicit GrpcConnection(const std::shared_ptr<grpc::Channel>& channel)
-      : key_transparency_(v1::KeyTransparency::NewStub(channel)),
+      : channel_(channel),
+        key_transparency_(v1::KeyTransparency::NewStub(channel)),
         auditing_(v1::Auditing::NewStub(channel)) {}
 
   absl::StatusOr<base::Bytes> GetConfiguration() override {
@@ -81,6 +84,21 @@ class GrpcConnection : public LogConnection {
     });
   }
 
+  // gRPC moves a connection on while a thread waits in one of its calls, and otherwise every five
+  // seconds only, in each step of TCP, TLS and HTTP/2.
+  void AwaitConnection(absl::Duration at_most) override {
+    constexpr absl::Duration kSlice = absl::Milliseconds(200);  // for noticing Cancel
+    const absl::Time end = absl::Now() + at_most;
+    grpc_connectivity_state state = channel_->GetState(/*try_to_connect=*/true);
+    bool stands = state == GRPC_CHANNEL_READY;
+    while (absl::Now() < end && !cancelled()) {
+      if (state == GRPC_CHANNEL_READY && !stands) return;
+      stands = stands && state == GRPC_CHANNEL_READY;
+      channel_->WaitForStateChange(state, absl::ToChronoTime(std::min(end, absl::Now() + kSlice)));
+      state = channel_->GetState(/*try_to_connect=*/true);
+    }
+  }
+
   void Cancel() override {
     absl::MutexLock lock(&mutex_);
     cancelled_ = true;
@@ -88,6 +106,11 @@ class GrpcConnection : public LogConnection {
   }
 
  private:
+  bool cancelled() {
+    absl::MutexLock lock(&mutex_);
+    return cancelled_;
+  }
+
   static AuditRecord ToRecord(const v1::StreamUpdatesResponse& message) {
     AuditRecord record;
     record.position = message.position();
@@ -115,6 +138,7 @@ class GrpcConnection : public LogConnection {
     return FromGrpc(status);
   }
 
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::KeyTransparency::Stub> key_transparency_;
   const std::unique_ptr<v1::Auditing::Stub> auditing_;
   absl::Mutex mutex_;
@@ -143,7 +167,10 @@ absl::StatusOr<std::unique_ptr<LogConnection>> ConnectToLog(const LogServer& ser
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // The size limit counts bytes as received, which a compressed message can multiply.
   arguments.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
+  // A server that is started again is back within seconds.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 500);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 10'000);  // how long an attempt may take
   return std::make_unique<GrpcConnection>(
       grpc::CreateCustomChannel("dns:///" + server.address, grpc::SslCredentials(tls), arguments));
 }

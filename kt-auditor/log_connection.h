@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/bytes.h"
 #include "base/types.h"
 #include "kt-auditor/audit_record.h"
@@ -36,7 +37,12 @@ class LogConnection {
   // `head` is an encoded AuditorTreeHead.
   virtual absl::Status SubmitAuditorHead(base::ByteView head) = 0;
 
-  // Ends the call in progress and all later ones with kCancelled. From any thread.
+  // Waits for `at_most`, or until a connection comes about that does not stand now. Between two
+  // calls this must take the place of sleeping: a connection only makes progress while somebody
+  // waits.
+  virtual void AwaitConnection(absl::Duration at_most) = 0;
+
+  // Ends the call in progress and all later ones with kCancelled, and a wait. From any thread.
   virtual void Cancel() = 0;
 };
 

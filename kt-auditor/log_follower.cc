@@ -86,6 +86,7 @@ absl::StatusOr<core::AuditorState> LogFollower::BeginningState(const core::Confi
 }
 
 absl::Status LogFollower::OnRecord(const AuditRecord& record) {
+  ++messages_;
   const absl::StatusOr<bool> is_signed = auditor_->Apply(record);
   if (base::IsVerificationFailure(is_signed.status())) return Halt(is_signed.status(), &record);
   KT_RETURN_IF_ERROR(is_signed.status());

@@ -38,6 +38,9 @@ class LogFollower {
   // evidence and reason are stored, nothing is signed any more, and every later call fails at once.
   absl::Status Follow();
 
+  // How many messages the log has streamed so far: whether it was reached.
+  uint64_t messages() const { return messages_; }
+
  private:
   absl::Status Prepare();
   absl::StatusOr<core::AuditorState> BeginningState(const core::Configuration& config);
@@ -57,6 +60,7 @@ class LogFollower {
   std::unique_ptr<LogAuditor> auditor_;  // once the configuration is known
   std::unique_ptr<base::Signer> signer_;
   uint64_t saved_ms_ = 0;
+  uint64_t messages_ = 0;
 };
 
 }  // namespace kt::auditor

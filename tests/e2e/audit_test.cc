@@ -247,6 +247,26 @@ TEST_P(Audited, CommandsRefuseWhatIsWrong) {
   }
 }
 
+// Users wait for the auditor, so it must not wait for long itself.
+TEST_P(Audited, AuditorIsBackSoonAfterTheServer) {
+  StartAuditor();
+  ASSERT_TRUE(WaitForHead(1));
+  uint64_t size = Status()["signed_tree_size"];
+  // Started again at once, after some attempts to reach it, and after several times in a row.
+  for (const int away_ms : {0, 0, 1'500, 4'000, 0, 0}) {
+    deployment_->StopServer();
+    std::this_thread::sleep_for(std::chrono::milliseconds(away_ms));
+    ASSERT_TRUE(deployment_->StartServer()) << deployment_->server().Log();
+    const auto back = std::chrono::steady_clock::now();
+    ASSERT_EQ(Publish("alice").exit_code, 0);
+    ASSERT_TRUE(WaitForHead(++size)) << auditor_->Log();
+    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - back;
+    std::cout << "away for " << away_ms << " ms, followed again after " << waited.count() << " s\n";
+    EXPECT_LT(waited.count(), 10);
+  }
+  EXPECT_EQ(StopAuditor(), 0) << auditor_->Log();
+}
+
 INSTANTIATE_TEST_SUITE_P(Suites, Audited, ::testing::Values("p256", "ed25519"),
                          [](const auto& param_info) { return param_info.param; });
 

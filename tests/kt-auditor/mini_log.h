@@ -84,6 +84,7 @@ class FakeConnection : public LogConnection {
   absl::Status StreamUpdates(base::LogPosition first, std::optional<base::LogPosition> end,
                              const Visit& visit) override;
   absl::Status SubmitAuditorHead(base::ByteView head) override;
+  void AwaitConnection(absl::Duration) override {}
   void Cancel() override {}
 
  private:
