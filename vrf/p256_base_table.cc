@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/secret.h"
 #include "vrf/p256_formulas.h"
 
 namespace kt::vrf::p256 {
@@ -26,6 +27,9 @@ void ToAffine(std::span<const Jacobian<Field>> points, std::span<Affine<Field>> 
     const Field square = Sqr(inverse[i]);
     out[i].x = Canonical(Mul(points[i].x, square));
     out[i].y = Canonical(Mul(Mul(points[i].y, square), inverse[i]));
+  }
+  for (std::vector<Field>* z : {&inverse, &scratch}) {
+    base::SecureZero({reinterpret_cast<uint8_t*>(z->data()), z->size() * sizeof(Field)});
   }
 }
 

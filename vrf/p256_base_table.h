@@ -31,7 +31,7 @@ struct BaseTable {
 const BaseTable& Base();
 
 // Brings points, none of which is infinity, to affine coordinates, canonical in Montgomery form.
-// Constant time.
+// Constant time; what it computes of the Z's, which tell something of a secret scalar, is wiped.
 void ToAffine(std::span<const Jacobian<Field>> points, std::span<Affine<Field>> out);
 
 }  // namespace kt::vrf::p256
