@@ -57,6 +57,9 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
+  // The engine to evaluate or check a single item with, if that is faster by another.
+  virtual const Engine& ForOne() const { return *this; }
+
   // As many abscissas as take no more time than one.
   virtual size_t lift_width() const = 0;
 

@@ -110,6 +110,10 @@ std::vector<CurveInput> EncodeToCurve(const p256::Engine& engine, ByteView prefi
   return inputs;
 }
 
+const p256::Engine& EngineFor(const p256::Engine& engine, size_t items) {
+  return items == 1 ? engine.ForOne() : engine;
+}
+
 // For a prover, who cannot go on without.
 std::vector<CurveInput> MustEncodeToCurve(const p256::Engine& engine, ByteView prefix,
                                           std::span<const Bytes> alphas) {
@@ -164,9 +168,10 @@ absl::StatusOr<std::unique_ptr<P256FastProver>> P256FastProver::Create(const p25
 }
 
 std::vector<VrfOutput> P256FastProver::Evaluate(std::span<const Bytes> alphas) const {
-  const std::vector<CurveInput> inputs = MustEncodeToCurve(engine_, encode_prefix_, alphas);
+  const p256::Engine& engine = EngineFor(engine_, alphas.size());
+  const std::vector<CurveInput> inputs = MustEncodeToCurve(engine, encode_prefix_, alphas);
   std::vector<PlainPoint> gammas(inputs.size());
-  engine_.Multiply(x_, PointsOf(inputs), gammas);
+  engine.Multiply(x_, PointsOf(inputs), gammas);
   std::vector<VrfOutput> outputs;
   outputs.reserve(inputs.size());
   for (const PlainPoint& gamma : gammas) {
@@ -256,9 +261,10 @@ absl::StatusOr<std::vector<VrfOutput>> P256FastVerifier::Verify(
     alphas[i] = claims[i].alpha;
   }
 
+  const p256::Engine& engine = EngineFor(engine_, n);
   std::vector<Lifted> gammas(n);
   const std::vector<CurveInput> inputs =
-      EncodeToCurve(engine_, encode_prefix_, alphas, abscissas, gammas);
+      EncodeToCurve(engine, encode_prefix_, alphas, abscissas, gammas);
   for (size_t i = 0; i < n; ++i) {
     if (!gammas[i].on_curve) return BadProof("Gamma is not a point");
     if (!inputs[i].found) return BadProof("the input does not encode to the curve");
@@ -266,7 +272,7 @@ absl::StatusOr<std::vector<VrfOutput>> P256FastVerifier::Verify(
     terms[i].h = inputs[i].point;
   }
   std::vector<p256::CheckPoints> points(n);
-  engine_.Check(key_table_, terms, points);
+  engine.Check(key_table_, terms, points);
 
   std::vector<VrfOutput> outputs;
   outputs.reserve(n);

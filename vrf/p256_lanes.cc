@@ -154,10 +154,6 @@ void SetSignedDigits(const uint64_t (&words)[kWords], size_t lane, int8_t (&out)
   KT_CHECK(carry == 0);
 }
 
-// A lone product in lanes takes a third more time than one without them: seven lanes are idle, and
-// the eighth waits for its own results. (The two products of a lone proof are worth it.)
-constexpr size_t kFewestProducts = 2;
-
 // Of the eight lanes, V of four proofs takes the first and U the last four.
 constexpr size_t kProofsPerVector = kLanes / 2;
 
@@ -173,6 +169,8 @@ const LaneEngine& InLanes() {
   static const LaneEngine* const engine = new LaneEngine();
   return *engine;
 }
+
+const Engine& LaneEngine::ForOne() const { return Portable(); }
 
 size_t LaneEngine::lift_width() const { return kMaxVectors * kLanes; }
 
@@ -198,7 +196,7 @@ void LaneEngine::Lift(std::span<const Field> abscissas, std::span<Lifted> out) c
 void LaneEngine::Multiply(const SecretDigits& x, std::span<const CurvePoint> h,
                           std::span<PlainPoint> out) const {
   KT_CHECK(out.size() == h.size());
-  if (h.size() < kFewestProducts) return Portable().Multiply(x, h, out);
+  if (h.empty()) return;
   SecretProducts work(h.size());
   for (size_t i = 0; i < h.size(); ++i) work.Set(i, x, h[i]);
   Products products(VectorsFor(h.size()));
@@ -238,7 +236,7 @@ void LaneEngine::Prove(const SecretDigits& x, std::span<const SecretDigits> k,
 void LaneEngine::Check(const KeyTable& key, std::span<const ProofTerms> terms,
                        std::span<CheckPoints> out) const {
   KT_CHECK(out.size() == terms.size());
-  if (terms.size() < kFewestProducts) return Portable().Check(key, terms, out);
+  if (terms.empty()) return;
   const size_t vectors = (terms.size() + kProofsPerVector - 1) / kProofsPerVector;
   std::vector<LaneSignedDigits> digits(vectors);
   std::vector<LanePoint> p(vectors);

@@ -14,6 +14,9 @@ namespace kt::vrf::p256 {
 
 class LaneEngine final : public Engine {
  public:
+  // Portable(): of a lone evaluation or check, seven lanes would be idle, and the eighth would wait
+  // for its own results.
+  const Engine& ForOne() const override;
   size_t lift_width() const override;
   void Lift(std::span<const Field> abscissas, std::span<Lifted> out) const override;
   void Multiply(const SecretDigits& x, std::span<const CurvePoint> h,
