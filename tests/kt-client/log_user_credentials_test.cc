@@ -13,9 +13,12 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "kt-client/credential_calls.h"
 #include "kt-client/failure.h"
 #include "kt-client/log_user.h"
+#include "kt-client/state_store.h"
 #include "kt-core/binary_ladder.h"
+#include "tests/support/process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_log.h"
 
@@ -274,6 +277,24 @@ TEST_P(CredentialUsers, ForgedUpdateThatWasQueuedIsToldOfInEachRun) {
     EXPECT_TRUE(events[0].update_failed);
     EXPECT_THAT(receiver_.record().credentials, SizeIs(1));
   }
+  // Once somebody knows, it is dropped where it is stored, and the sender may be asked for another.
+  const testing::TemporaryDirectory directory;
+  ASSERT_OK_AND_ASSIGN(const StateStore store, StateStore::Open(directory.File("state")));
+  const base::Hash fingerprint = core::ConfigurationFingerprint(log_.config());
+  const auto drop = [&](const base::Hash& id) {
+    return DropCredentialUpdate(store, "a.example", id, 1'000);
+  };
+  EXPECT_THAT(drop(received.id), StatusIs(absl::StatusCode::kUnavailable)) << "of no known log";
+  ASSERT_THAT(store.WritePin("a.example", fingerprint, 1'000), IsOk());
+  ASSERT_THAT(store.Lock(fingerprint, 1'000)->Save(receiver_.record()), IsOk());
+  EXPECT_THAT(drop(base::Hash()), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(drop(received.id), IsOk());
+  LogUser told(*verifier_, **store.Read(fingerprint));
+  const auto events = told.AdvanceCredentials(log_.RightmostMs());
+  ASSERT_THAT(events, SizeIs(1));
+  ASSERT_THAT(events[0].progress, IsOk());
+  EXPECT_EQ(*events[0].progress, CredentialProgress::kUpdateNeeded);
+  EXPECT_FALSE(events[0].update_failed);
   ASSERT_OK_AND_ASSIGN(const ReceivedCredential settled, Receive(sent.credential, update));
   EXPECT_EQ(settled.progress, CredentialProgress::kFinal);
 }
