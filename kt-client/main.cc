@@ -5,13 +5,24 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <string>
 
+#include "absl/status/status.h"
+#include "base/status.h"
 #include "kt-client/commands.h"
+#include "vrf/implementation.h"
 
 namespace {
+
+// The environment may keep the VRF from vector instructions, or from code that is not a library's.
+absl::Status ReadEnvironment() {
+  const char* word = std::getenv("KT_VRF_IMPLEMENTATION");
+  if (word == nullptr || *word == '\0') return absl::OkStatus();
+  return kt::base::Annotate(kt::vrf::LimitDefaultImplementation(word), "KT_VRF_IMPLEMENTATION");
+}
 
 int Run(int argc, char** argv) {
   // gRPC writes what peers sent as it is. What matters of it comes back as a status.
@@ -20,6 +31,10 @@ int Run(int argc, char** argv) {
   app.footer(kt::client::kExitCodesHelp);
   app.set_version_flag("--version", std::string("kt-client ") + KT_VERSION);
   app.require_subcommand(1);
+  if (const absl::Status status = ReadEnvironment(); !status.ok()) {
+    std::cerr << "kt-client: " << status.message() << "\n";
+    return kt::client::kExitUsage;
+  }
   int exit_code = 0;
   kt::client::AddLookupCommand(app, &exit_code);
   kt::client::AddHistoryCommand(app, &exit_code);

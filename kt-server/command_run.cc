@@ -13,6 +13,7 @@
 #include "kt-server/grpc_log.h"
 #include "kt-server/server.h"
 #include "kt-server/server_config.h"
+#include "vrf/implementation.h"
 
 namespace kt::server {
 namespace {
@@ -43,6 +44,7 @@ struct RunOptions {
 
 absl::Status Run(const RunOptions& options) {
   KT_ASSIGN_OR_RETURN(const ServerConfig config, LoadServerConfig(options.config));
+  KT_RETURN_IF_ERROR(vrf::LimitDefaultImplementation(config.crypto.vrf_implementation));
   EventLog events(config.logging.level);
   const GrpcLogRedirect redirect(events);
   RaiseFileLimit();

@@ -108,7 +108,7 @@ std::string Resolve(const std::string& path, const std::string& directory) {
 absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   constexpr int64_t kDayMs = 24 * 60 * 60 * 1000;
   static const std::set<std::string> kSections = {"log",        "listen", "epoch",  "admission",
-                                                  "publishers", "limits", "logging"};
+                                                  "publishers", "limits", "crypto", "logging"};
   for (const auto& [key, node] : file) {
     if (!kSections.contains(std::string(key.str()))) {
       return absl::InvalidArgumentError(absl::StrCat("line ", node.source().begin.line, ": ",
@@ -171,6 +171,10 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   limits.Number("publishes_per_second", 0.001, &config->limits.publishes_per_second);
   KT_RETURN_IF_ERROR(limits.Finish());
 
+  Section crypto(file, "crypto");
+  crypto.Text("vrf_implementation", &config->crypto.vrf_implementation);
+  KT_RETURN_IF_ERROR(crypto.Finish());
+
   Section logging(file, "logging");
   logging.Text("level", &config->logging.level);
   return logging.Finish();
@@ -188,6 +192,11 @@ absl::Status CheckValues(const ServerConfig& config) {
     }
   }
   KT_RETURN_IF_ERROR(ParseListenAddress(config.listen.address).status());
+  static const std::set<std::string> kVrfImplementations = {"auto", "portable", "library"};
+  if (!kVrfImplementations.contains(config.crypto.vrf_implementation)) {
+    return absl::InvalidArgumentError(
+        "[crypto] vrf_implementation must be auto, portable or library");
+  }
   static const std::set<std::string> kLevels = {"debug", "info", "warn", "error"};
   if (!kLevels.contains(config.logging.level)) {
     return absl::InvalidArgumentError("[logging] level must be debug, info, warn or error");
@@ -315,6 +324,10 @@ std::string FormatServerConfig(const ServerConfig& config) {
       << "\n"
       << "requests_per_second = " << config.limits.requests_per_second << "  # for one client\n"
       << "publishes_per_second = " << config.limits.publishes_per_second << "  # for one token\n\n"
+      << "[crypto]\n"
+      << "# auto takes the fastest that this processor has; all give the same bytes.\n"
+      << "vrf_implementation = " << quoted(config.crypto.vrf_implementation)
+      << "  # auto, portable, library\n\n"
       << "[logging]\n"
       << "level = " << quoted(config.logging.level) << "  # debug, info, warn, error\n";
   return out.str();

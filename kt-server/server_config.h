@@ -56,6 +56,9 @@ struct ServerConfig {
     double requests_per_second = 100;  // for one client
     double publishes_per_second = 50;  // for one token
   } limits;
+  struct Crypto {
+    std::string vrf_implementation = "auto";  // auto, portable, library
+  } crypto;
   struct Logging {
     std::string level = "info";  // debug, info, warn, error
   } logging;

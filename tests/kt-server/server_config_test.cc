@@ -38,6 +38,7 @@ TEST(ServerConfig, WrittenConfigurationReadsBack) {
   config.listen.tls_certificate = "/a \"quoted\" path.pem";
   config.epoch.interval_ms = 77;
   config.limits.requests_per_second = 2.5;
+  config.crypto.vrf_implementation = "portable";
   config.logging.level = "warn";
   ASSERT_OK_AND_ASSIGN(const ServerConfig read,
                        ParseServerConfig(FormatServerConfig(config), "/etc/kt"));
@@ -46,6 +47,7 @@ TEST(ServerConfig, WrittenConfigurationReadsBack) {
   EXPECT_EQ(read.listen.tls_certificate, config.listen.tls_certificate);
   EXPECT_EQ(read.epoch.interval_ms, 77);
   EXPECT_EQ(read.limits.requests_per_second, 2.5);
+  EXPECT_EQ(read.crypto.vrf_implementation, "portable");
   EXPECT_EQ(read.logging.level, "warn");
 }
 
@@ -96,6 +98,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"RateNegative",
                   "[log]\ndomains=[\"x.example\"]\n[limits]\nrequests_per_second = -1\n",
                   "requests_per_second"},
+        BadConfig{
+            "VrfImplementation",
+            "[log]\ndomains=[\"x.example\"]\n[crypto]\nvrf_implementation = \"avx512-ifma\"\n",
+            "vrf_implementation"},
         BadConfig{"Level", "[log]\ndomains=[\"x.example\"]\n[logging]\nlevel = \"loud\"\n",
                   "level"}),
     [](const auto& test) { return test.param.name; });
