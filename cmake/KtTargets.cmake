@@ -57,6 +57,9 @@ endif()
 # kt_compile_for_avx512_ifma(a.cc ...): for files of the current folder, and never for a target as a whole.
 # GCC 12 warns of its own header, in which undefined registers are made (GCC bug 105593).
 function(kt_compile_for_avx512_ifma)
-  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS
-    "-mavx512f;-mavx512dq;-mavx512bw;-mavx512vl;-mavx512ifma;-mbmi2;-Wno-uninitialized;-Wno-maybe-uninitialized")
+  set(options -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512ifma -mbmi2)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    list(APPEND options -Wno-uninitialized -Wno-maybe-uninitialized)
+  endif()
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "${options}")
 endfunction()

@@ -336,6 +336,7 @@ void ProveAll(const uint8_t* x, const ProveInput* inputs, size_t count, ProveOut
     encoder.Add(gamma);
     encoder.Add(MultiplyBase(k_digits));
     encoder.Add(Multiply(multiples, k_digits));
+    Wipe(gamma);
   });
   encoder.Finish();
   Wipe(x_digits);

@@ -64,8 +64,8 @@ using Multiples = std::array<Cached, 8>;
 // point + digit * P, for a secret digit from -8 to 8: all multiples are read.
 template <typename Entry>
 Extended AddMultiple(const Extended& point, const std::array<Entry, 8>& multiples, Entry selected,
-                     int8_t digit) {
-  const auto wide = static_cast<int64_t>(digit);
+                     int32_t digit) {
+  const int64_t wide = digit;
   const SignMask sign = Opaque(static_cast<uint64_t>(wide >> 63));
   const uint64_t magnitude = (static_cast<uint64_t>(wide) ^ sign) - sign;
   for (size_t j = 0; j < multiples.size(); ++j) {
@@ -74,7 +74,7 @@ Extended AddMultiple(const Extended& point, const std::array<Entry, 8>& multiple
   return Add(point, selected, sign);
 }
 
-Extended AddMultiple(const Extended& point, const Multiples& multiples, int8_t digit) {
+Extended AddMultiple(const Extended& point, const Multiples& multiples, int32_t digit) {
   return AddMultiple(point, multiples, kCachedNeutral, digit);
 }
 
@@ -273,11 +273,12 @@ void ProveAll(const uint8_t* x, const ProveInput* inputs, size_t count, ProveOut
       multiples[piece] = MakeMultiples(power);
     }
     SignedDigits k_digits = ToSignedDigits(inputs[i].k);
-    const Extended gamma = Multiply(multiples, x_digits);
+    Extended gamma = Multiply(multiples, x_digits);
     encoder.Add(gamma, out[i].gamma);
     encoder.Add(DoubleTimes(gamma, 3), out[i].cofactor_gamma);
     encoder.Add(MultiplyBase(k_digits), out[i].u);
     encoder.Add(Multiply(multiples, k_digits), out[i].v);
+    Wipe(gamma);
     Wipe(k_digits);
   }
   encoder.Finish();

@@ -11,7 +11,7 @@ SignedDigits ToSignedDigits(std::span<const uint8_t, 32> scalar) {
   for (size_t i = 0; i < kDigits; ++i) {
     const int digit = ((scalar[i / 2] >> (4 * (i % 2))) & 15) + carry;
     carry = i + 1 < kDigits ? (digit + 8) >> 4 : 0;
-    digits[i] = static_cast<int8_t>(digit - 16 * carry);
+    digits[i] = digit - 16 * carry;
   }
   return digits;
 }

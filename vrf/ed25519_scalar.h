@@ -15,7 +15,7 @@ inline constexpr size_t kDigits = 64;
 inline constexpr size_t kNafDigits = 257;
 
 // The scalar is the sum of digit[i] * 16^i, with digits from -8 to 7, and to 8 for the last one.
-using SignedDigits = std::array<int8_t, kDigits>;
+using SignedDigits = std::array<int32_t, kDigits>;
 // For a little-endian scalar below 2^255. Constant time; the caller wipes the digits.
 SignedDigits ToSignedDigits(std::span<const uint8_t, 32> scalar);
 

@@ -69,11 +69,20 @@ TEST_F(Ed25519Differential, OutputsAndProofsAreTheSame) {
       const std::vector<base::VrfOutput> outputs = all.provers[i]->Evaluate(alphas);
       ASSERT_EQ(proven.size(), alphas.size());
       ASSERT_EQ(outputs.size(), alphas.size());
+      std::vector<Claim> claims;
       for (size_t j = 0; j < alphas.size(); ++j) {
         ASSERT_EQ(base::ToHex(proven[j].proof), base::ToHex(expected[j].proof)) << j;
         ASSERT_EQ(proven[j].output, expected[j].output) << j;
         ASSERT_EQ(outputs[j], expected[j].output) << j;
+        claims.push_back({alphas[j], proven[j].proof});
       }
+      ASSERT_EQ(all.verifiers[i]->Verify(claims).value(), outputs);
+      // One that is bad, anywhere, fails them all.
+      const size_t at = random_.Below(claims.size());
+      const Bytes bad =
+          WithBitFlipped(base::ToBytes(claims[at].proof), random_.Below(8 * kEd25519ProofSize));
+      claims[at].proof = bad;
+      ASSERT_THAT(all.verifiers[i]->Verify(claims), testing::FailsCheck("vrf-proof")) << at;
     }
   }
 }
