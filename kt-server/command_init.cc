@@ -40,6 +40,7 @@ struct InitOptions {
   uint64_t max_ahead_ms = 5 * kMinuteMs;
   uint64_t max_behind_ms = 2 * kHourMs;
   uint64_t reasonable_monitoring_window_ms = 24 * kHourMs;
+  uint64_t maximum_lifetime_ms = 0;  // none
   std::string mode = kContactMonitoring;
   std::string auditor_key;
   uint64_t max_auditor_lag_ms = kHourMs;
@@ -117,6 +118,7 @@ absl::Status Init(const InitOptions& options) {
   log.max_ahead = options.max_ahead_ms;
   log.max_behind = options.max_behind_ms;
   log.reasonable_monitoring_window = options.reasonable_monitoring_window_ms;
+  if (options.maximum_lifetime_ms > 0) log.maximum_lifetime = options.maximum_lifetime_ms;
   KT_RETURN_IF_ERROR(SetAuditor(options, &log));
   const std::string text = FormatServerConfig(config);
   // What is written must be what `run` will accept.
@@ -178,6 +180,12 @@ void AddInitCommand(CLI::App& app, int* exit_code) {
   command
       ->add_option("--rmw-ms", options->reasonable_monitoring_window_ms,
                    "Reasonable Monitoring Window")
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--maximum-lifetime-ms", options->maximum_lifetime_ms,
+          "How long log entries and replaced versions are kept at least, more than --rmw-ms;"
+          "\n0: for ever")
       ->capture_default_str();
   command
       ->add_option("--mode", options->mode,

@@ -55,13 +55,14 @@ absl::Status ShowConfig(const ConfigOptions& options) {
     std::cout.write(reinterpret_cast<const char*>(encoded.data()),
                     static_cast<std::streamsize>(encoded.size()));
   } else if (options.json) {
-    const nlohmann::ordered_json json = {
+    nlohmann::ordered_json json = {
         {"ciphersuite", core::NameOf(log.ciphersuite)},
         {"domains", config.log.domains},
         {"fingerprint", fingerprint},
         {"max_ahead_ms", log.max_ahead},
         {"max_behind_ms", log.max_behind},
         {"reasonable_monitoring_window_ms", log.reasonable_monitoring_window}};
+    if (log.maximum_lifetime.has_value()) json["maximum_lifetime_ms"] = *log.maximum_lifetime;
     std::cout << json.dump() << "\n";
   } else {
     std::cout << "cipher suite  " << core::NameOf(log.ciphersuite) << "\n"

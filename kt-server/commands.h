@@ -18,6 +18,7 @@ void AddRunCommand(CLI::App& app, int* exit_code);
 void AddConfigCommand(CLI::App& app, int* exit_code);
 void AddGuardCommand(CLI::App& app, int* exit_code);
 void AddTokenCommand(CLI::App& app, int* exit_code);
+void AddEraseCommand(CLI::App& app, int* exit_code);  // erase and erasures
 
 // Reports `status` in one line on standard error and gives the exit code that belongs to it.
 int ExitCodeOf(const absl::Status& status);

@@ -18,6 +18,7 @@
 #include "base/codec.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "kt-server/retention.h"
 #include "merkle/log_tree.h"
 
 // The file: two slots, written in turn, each in a page of its own.
@@ -239,6 +240,7 @@ absl::Status HeadGuard::Advance(base::TreeSize tree_size, const base::Hash& root
 
 absl::StatusOr<base::Hash> LogRootAt(const Snapshot& snapshot, base::TreeSize size) {
   KT_CHECK(size >= 1 && size <= snapshot.head().tree_size);
+  if (size < snapshot.horizon()) return Expired(absl::StrCat("the tree of ", size, " entries"));
   KT_ASSIGN_OR_RETURN(const std::vector<base::Hash> heads,
                       snapshot.ReadLogNodes(merkle::FullSubtrees(size)));
   const base::Hash root = merkle::LogRoot(size, heads);

@@ -81,7 +81,8 @@ class HeadGuard {
 };
 
 // The root of the log in `snapshot` when it had `size` entries: 1..snapshot.head().tree_size.
-// kDataLoss if nodes are missing, or at full size if the root is not that of the head.
+// kOutOfRange if that is behind the horizon, kDataLoss if nodes are missing, or at full size if the
+// root is not that of the head.
 absl::StatusOr<base::Hash> LogRootAt(const Snapshot& snapshot, base::TreeSize size);
 
 }  // namespace kt::server

@@ -24,6 +24,7 @@ std::string Describe(const CLI::App& app, const CLI::ParseError& error) {
 
 int Run(int argc, char** argv) {
   using kt::server::AddConfigCommand;
+  using kt::server::AddEraseCommand;
   using kt::server::AddGuardCommand;
   using kt::server::AddInitCommand;
   using kt::server::AddRunCommand;
@@ -38,6 +39,7 @@ int Run(int argc, char** argv) {
   AddRunCommand(app, &exit_code);
   AddConfigCommand(app, &exit_code);
   AddTokenCommand(app, &exit_code);
+  AddEraseCommand(app, &exit_code);
   AddGuardCommand(app, &exit_code);
   try {
     app.parse(argc, argv);

@@ -102,6 +102,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
   KT_RETURN_IF_ERROR(server->Listen());
   KT_RETURN_IF_ERROR(server->sequencer_->Start());
   KT_RETURN_IF_ERROR(server->StartGrpc());
+  server->StartAdmin();
+  if (server->pruner_ != nullptr) server->pruner_->Start();
   events.Info("serving", {{"address", server->address_},
                           {"tree_size", server->opened_.log->newest()->size()}});
   return server;
@@ -173,6 +175,14 @@ absl::Status Server::MakeServices() {
     audit_ = std::make_unique<AuditService>(*opened_.log);
     auditing_grpc_ = std::make_unique<AuditingGrpc>(*audit_, gate_.rate, audit_streams_);
   }
+  eraser_ = std::make_unique<Eraser>(*opened_.log, *opened_.store, events_, clock_);
+  admin_grpc_ = std::make_unique<AdminGrpc>(*eraser_, *opened_.store);
+  if (opened_.log->config().maximum_lifetime.has_value()) {
+    PrunerOptions pruning;
+    pruning.interval_ms = config_.pruning.interval_ms;
+    pruner_ = std::make_unique<Pruner>(pruning, *opened_.log, *opened_.store, clock_,
+                                       [this](const Pruner::Report& report) { Report(report); });
+  }
   return absl::OkStatus();
 }
 
@@ -213,6 +223,27 @@ absl::Status Server::StartGrpc() {
   return absl::OkStatus();
 }
 
+// Without it the log works as well, so this is no reason not to serve.
+void Server::StartAdmin() {
+  absl::StatusOr<std::unique_ptr<grpc::Server>> admin =
+      ServeAdmin(config_.log.database, *admin_grpc_);
+  if (admin.ok()) {
+    admin_ = *std::move(admin);
+  } else {
+    events_.Error("admin_not_served", {{"error", std::string(admin.status().message())}});
+  }
+}
+
+void Server::Report(const Pruner::Report& report) {
+  if (report.status.ok()) {
+    events_.Info(
+        "pruned",
+        {{"horizon", report.horizon}, {"rows", report.rows_deleted}, {"ms", report.duration_ms}});
+  } else {
+    events_.Error("prune_failed", {{"error", std::string(report.status.message())}});
+  }
+}
+
 void Server::SetPublisherHealth(bool serving) {
   grpc::HealthCheckServiceInterface* const health = health_;
   if (health != nullptr) health->SetServingStatus("kt.v1.Publisher", serving);
@@ -245,6 +276,12 @@ absl::Status Server::ReloadTokens() {
 }
 
 void Server::Stop() {
+  if (pruner_ != nullptr) pruner_->Stop();
+  if (admin_ != nullptr) {
+    admin_->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
+    admin_->Wait();
+    admin_ = nullptr;
+  }
   // Publications that wait are committed and answered while connections still stand.
   if (sequencer_ != nullptr) sequencer_->Stop();
   if (listener_ != nullptr) listener_->Stop();

@@ -14,15 +14,18 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "kt-server/admin_grpc.h"
 #include "kt-server/audit_service.h"
 #include "kt-server/auditing_grpc.h"
 #include "kt-server/call_gate.h"
+#include "kt-server/eraser.h"
 #include "kt-server/event_log.h"
 #include "kt-server/grpc_service.h"
 #include "kt-server/listener.h"
 #include "kt-server/log_files.h"
 #include "kt-server/monitoring_grpc.h"
 #include "kt-server/monitoring_service.h"
+#include "kt-server/pruner.h"
 #include "kt-server/publish_service.h"
 #include "kt-server/search_service.h"
 #include "kt-server/sequencer.h"
@@ -65,6 +68,8 @@ class Server {
   absl::Status MakeServices();
   absl::Status Listen();
   absl::Status StartGrpc();
+  void StartAdmin();
+  void Report(const Pruner::Report& report);
   void Report(const Sequencer::CommitReport& report);
   void ReportClock(const absl::Status& status);
   void SetPublisherHealth(bool serving);
@@ -88,6 +93,10 @@ class Server {
   std::unique_ptr<AuditService> audit_;
   ConcurrencyLimit audit_streams_;
   std::unique_ptr<AuditingGrpc> auditing_grpc_;
+  std::unique_ptr<Eraser> eraser_;
+  std::unique_ptr<AdminGrpc> admin_grpc_;
+  std::unique_ptr<grpc::Server> admin_;
+  std::unique_ptr<Pruner> pruner_;  // of a log with a maximum lifetime
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> grpc_;

@@ -107,8 +107,9 @@ std::string Resolve(const std::string& path, const std::string& directory) {
 
 absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   constexpr int64_t kDayMs = 24 * 60 * 60 * 1000;
-  static const std::set<std::string> kSections = {"log",        "listen", "epoch",  "admission",
-                                                  "publishers", "limits", "crypto", "logging"};
+  static const std::set<std::string> kSections = {"log",       "listen",     "epoch",
+                                                  "admission", "publishers", "limits",
+                                                  "pruning",   "crypto",     "logging"};
   for (const auto& [key, node] : file) {
     if (!kSections.contains(std::string(key.str()))) {
       return absl::InvalidArgumentError(absl::StrCat("line ", node.source().begin.line, ": ",
@@ -170,6 +171,10 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   limits.Number("requests_per_second", 0.001, &config->limits.requests_per_second);
   limits.Number("publishes_per_second", 0.001, &config->limits.publishes_per_second);
   KT_RETURN_IF_ERROR(limits.Finish());
+
+  Section pruning(file, "pruning");
+  pruning.Integer("interval_ms", 100, 30 * kDayMs, &config->pruning.interval_ms);
+  KT_RETURN_IF_ERROR(pruning.Finish());
 
   Section crypto(file, "crypto");
   crypto.Text("vrf_implementation", &config->crypto.vrf_implementation);
@@ -324,6 +329,9 @@ std::string FormatServerConfig(const ServerConfig& config) {
       << "\n"
       << "requests_per_second = " << config.limits.requests_per_second << "  # for one client\n"
       << "publishes_per_second = " << config.limits.publishes_per_second << "  # for one token\n\n"
+      << "[pruning]\n"
+      << "# How often what has passed the log's maximum lifetime is deleted, if it has one.\n"
+      << "interval_ms = " << config.pruning.interval_ms << "\n\n"
       << "[crypto]\n"
       << "# auto takes the fastest that this processor has; all give the same bytes.\n"
       << "vrf_implementation = " << quoted(config.crypto.vrf_implementation)

@@ -56,6 +56,9 @@ struct ServerConfig {
     double requests_per_second = 100;  // for one client
     double publishes_per_second = 50;  // for one token
   } limits;
+  struct Pruning {
+    int64_t interval_ms = 3'600'000;  // between two runs, if the log has a maximum lifetime
+  } pruning;
   struct Crypto {
     std::string vrf_implementation = "auto";  // auto, portable, library
   } crypto;

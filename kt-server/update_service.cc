@@ -138,7 +138,18 @@ void UpdateService::Create(const Token& token, const core::UpdateRequest& reques
 absl::StatusOr<UpdateAnswer> UpdateService::Answer(
     const core::UpdateRequest& request, std::optional<base::LogPosition> created_at) const {
   KT_ASSIGN_OR_RETURN(const std::shared_ptr<const LogState> state, StateFor(log_, request));
-  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadLabel(state->snapshot(), request.label));
+  absl::StatusOr<UpdateAnswer> answer = AnswerFrom(*state, request, created_at);
+  // In this call kOutOfRange says that the log has less than the request knows of.
+  if (absl::IsOutOfRange(answer.status())) {
+    return absl::FailedPreconditionError(std::string(answer.status().message()));
+  }
+  return answer;
+}
+
+absl::StatusOr<UpdateAnswer> UpdateService::AnswerFrom(
+    const LogState& state, const core::UpdateRequest& request,
+    std::optional<base::LogPosition> created_at) const {
+  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadLabel(state.snapshot(), request.label));
   if (request.greatest_version >= rows.greatest) {
     if (!created_at.has_value()) return NothingNewer();
     return absl::UnavailableError(
@@ -146,19 +157,19 @@ absl::StatusOr<UpdateAnswer> UpdateService::Answer(
   }
   const base::Version first = FirstAfter(request.greatest_version);
   KT_ASSIGN_OR_RETURN(core::CreatedVersions created,
-                      ReadCreated(log_, *state, request.label, first, &rows));
-  KT_RETURN_IF_ERROR(CheckEndsItsEntry(log_, *state, request, created.position, &rows));
+                      ReadCreated(log_, state, request.label, first, &rows));
+  KT_RETURN_IF_ERROR(CheckEndsItsEntry(log_, state, request, created.position, &rows));
   created.of_request = created_at == created.position;
   const auto greatest = static_cast<base::Version>(first + created.values.size() - 1);
-  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request.label,
+  KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log_.vrf(), request.label,
                                   core::UpdateVersions(request.greatest_version, greatest), &rows));
   KT_ASSIGN_OR_RETURN(
       const core::UpdateResponse response,
-      core::ProveUpdate(log_.config(), *state, state->head(), request, created, RecordOf(rows)));
+      core::ProveUpdate(log_.config(), state, state.head(), request, created, RecordOf(rows)));
   UpdateAnswer answer;
   answer.created = created.of_request;
   answer.vrf_proofs = rows.vrf_proofs_made;
-  answer.following = core::FollowingUpdateRequest(request, response, state->size());
+  answer.following = core::FollowingUpdateRequest(request, response, state.size());
   KT_ASSIGN_OR_RETURN(answer.response,
                       core::codec::TryEncode(response, core::WireContext::For(log_.config())));
   return answer;

@@ -46,11 +46,15 @@ class UpdateService {
   // The response that tells of the versions in the first log entry after those that the request
   // knows of. `created`: the log entry that holds what the request asked for, if that was created.
   // kNotFound if there is no such version; kUnavailable if users may not be shown `created` yet;
+  // kFailedPrecondition if what it needs has expired, kPermissionDenied if a value was erased;
   // kDataLoss if what is stored does not fit together.
   absl::StatusOr<UpdateAnswer> Answer(const core::UpdateRequest& request,
                                       std::optional<base::LogPosition> created) const;
 
  private:
+  absl::StatusOr<UpdateAnswer> AnswerFrom(const LogState& state, const core::UpdateRequest& request,
+                                          std::optional<base::LogPosition> created) const;
+
   const TransparencyLog& log_;
   PublishService& publish_;
 };

@@ -2,7 +2,10 @@
 #ifndef TESTS_KT_SERVER_LOG_FIXTURE_H_
 #define TESTS_KT_SERVER_LOG_FIXTURE_H_
 
+#include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -25,9 +28,10 @@ class FaultyStore : public Store {
  public:
   enum class Fault { kNone, kBeforeWrite, kAfterWrite };
 
-  explicit FaultyStore(Store& store) : store_(store) {}
+  explicit FaultyStore(std::unique_ptr<Store> store) : real_(std::move(store)), store_(*real_) {}
   void FailNextCommit(Fault fault) { fault_ = fault; }
   int commits() const { return commits_; }
+  Store& real() { return store_; }
 
   absl::StatusOr<std::shared_ptr<const Snapshot>> GetSnapshot() const override {
     return store_.GetSnapshot();
@@ -61,17 +65,25 @@ class FaultyStore : public Store {
   }
 
  private:
+  const std::unique_ptr<Store> real_;
   Store& store_;
   Fault fault_ = Fault::kNone;
   int commits_ = 0;
 };
 
-// A log over a memory store that survives Reopen, with a real head guard.
+// A log over a memory store that survives Reopen, or over the store that `open_store` opens, with a
+// real head guard.
 class LogFixture {
  public:
+  using StoreFactory = std::function<std::unique_ptr<Store>()>;
+
   explicit LogFixture(core::CipherSuite suite = core::CipherSuite::kEd25519,
-                      core::DeploymentMode mode = core::DeploymentMode::kContactMonitoring)
-      : random_(7), store_(CreateMemoryStore()), faulty_(*store_) {
+                      core::DeploymentMode mode = core::DeploymentMode::kContactMonitoring,
+                      std::optional<uint64_t> maximum_lifetime = std::nullopt,
+                      StoreFactory open_store = CreateMemoryStore)
+      : random_(7),
+        open_store_(std::move(open_store)),
+        faulty_(std::make_unique<FaultyStore>(open_store_())) {
     const auto algorithm = core::SignatureAlgorithmOf(suite);
     signature_secret_ = base::GenerateSignatureSecret(algorithm, random_);
     vrf_secret_ = vrf::GenerateSecret(core::VrfSuiteOf(suite), random_);
@@ -82,6 +94,7 @@ class LogFixture {
     config_.signature_public_key = MakeSigner()->public_key();
     config_.vrf_public_key = MakeProver()->public_key();
     config_.mode = mode;
+    config_.maximum_lifetime = maximum_lifetime;
     if (mode == core::DeploymentMode::kThirdPartyAuditing) {
       auto auditor =
           base::CreateSigner(algorithm, base::GenerateSignatureSecret(algorithm, random_));
@@ -105,8 +118,15 @@ class LogFixture {
                                 HeadGuard::IfMissing::kCreate));
     KT_ASSIGN_OR_RETURN(log_, TransparencyLog::Open({config_, MakeSigner(), MakeProver()},
                                                     {.bucket_depth = 8, .rows_per_snapshot = 4},
-                                                    faulty_, *guard_, random_));
+                                                    *faulty_, *guard_, random_));
     return absl::OkStatus();
+  }
+  // The same with the store closed and opened again, which a memory store does not survive.
+  absl::Status ReopenStore() {
+    log_ = nullptr;
+    faulty_ = nullptr;
+    faulty_ = std::make_unique<FaultyStore>(open_store_());
+    return Reopen();
   }
 
   // Appends one entry with one version of `label`.
@@ -144,8 +164,8 @@ class LogFixture {
 
   TransparencyLog& log() { return *log_; }
   const base::Signer& auditor() const { return *auditor_; }
-  FaultyStore& store() { return faulty_; }
-  Store& real_store() { return *store_; }
+  FaultyStore& store() { return *faulty_; }
+  Store& real_store() { return faulty_->real(); }
   testing::FakeClock& clock() { return clock_; }
   testing::SeededRandom& random() { return random_; }
   HeadGuard& guard() { return *guard_; }
@@ -161,8 +181,8 @@ class LogFixture {
   base::SecretBytes vrf_secret_;
   core::Configuration config_;
   std::unique_ptr<base::Signer> auditor_;  // thirdPartyAuditing
-  std::unique_ptr<Store> store_;
-  FaultyStore faulty_;
+  StoreFactory open_store_;
+  std::unique_ptr<FaultyStore> faulty_;
   std::unique_ptr<HeadGuard> guard_;
   std::unique_ptr<TransparencyLog> log_;
   std::unique_ptr<core::ResponseVerifier> verifier_;

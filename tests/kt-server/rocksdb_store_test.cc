@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -21,6 +23,7 @@
 
 #include "base/file.h"
 #include "kt-server/head_guard.h"
+#include "kt-server/retention.h"
 #include "kt-server/rocksdb_tables.h"
 #include "kt-server/store.h"
 #include "kt-server/store_codec.h"
@@ -669,8 +672,41 @@ TEST(RocksDbCrash, DISABLED_CommitsUntilKilled) {
   }
 }
 
-// Starts the committing child and kills it after it has told of `sizes` commits. Returns the last.
-base::TreeSize RunAndKill(const std::string& path, int sizes) {
+// The same, which prunes all the time: whatever it is killed in, it mostly is a step of that.
+TEST(RocksDbCrash, DISABLED_PrunesUntilKilled) {
+  const char* path = std::getenv(kCrashDirectory);
+  if (path == nullptr) GTEST_SKIP() << "runs as a child of PruningSurvivesKill only";
+  ASSERT_OK_AND_ASSIGN(const auto store, Open(path, true));
+  BatchMaker maker;
+  ASSERT_OK_AND_ASSIGN(const auto start, store->GetSnapshot());
+  maker.Next(start->head().tree_size);
+  while (true) {
+    CommitBatch batch = maker.Next(1);
+    const base::LogPosition position = maker.size() - 1;
+    batch.values = {ValueRow(std::string(500, 'x') + std::to_string(position))};
+    VersionRow row = ExistingVersion("label", static_cast<base::Version>(position), position);
+    row.existing->value_hash = batch.values[0].first;
+    batch.versions = {row};
+    batch.prefix.bands = {{{0, 0}, position, position % 4 == 0, base::Bytes(100, 7)}};
+    ASSERT_THAT(store->Commit(batch, position), IsOk());
+    if (maker.size() > 12) {
+      ASSERT_THAT(store->SetHorizon(maker.size() - 8), IsOk());
+      for (int step = 0; step < 3; ++step) ASSERT_THAT(store->PruneSome(2), IsOk());
+      std::atomic<bool> cancelled = false;
+      if (maker.size() % 16 == 0) {
+        ASSERT_THAT(store->Reclaim(cancelled), IsOk());
+      }
+    }
+    const base::TreeSize size = maker.size();
+    ASSERT_EQ(write(STDOUT_FILENO, &size, sizeof(size)), static_cast<ssize_t>(sizeof(size)));
+  }
+}
+
+// Starts the child that is the test `name` and kills it after it has told of `sizes` commits.
+// Returns the last.
+base::TreeSize RunAndKill(const std::string& path, int sizes,
+                          const std::string& name = "DISABLED_CommitsUntilKilled") {
+  const std::string filter = "--gtest_filter=RocksDbCrash." + name;
   std::array<int, 2> ends;
   KT_CHECK(pipe(ends.data()) == 0);
   const pid_t child = fork();
@@ -678,7 +714,7 @@ base::TreeSize RunAndKill(const std::string& path, int sizes) {
     dup2(ends[1], STDOUT_FILENO);
     setenv(kCrashDirectory, path.c_str(), 1);
     execl("/proc/self/exe", "server_test", "--gtest_also_run_disabled_tests", "--gtest_brief=1",
-          "--gtest_filter=RocksDbCrash.DISABLED_CommitsUntilKilled", nullptr);
+          filter.c_str(), nullptr);
     _exit(127);
   }
   close(ends[1]);
@@ -720,6 +756,58 @@ TEST(RocksDbCrash, AcknowledgedCommitsSurviveKill) {
       const auto value = ValueRow(std::string(5'000, 'x') + std::to_string(at));
       EXPECT_THAT(snapshot->ReadValue(value.first), IsOkAndHolds(value.second)) << at;
     }
+  }
+}
+
+void ExpectKept(const Snapshot& snapshot, bool complete) {
+  const base::LogPosition horizon = snapshot.horizon();
+  const base::TreeSize size = snapshot.head().tree_size;
+  BatchMaker maker;
+  EXPECT_EQ(maker.Next(size).head, snapshot.head());
+  for (base::TreeSize earlier = std::max<base::TreeSize>(horizon, 1); earlier <= size; ++earlier) {
+    EXPECT_THAT(LogRootAt(snapshot, earlier), IsOk()) << earlier;
+  }
+  for (base::LogPosition position = 0; position < size; ++position) {
+    const auto value = ValueRow(std::string(500, 'x') + std::to_string(position));
+    const auto entry = snapshot.ReadEntries(std::vector{position});
+    const auto read = snapshot.ReadValue(value.first);
+    if (position + 1 >= horizon) {
+      EXPECT_THAT(read, IsOkAndHolds(value.second)) << position;
+    } else if (complete) {
+      EXPECT_THAT(read, StatusIs(absl::StatusCode::kNotFound)) << position;
+    }
+    if (KeepsEntry(horizon, position)) {
+      EXPECT_THAT(entry, IsOk()) << position;
+    } else if (complete) {
+      EXPECT_THAT(entry, StatusIs(absl::StatusCode::kDataLoss)) << position;
+    }
+  }
+  std::vector<std::vector<merkle::LeafRow>> leaves;
+  std::vector<std::vector<merkle::BandRow>> rows;
+  for (base::LogPosition position = horizon; position < size; ++position) {
+    const std::vector<merkle::BandQuery> query = {{{0, 0}, position}};
+    ASSERT_THAT(snapshot.Read({}, query, &leaves, &rows), IsOk());
+    ASSERT_FALSE(rows[0].empty()) << position;
+    EXPECT_TRUE(rows[0].back().is_snapshot) << position;
+  }
+}
+
+TEST(RocksDbCrash, PruningSurvivesKill) {
+  TempDir dir;
+  for (const int commits : {3, 14, 2, 37, 1, 20}) {
+    const base::TreeSize acknowledged =
+        RunAndKill(dir.path("db"), commits, "DISABLED_PrunesUntilKilled");
+    ASSERT_OK_AND_ASSIGN(const auto store, Open(dir.path("db")));
+    ASSERT_OK_AND_ASSIGN(auto snapshot, store->GetSnapshot());
+    EXPECT_GE(snapshot->head().tree_size, acknowledged);
+    ExpectKept(*snapshot, /*complete=*/false);
+    if (commits % 2 == 0) continue;  // the next child goes on from where this one was
+    for (bool complete = false; !complete;) {
+      ASSERT_OK_AND_ASSIGN(const PruneStep step, store->PruneSome(5));
+      complete = step.complete;
+    }
+    ASSERT_OK_AND_ASSIGN(snapshot, store->GetSnapshot());
+    ExpectKept(*snapshot, /*complete=*/true);
   }
 }
 

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/eraser.h"
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/bytes.h"
+#include "base/status.h"
+#include "kt-server/version_rows.h"
+#include "smime/address.h"
+
+namespace kt::server {
+
+absl::StatusOr<ErasureReport> Eraser::Erase(const std::string& text,
+                                            std::optional<base::Version> version) {
+  KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(text));
+  // From the store, since users of an audited log may be shown an older state.
+  KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
+  KT_ASSIGN_OR_RETURN(const LabelRows rows, ReadWholeLabel(*snapshot, address.label()));
+  const uint64_t now_ms = clock_.NowMs();
+  std::vector<ErasureRow> erasures;
+  for (const auto& [number, row] : rows.rows) {
+    if (!row.existing.has_value() || (version.has_value() && number != *version)) continue;
+    erasures.push_back({.value_hash = row.existing->value_hash,
+                        .vrf_output = row.vrf_output,
+                        .version = number,
+                        .position = row.existing->position,
+                        .erased_at_ms = now_ms});
+  }
+  if (erasures.empty()) {
+    return absl::NotFoundError(version.has_value()
+                                   ? absl::StrCat("the log has no version ", *version, " of it")
+                                   : "the log has no such address");
+  }
+  ErasureReport report;
+  report.versions = erasures.size();
+  KT_ASSIGN_OR_RETURN(report.erased, store_.Erase(erasures));
+  for (const ErasureRow& row : erasures) {
+    events_.Info("value_erased", {{"vrf_output", base::ToHex(row.vrf_output.bytes)},
+                                  {"version", row.version},
+                                  {"position", row.position}});
+  }
+  KT_RETURN_IF_ERROR(log_.Renew());
+  std::atomic<bool> cancelled = false;
+  KT_RETURN_IF_ERROR(store_.Reclaim(cancelled));
+  return report;
+}
+
+}  // namespace kt::server

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Erasure on request, for the sake of privacy: architecture draft, "Privacy Law Considerations".
+#ifndef KT_SERVER_ERASER_H_
+#define KT_SERVER_ERASER_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "kt-server/event_log.h"
+#include "kt-server/store.h"
+#include "kt-server/transparency_log.h"
+
+namespace kt::server {
+
+struct ErasureReport {
+  size_t versions = 0;  // that were asked for
+  size_t erased = 0;    // of them, those that had not been erased before
+};
+
+// Deletes values together with what opens their commitments. The trees are not touched, so all
+// proofs stay as they are; but nobody can show any more what a commitment was made to. Thread-safe.
+class Eraser {
+ public:
+  // Borrows all; `store` is that of the log.
+  Eraser(TransparencyLog& log, Store& store, EventLog& events, const base::Clock& clock)
+      : log_(log), store_(store), events_(events), clock_(clock) {}
+
+  // Erases one version of `address`, or (nullopt) all that exist. When it returns, the erasure is
+  // durable and recorded, answers from the newest head no longer hold the values, and the files
+  // that held them are gone, unless a request that was being answered still needed them.
+  // kInvalidArgument if it is no address, kNotFound if the log has no such version.
+  absl::StatusOr<ErasureReport> Erase(const std::string& address,
+                                      std::optional<base::Version> version);
+
+ private:
+  TransparencyLog& log_;
+  Store& store_;
+  EventLog& events_;
+  const base::Clock& clock_;
+};
+
+}  // namespace kt::server
+#endif  // KT_SERVER_ERASER_H_
