@@ -39,6 +39,9 @@ class EarlierView : public LogView {
       std::span<const merkle::LogNodeId> ids) const override {
     return log_.ReadLogNodes(ids);
   }
+  absl::StatusOr<ProofParts> ReadProof(const ProofQuery& query) const override {
+    return log_.ReadProof(query);
+  }
 
  private:
   const LogView& log_;

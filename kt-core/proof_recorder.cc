@@ -10,6 +10,14 @@
 
 namespace kt::core {
 
+absl::StatusOr<ProofParts> LogView::ReadProof(const ProofQuery& query) const {
+  ProofParts parts;
+  KT_ASSIGN_OR_RETURN(parts.prefix, ProvePrefix(query.prefix));
+  KT_ASSIGN_OR_RETURN(parts.roots, PrefixRoots(query.roots));
+  KT_ASSIGN_OR_RETURN(parts.nodes, ReadLogNodes(query.nodes));
+  return parts;
+}
+
 ProofRecorder::ProofRecorder(const LogView& log, std::optional<TreeSize> last,
                              const LabelRecord& label)
     : log_(log), last_(last), label_(label) {
@@ -48,7 +56,6 @@ absl::Status ProofRecorder::EndLookups() { return absl::OkStatus(); }
 absl::StatusOr<CombinedTreeProof> ProofRecorder::Finish(std::optional<TreeSize> other_size) {
   CombinedTreeProof proof;
   for (const LogPosition position : asked_) proof.timestamps.push_back(known_.at(position));
-  KT_ASSIGN_OR_RETURN(proof.prefix_proofs, log_.ProvePrefix(requests_));
 
   merkle::LogProofShape shape;
   shape.size = log_.size();
@@ -62,8 +69,11 @@ absl::StatusOr<CombinedTreeProof> ProofRecorder::Finish(std::optional<TreeSize> 
   for (const LogPosition position : shape.leaves) {
     if (!searched.contains(position)) without_root.push_back(position);
   }
-  KT_ASSIGN_OR_RETURN(proof.prefix_roots, log_.PrefixRoots(without_root));
-  KT_ASSIGN_OR_RETURN(proof.inclusion.elements, log_.ReadLogNodes(merkle::RequiredNodes(shape)));
+  const std::vector<merkle::LogNodeId> nodes = merkle::RequiredNodes(shape);
+  KT_ASSIGN_OR_RETURN(ProofParts parts, log_.ReadProof({requests_, without_root, nodes}));
+  proof.prefix_proofs = std::move(parts.prefix);
+  proof.prefix_roots = std::move(parts.roots);
+  proof.inclusion.elements = std::move(parts.nodes);
   return proof;
 }
 

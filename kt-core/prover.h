@@ -21,6 +21,19 @@
 
 namespace kt::core {
 
+// What a CombinedTreeProof consists of beside timestamps. All of it is known once the label's
+// record is, so it can be read at once.
+struct ProofQuery {
+  std::span<const merkle::PrefixProofRequest> prefix;
+  std::span<const LogPosition> roots;        // entries whose prefix tree roots are wanted
+  std::span<const merkle::LogNodeId> nodes;  // of the log tree
+};
+struct ProofParts {  // each in the order of the query
+  std::vector<PrefixProof> prefix;
+  std::vector<Hash> roots;
+  std::vector<Hash> nodes;
+};
+
 // An immutable view of the log, as its operator holds it. Thread-safe.
 class LogView : public merkle::LogNodeReader {
  public:
@@ -37,6 +50,9 @@ class LogView : public merkle::LogNodeReader {
   // Prefix proofs for all `requests`, in one round.
   virtual absl::StatusOr<std::vector<PrefixProof>> ProvePrefix(
       std::span<const merkle::PrefixProofRequest> requests) const = 0;
+
+  // Everything that a proof needs, in one round by a view that can; otherwise one after the other.
+  virtual absl::StatusOr<ProofParts> ReadProof(const ProofQuery& query) const;
 };
 
 // What the log knows of one version of a label.

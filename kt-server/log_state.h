@@ -3,12 +3,14 @@
 #define KT_SERVER_LOG_STATE_H_
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "kt-core/prover.h"
+#include "kt-server/node_cache.h"
 #include "kt-server/store.h"
 #include "kt-server/timestamp_table.h"
 #include "merkle/prefix_tree.h"
@@ -23,17 +25,19 @@ namespace kt::server {
 class LogState : public core::LogView {
  public:
   LogState(std::shared_ptr<const Snapshot> snapshot, std::shared_ptr<const merkle::PrefixTree> tree,
-           std::shared_ptr<const TimestampTable> timestamps, core::SignedHead head)
+           std::shared_ptr<const TimestampTable> timestamps, std::shared_ptr<NodeCache> nodes,
+           core::SignedHead head)
       : snapshot_(std::move(snapshot)),
         tree_(std::move(tree)),
         timestamps_(std::move(timestamps)),
+        nodes_(std::move(nodes)),
         head_(std::move(head)) {}
 
   const core::SignedHead& head() const { return head_; }
 
   // The same log with a later head of its auditor.
   std::shared_ptr<const LogState> WithAuditorHead(const core::AuditorTreeHead& auditor) const {
-    return std::make_shared<const LogState>(snapshot_, tree_, timestamps_,
+    return std::make_shared<const LogState>(snapshot_, tree_, timestamps_, nodes_,
                                             core::SignedHead{head_.tree_head, auditor});
   }
 
@@ -52,13 +56,21 @@ class LogState : public core::LogView {
       std::span<const merkle::PrefixProofRequest> requests) const override;
   absl::StatusOr<std::vector<core::Hash>> ReadLogNodes(
       std::span<const merkle::LogNodeId> ids) const override;
+  absl::StatusOr<core::ProofParts> ReadProof(const core::ProofQuery& query) const override {
+    return ReadProof(query, {}, nullptr);
+  }
+
+  // The same, and in the same round the rows of `value_hashes`; nullopt for those that are not
+  // there.
+  absl::StatusOr<core::ProofParts> ReadProof(const core::ProofQuery& query,
+                                             std::span<const base::Hash> value_hashes,
+                                             std::vector<std::optional<base::Bytes>>* values) const;
 
  private:
-  absl::Status CheckKept(core::LogPosition position) const;
-
   const std::shared_ptr<const Snapshot> snapshot_;
   const std::shared_ptr<const merkle::PrefixTree> tree_;
   const std::shared_ptr<const TimestampTable> timestamps_;
+  const std::shared_ptr<NodeCache> nodes_;
   const core::SignedHead head_;
 };
 

@@ -2,7 +2,8 @@
 #include "kt-server/rocksdb_snapshot.h"
 
 #include <algorithm>
-#include <array>
+#include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -33,11 +34,21 @@ class RangeReader {
   absl::Status Scan(const KeyRange& range, Visit visit) {
     end_ = AsSlice(range.end);
     it_->Seek(AsSlice(range.begin));
-    for (; InRange(range); it_->Next()) {
-      KT_ASSIGN_OR_RETURN(const bool more, visit(AsView(it_->key()), AsView(it_->value())));
-      if (!more) return absl::OkStatus();
+    return VisitFromHere(range, visit);
+  }
+
+  // The same for a range with the same end as the one before, and a later beginning. Where that is
+  // only a few rows on, going there is cheaper than a seek, which searches every level of the
+  // table.
+  template <typename Visit>
+  absl::Status ScanOn(const KeyRange& range, Visit visit) {
+    constexpr int kMaxSteps = 16;
+    end_ = AsSlice(range.end);
+    for (int step = 0; it_->Valid() && it_->key().compare(AsSlice(range.begin)) < 0; ++step) {
+      if (step == kMaxSteps) return Scan(range, visit);
+      it_->Next();
     }
-    return FromRocksDb(it_->status(), Context(table_));
+    return VisitFromHere(range, visit);
   }
 
   // The same from the last key to the first.
@@ -53,6 +64,15 @@ class RangeReader {
   }
 
  private:
+  template <typename Visit>
+  absl::Status VisitFromHere(const KeyRange& range, Visit visit) {
+    for (; InRange(range); it_->Next()) {
+      KT_ASSIGN_OR_RETURN(const bool more, visit(AsView(it_->key()), AsView(it_->value())));
+      if (!more) return absl::OkStatus();
+    }
+    return FromRocksDb(it_->status(), Context(table_));
+  }
+
   bool InRange(const KeyRange& range) const {
     return it_->Valid() && range.Contains(AsView(it_->key()));
   }
@@ -169,19 +189,40 @@ absl::Status RocksSnapshot::ReadBuckets(std::span<const merkle::SubtreeId> bucke
   return absl::OkStatus();
 }
 
+// Queries for one tile come from the newest position to the oldest, which is the order of its rows:
+// where one query's rows end, the next one's begin, if they are not the same rows anyway.
 absl::Status RocksSnapshot::ReadBands(std::span<const merkle::BandQuery> bands,
                                       std::vector<std::vector<merkle::BandRow>>* rows) const {
   rows->assign(bands.size(), {});
   if (bands.empty()) return absl::OkStatus();
+  std::vector<size_t> order(bands.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::tie(bands[a].id, bands[b].position) < std::tie(bands[b].id, bands[a].position);
+  });
   RangeReader reader(database_, Table::kBand, read_options_);
-  for (size_t i = 0; i < bands.size(); ++i) {
-    const KeyRange range = BandRange(bands[i]);
+  const std::vector<merkle::BandRow>* before = nullptr;  // of the same tile
+  for (size_t i = 0; i < order.size(); ++i) {
+    const merkle::BandQuery& query = bands[order[i]];
+    std::vector<merkle::BandRow>& found = (*rows)[order[i]];
+    if (i > 0 && bands[order[i - 1]].id != query.id) before = nullptr;
+    if (before != nullptr) {
+      const auto first = std::find_if(before->begin(), before->end(), [&](const auto& row) {
+        return row.position <= query.position;
+      });
+      if (first != before->end()) {
+        found.assign(first, before->end());
+        continue;
+      }
+    }
     const auto add = [&](base::ByteView key, base::ByteView value) -> absl::StatusOr<bool> {
       KT_ASSIGN_OR_RETURN(merkle::BandRow row, DecodeBand(key, value));
-      (*rows)[i].push_back(std::move(row));
-      return !(*rows)[i].back().is_snapshot;
+      found.push_back(std::move(row));
+      return !found.back().is_snapshot;
     };
-    KT_RETURN_IF_ERROR(reader.Scan(range, add));
+    const KeyRange range = BandRange(query);
+    KT_RETURN_IF_ERROR(before == nullptr ? reader.Scan(range, add) : reader.ScanOn(range, add));
+    before = &found;
   }
   return absl::OkStatus();
 }
@@ -288,12 +329,12 @@ absl::StatusOr<std::vector<VersionRow>> RocksSnapshot::ReadVersions(base::ByteVi
     out.push_back(std::move(row));
     return limit == 0 || out.size() < limit;
   };
-  if (limit == 0) {
-    KT_RETURN_IF_ERROR(reader.Scan(range, add));
-  } else {
-    KT_RETURN_IF_ERROR(reader.ScanBackwards(range, add));
-    std::reverse(out.begin(), out.end());
-  }
+  // Nearly all labels have few rows, and forwards is the faster way to read.
+  KT_RETURN_IF_ERROR(reader.Scan(range, add));
+  if (limit == 0 || out.size() < limit) return out;
+  out.clear();
+  KT_RETURN_IF_ERROR(reader.ScanBackwards(range, add));
+  std::reverse(out.begin(), out.end());
   return out;
 }
 

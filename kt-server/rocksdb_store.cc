@@ -2,6 +2,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -73,7 +74,12 @@ void PutRows(const CommitBatch& batch, base::LogPosition position, RowWriter& ou
   for (const VersionRow& row : batch.versions) {
     out.Put(Table::kVersion, VersionKey(row.label, row.version), EncodeVersion(row));
   }
-  for (const auto& [hash, value] : batch.values) out.Put(Table::kValue, hash.bytes, value);
+  std::vector<const std::pair<base::Hash, base::Bytes>*> values;
+  values.reserve(batch.values.size());
+  for (const auto& value : batch.values) values.push_back(&value);
+  std::sort(values.begin(), values.end(),
+            [](const auto* a, const auto* b) { return a->first < b->first; });
+  for (const auto* value : values) out.Put(Table::kValue, value->first.bytes, value->second);
   for (const ChangedRow& row : batch.changed) {
     out.Put(Table::kChanged, EntryKey(row.position), EncodeChanged(row));
   }

@@ -8,6 +8,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,7 +32,7 @@ namespace {
 constexpr size_t kKiB = 1024;
 constexpr size_t kMiB = 1024 * kKiB;
 
-enum class Compression { kNone, kZstd, kZstdWithDictionary };
+enum class Compression { kNone, kZstdWithDictionary };
 
 struct TableOptions {
   const char* name;
@@ -41,19 +42,24 @@ struct TableOptions {
   bool filter;
   // Rows that are asked for are there: no filter for the last level, which is most of the data.
   bool always_found;
+  // Hashes and proofs do not get shorter, and a block of them would be decompressed for every
+  // bucket, tile and label that is not in the cache.
   Compression compression;
+  // Commits bring many rows, in the order of their keys: each is looked for in memory from the one
+  // before on.
+  bool sorted_inserts;
 };
 
 // In the order of Table.
 constexpr std::array<TableOptions, kTableCount> kTables = {{
-    {"meta", 4 * kMiB, 4 * kKiB, false, false, Compression::kNone},
-    {"leaf", 32 * kMiB, 16 * kKiB, false, false, Compression::kZstd},
-    {"band", 32 * kMiB, 16 * kKiB, false, false, Compression::kZstd},
-    {"log", 4 * kMiB, 4 * kKiB, true, true, Compression::kNone},
-    {"entry", 4 * kMiB, 4 * kKiB, true, true, Compression::kNone},
-    {"version", 32 * kMiB, 16 * kKiB, true, false, Compression::kZstd},
-    {"value", 32 * kMiB, 16 * kKiB, true, true, Compression::kZstdWithDictionary},
-    {"changed", 4 * kMiB, 4 * kKiB, true, true, Compression::kNone},
+    {"meta", 4 * kMiB, 4 * kKiB, false, false, Compression::kNone, false},
+    {"leaf", 32 * kMiB, 8 * kKiB, false, false, Compression::kNone, true},
+    {"band", 32 * kMiB, 8 * kKiB, false, false, Compression::kNone, true},
+    {"log", 4 * kMiB, 4 * kKiB, true, true, Compression::kNone, false},
+    {"entry", 4 * kMiB, 4 * kKiB, true, true, Compression::kNone, false},
+    {"version", 32 * kMiB, 8 * kKiB, true, false, Compression::kNone, true},
+    {"value", 32 * kMiB, 16 * kKiB, true, true, Compression::kZstdWithDictionary, true},
+    {"changed", 4 * kMiB, 4 * kKiB, true, true, Compression::kNone, false},
 }};
 
 bool IsSupported(rocksdb::CompressionType type) {
@@ -67,12 +73,17 @@ rocksdb::ColumnFamilyOptions ColumnFamilyOptions(const TableOptions& table,
   blocks.block_cache = std::move(cache);
   blocks.block_size = table.block_bytes;
   blocks.cache_index_and_filter_blocks = true;
-  blocks.pin_l0_filter_and_index_blocks_in_cache = true;
+  // Otherwise each read looks them up in the cache, once for every file, under a lock.
+  blocks.metadata_cache_options.top_level_index_pinning = rocksdb::PinningTier::kAll;
+  blocks.metadata_cache_options.unpartitioned_pinning = rocksdb::PinningTier::kAll;
   if (table.filter) blocks.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
 
   rocksdb::ColumnFamilyOptions out;
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(blocks));
   out.write_buffer_size = table.write_buffer_bytes;
+  if (table.sorted_inserts) {
+    out.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewCappedPrefixTransform(1));
+  }
   out.level_compaction_dynamic_level_bytes = true;
   out.optimize_filters_for_hits = table.always_found;
   // Young levels are rewritten soon, so they get the cheap compression or none.
@@ -81,13 +92,11 @@ rocksdb::ColumnFamilyOptions ColumnFamilyOptions(const TableOptions& table,
   if (IsSupported(rocksdb::kLZ4Compression)) out.compression = rocksdb::kLZ4Compression;
   if (!IsSupported(rocksdb::kZSTD)) return out;
   out.bottommost_compression = rocksdb::kZSTD;
-  if (table.compression == Compression::kZstdWithDictionary) {
-    // Certificates of one provider repeat names and addresses from one value to the next.
-    out.bottommost_compression_opts.enabled = true;
-    out.bottommost_compression_opts.max_dict_bytes = 16 * kKiB;
-    out.bottommost_compression_opts.zstd_max_train_bytes = 1 * kMiB;
-    out.bottommost_compression_opts.max_dict_buffer_bytes = 4 * kMiB;
-  }
+  // Certificates of one provider repeat names and addresses from one value to the next.
+  out.bottommost_compression_opts.enabled = true;
+  out.bottommost_compression_opts.max_dict_bytes = 16 * kKiB;
+  out.bottommost_compression_opts.zstd_max_train_bytes = 1 * kMiB;
+  out.bottommost_compression_opts.max_dict_buffer_bytes = 4 * kMiB;
   return out;
 }
 

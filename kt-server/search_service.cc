@@ -2,6 +2,8 @@
 #include "kt-server/search_service.h"
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -14,6 +16,42 @@
 
 namespace kt::server {
 namespace {
+
+// The log's state, with the value of the version that is searched for. It is read in one round with
+// the proof: both depend on the label's rows, but neither on the other.
+class SearchView : public core::LogView {
+ public:
+  SearchView(const LogState& state, const base::Hash& value_hash)
+      : state_(state), value_hash_(value_hash) {}
+
+  core::TreeSize size() const override { return state_.size(); }
+  absl::StatusOr<uint64_t> Timestamp(core::LogPosition position) const override {
+    return state_.Timestamp(position);
+  }
+  absl::StatusOr<std::vector<core::Hash>> PrefixRoots(
+      std::span<const core::LogPosition> positions) const override {
+    return state_.PrefixRoots(positions);
+  }
+  absl::StatusOr<std::vector<core::PrefixProof>> ProvePrefix(
+      std::span<const merkle::PrefixProofRequest> requests) const override {
+    return state_.ProvePrefix(requests);
+  }
+  absl::StatusOr<std::vector<core::Hash>> ReadLogNodes(
+      std::span<const merkle::LogNodeId> ids) const override {
+    return state_.ReadLogNodes(ids);
+  }
+  absl::StatusOr<core::ProofParts> ReadProof(const core::ProofQuery& query) const override {
+    return state_.ReadProof(query, {&value_hash_, 1}, &values_);
+  }
+
+  // Once the proof is made.
+  const std::optional<base::Bytes>& value() const { return values_.at(0); }
+
+ private:
+  const LogState& state_;
+  const base::Hash& value_hash_;
+  mutable std::vector<std::optional<base::Bytes>> values_;
+};
 
 absl::StatusOr<SearchAnswer> AnswerAbsent(const TransparencyLog& log, const LogState& state,
                                           const core::SearchRequest& request, LabelRows rows) {
@@ -37,11 +75,14 @@ absl::StatusOr<SearchAnswer> AnswerFound(const TransparencyLog& log, const LogSt
   if (HasExpired(rows, target, state.snapshot().horizon())) {
     return Expired(absl::StrCat("version ", target));
   }
-  KT_ASSIGN_OR_RETURN(const OpenedValue opened,
-                      ReadOpenedValue(state.snapshot(), existing, context));
-  KT_ASSIGN_OR_RETURN(const core::SearchResponse response,
-                      core::ProveSearch(log.config(), state, state.head(), request, target,
-                                        RecordOf(rows), opened.opening, opened.value));
+  const SearchView view(state, existing.value_hash);
+  KT_ASSIGN_OR_RETURN(core::SearchResponse response,
+                      core::ProveSearch(log.config(), view, state.head(), request, target,
+                                        RecordOf(rows), /*opening=*/{}, /*update=*/{}));
+  KT_ASSIGN_OR_RETURN(OpenedValue opened,
+                      DecodeOpenedValue(state.snapshot(), existing, context, view.value()));
+  response.opening = opened.opening;
+  response.value = std::move(opened.value);
   SearchAnswer answer;
   answer.found = true;
   KT_ASSIGN_OR_RETURN(answer.response, core::codec::TryEncode(response, context));

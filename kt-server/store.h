@@ -95,6 +95,22 @@ struct CommitBatch {
   HeadRow head;                     // tree_size == expected_tree_size + entries.size()
 };
 
+// What one answer needs once the rows of its label are known.
+struct ProofReads {
+  std::span<const merkle::SubtreeId> buckets;
+  std::span<const merkle::BandQuery> bands;
+  std::span<const base::LogPosition> entries;
+  std::span<const merkle::LogNodeId> nodes;
+  std::span<const base::Hash> values;  // their keys
+};
+struct ProofRows {  // each in the order of what was asked for
+  std::vector<std::vector<merkle::LeafRow>> leaves;
+  std::vector<std::vector<merkle::BandRow>> bands;
+  std::vector<EntryRow> entries;
+  std::vector<base::Hash> nodes;
+  std::vector<std::optional<base::Bytes>> values;  // nullopt if it is not there
+};
+
 // An immutable view of the log at one tree size. Thread-safe.
 class Snapshot : public merkle::PrefixStoreReader, public merkle::LogNodeReader {
  public:
@@ -133,6 +149,11 @@ class Snapshot : public merkle::PrefixStoreReader, public merkle::LogNodeReader 
 
   // All of them, ordered by value_hash.
   virtual absl::StatusOr<std::vector<ErasureRow>> ReadErasures() const = 0;
+
+  // All that a proof and its value need, in one round: nothing of it depends on the rest. Fails as
+  // Read, ReadEntries, ReadLogNodes and ReadValue do. A store within the process reads one after
+  // the other, as here; one that is reached through a network has to override it.
+  virtual absl::StatusOr<ProofRows> ReadProof(const ProofReads& reads) const;
 };
 
 // Thread-safe.

@@ -202,7 +202,7 @@ absl::Status TransparencyLog::Append(std::span<const NewEntry> entries) {
   KT_RETURN_IF_ERROR(Stage(*snapshot, entries, &batch, &changes));
   KT_ASSIGN_OR_RETURN(std::unique_ptr<merkle::StagedPrefixTree> staged,
                       tree_->Stage(*snapshot, old_head.tree_size, changes));
-  batch.prefix = staged->writes();
+  batch.prefix = staged->TakeWrites();
   if (audited()) {
     for (const merkle::PrefixChanges& change : changes) {
       batch.changed.push_back(ChangedBy(old_head.tree_size + batch.changed.size(), change.added));
@@ -294,7 +294,7 @@ absl::Status TransparencyLog::Publish(std::span<const NewEntry> entries, const H
   KT_CHECK(snapshot->head().tree_size == head.tree_size);
   absl::MutexLock lock(&mutex_);
   SetNewest(std::make_shared<const LogState>(
-      std::move(snapshot), tree_, timestamps_,
+      std::move(snapshot), tree_, timestamps_, nodes_,
       core::SignedHead{{head.tree_size, head.signature}, auditor_head_}));
   return absl::OkStatus();
 }

@@ -123,6 +123,7 @@ class TransparencyLog {
   base::Random& random_;
   std::shared_ptr<merkle::PrefixTree> tree_;
   const std::shared_ptr<TimestampTable> timestamps_ = std::make_shared<TimestampTable>();
+  const std::shared_ptr<NodeCache> nodes_ = std::make_shared<NodeCache>();
 
   std::unique_ptr<base::Verifier> auditor_key_;  // thirdPartyAuditing
 

@@ -85,8 +85,19 @@ absl::StatusOr<base::Bytes> EncodeOpenedValue(const OpenedValue& opened,
 absl::StatusOr<OpenedValue> ReadOpenedValue(const Snapshot& snapshot,
                                             const VersionRow::Existing& existing,
                                             const core::WireContext& context) {
-  const absl::StatusOr<base::Bytes> row = snapshot.ReadValue(existing.value_hash);
+  absl::StatusOr<base::Bytes> row = snapshot.ReadValue(existing.value_hash);
   if (absl::IsNotFound(row.status())) {
+    return DecodeOpenedValue(snapshot, existing, context, std::nullopt);
+  }
+  KT_RETURN_IF_ERROR(row.status());
+  return DecodeOpenedValue(snapshot, existing, context, *std::move(row));
+}
+
+absl::StatusOr<OpenedValue> DecodeOpenedValue(const Snapshot& snapshot,
+                                              const VersionRow::Existing& existing,
+                                              const core::WireContext& context,
+                                              const std::optional<base::Bytes>& row) {
+  if (!row.has_value()) {
     KT_ASSIGN_OR_RETURN(const std::optional<ErasureRow> erasure,
                         snapshot.ReadErasure(existing.value_hash));
     if (!erasure.has_value()) {
@@ -95,7 +106,6 @@ absl::StatusOr<OpenedValue> ReadOpenedValue(const Snapshot& snapshot,
     return absl::PermissionDeniedError(
         absl::StrCat("the log's operator has erased version ", erasure->version));
   }
-  KT_RETURN_IF_ERROR(row.status());
   OpenedValue opened;
   if (row->size() >= opened.opening.size()) {
     std::copy_n(row->begin(), opened.opening.size(), opened.opening.begin());

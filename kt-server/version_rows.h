@@ -46,6 +46,13 @@ absl::StatusOr<OpenedValue> ReadOpenedValue(const Snapshot& snapshot,
                                             const VersionRow::Existing& existing,
                                             const core::WireContext& context);
 
+// The same of a row that was read from the value table together with other things; nullopt if it is
+// not there.
+absl::StatusOr<OpenedValue> DecodeOpenedValue(const Snapshot& snapshot,
+                                              const VersionRow::Existing& existing,
+                                              const core::WireContext& context,
+                                              const std::optional<base::Bytes>& row);
+
 // Whether `version` can never be found again, and its value may have been pruned: its successor
 // was added before the horizon. The successor's row must be among `rows` if it exists; the binary
 // ladder of `version` contains it.

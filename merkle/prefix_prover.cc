@@ -92,10 +92,16 @@ absl::Status Prover::ReadAll(const PrefixStoreReader& reader) {
 absl::Status Prover::Decode(LogPosition position, Step* step) {
   const std::vector<BandRow>& rows = rows_[step->query];
   if (!rows.empty() && rows.front().position > position) return Mismatch(step->id, position);
-  KT_ASSIGN_OR_RETURN(std::shared_ptr<const Tile> tile, DecodeTile(step->id, rows));
-  step->tile = tile.get();
-  held_.push_back(std::move(tile));
-  step->held = held_.size() - 1;
+  // A tile that did not change between two positions is decoded once for both.
+  const std::tuple key(step->id.depth, step->id.bits, rows.empty() ? 0 : rows.front().position,
+                       rows.size());
+  const auto [known, is_new] = decoded_.try_emplace(key, held_.size());
+  if (is_new) {
+    KT_ASSIGN_OR_RETURN(std::shared_ptr<const Tile> tile, DecodeTile(step->id, rows));
+    held_.push_back(std::move(tile));
+  }
+  step->held = known->second;
+  step->tile = held_[step->held].get();
   return absl::OkStatus();
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -71,6 +72,8 @@ class Prover {
 
   std::vector<Step> steps_;
   std::vector<std::shared_ptr<const Tile>> held_;  // what steps_ borrow, beside version_
+  // What was decoded, in held_: by tile, position of the newest row, and number of rows.
+  absl::flat_hash_map<std::tuple<uint8_t, uint32_t, base::LogPosition, size_t>, size_t> decoded_;
   std::vector<BandQuery> queries_;
   std::vector<std::vector<BandRow>> rows_;
   std::vector<SubtreeId> bucket_ids_;

@@ -32,6 +32,7 @@ class StagedVersion : public StagedPrefixTree {
 
   const std::vector<base::Hash>& roots() const override { return roots_; }
   const PrefixWrites& writes() const override { return writes_; }
+  PrefixWrites TakeWrites() override { return std::move(writes_); }
   const TreeVersion& base() const { return base_; }
   const TreeVersion& version() const { return version_; }
 
@@ -39,7 +40,7 @@ class StagedVersion : public StagedPrefixTree {
   const TreeVersion base_;
   const TreeVersion version_;
   const std::vector<base::Hash> roots_;
-  const PrefixWrites writes_;
+  PrefixWrites writes_;
 };
 
 class VersionedPrefixTree : public PrefixTree {

@@ -46,6 +46,8 @@ class StagedPrefixTree {
   virtual const std::vector<base::Hash>& roots() const = 0;
   // What has to be stored, in one atomic write, before Apply.
   virtual const PrefixWrites& writes() const = 0;
+  // The same for who can have them; once.
+  virtual PrefixWrites TakeWrites() = 0;
 };
 
 // Thread-safe for any number of Prove calls beside one writer (Stage, Apply).

@@ -108,6 +108,12 @@ class CountingStore : public server::Store {
       ++counts_.tree_rounds;
       return snapshot_->Read(buckets, bands, leaves, rows);
     }
+    absl::StatusOr<server::ProofRows> ReadProof(const server::ProofReads& reads) const override {
+      const size_t tree = reads.buckets.size() + reads.bands.size();
+      counts_.Add(tree + reads.entries.size() + reads.nodes.size() + reads.values.size());
+      if (tree > 0) ++counts_.tree_rounds;
+      return snapshot_->ReadProof(reads);
+    }
     absl::Status ScanLeaves(
         const std::function<absl::Status(const merkle::LeafRow&)>& visit) const override {
       return snapshot_->ScanLeaves(visit);

@@ -3,13 +3,22 @@
 // What inserts and searches cost as a log grows, over RocksDB: at a hundredth, a tenth and all of
 // --labels, and how long the server's log then takes to open.
 //
-//   kt-growth [--labels N] [--per-entry N] [--value-bytes N] [--directory DIR] [--json]
+//   kt-growth [--labels N] [--per-entry N | --entries N] [--value-bytes N] [--cache-mb N]
+//             [--bucket-depth N] [--directory DIR] [--json]
 //
 // The VRF is replaced by a hash, since its cost does not depend on the size and would be most of
 // the time; vrf_bench measures it. All else is the server's own: rows, trees, commits, proofs.
+//
+// Searches are measured in processor time of the thread that answers. "random" ones are for labels
+// at random, all of the log, so that most of what they read of a large log is in no cache of the
+// process; "warm" ones come back to a thousand labels that were asked for before. A new user's
+// proof shows as many log entries as the frontier has: with --entries 4095 these are twelve, and
+// one entry more makes them a single one, which is measured last.
 #include <malloc.h>
+#include <time.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -17,12 +26,15 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/check.h"
 #include "base/hash.h"
 #include "kt-core/operations.h"
 #include "kt-server/head_guard.h"
+#include "kt-server/rocksdb_tables.h"
 #include "kt-server/search_service.h"
 #include "kt-server/store.h"
 #include "kt-server/transparency_log.h"
@@ -37,19 +49,44 @@ using Clock = std::chrono::steady_clock;
 using nlohmann::ordered_json;
 
 // As kt-server init creates it.
-constexpr merkle::PrefixTreeLayout kLayout = {.bucket_depth = 20, .rows_per_snapshot = 16};
+constexpr uint8_t kRowsPerSnapshot = 16;
 constexpr uint64_t kEntryIntervalMs = 10'000;
-constexpr int kSearches = 5'000;
+constexpr size_t kRandomSearches = 5'000;
+constexpr size_t kWarmLabels = 1'000;
+constexpr size_t kWarmRounds = 5;
 
 struct Options {
   size_t labels = 1'000'000;
   size_t per_entry = 10'000;
+  size_t entries = 0;
   size_t value_bytes = 64;
+  size_t cache_mb = 256;
+  unsigned bucket_depth = 20;
   std::string directory;
   bool json = false;
 };
 
 double Seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+// Processor time so far, of this thread or of the whole process with RocksDB's threads.
+double CpuSeconds(clockid_t clock) {
+  timespec now{};
+  KT_CHECK(clock_gettime(clock, &now) == 0);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+double ThreadSeconds() { return CpuSeconds(CLOCK_THREAD_CPUTIME_ID); }
+double ProcessSeconds() { return CpuSeconds(CLOCK_PROCESS_CPUTIME_ID); }
+
+// What the process has written to files so far.
+double BytesWritten() {
+  std::ifstream io("/proc/self/io");
+  std::string name;
+  double value = 0;
+  while (io >> name >> value) {
+    if (name == "wchar:") return value;
+  }
+  return 0;
+}
 
 template <typename T>
 T Must(absl::StatusOr<T> result) {
@@ -60,7 +97,8 @@ T Must(absl::StatusOr<T> result) {
   return *std::move(result);
 }
 
-// Outputs and proofs of the right sizes and without any meaning. The public key is a real one's.
+// Outputs and proofs of the right sizes and without any meaning, as hard to compress as real ones.
+// The public key is a real one's.
 class HashVrf : public vrf::Prover {
  public:
   explicit HashVrf(base::Bytes public_key) : public_key_(std::move(public_key)) {}
@@ -73,8 +111,12 @@ class HashVrf : public vrf::Prover {
   std::vector<vrf::ProvenOutput> Prove(std::span<const base::Bytes> alphas) const override {
     std::vector<vrf::ProvenOutput> proven;
     for (const base::VrfOutput& output : Evaluate(alphas)) {
-      base::Bytes proof(vrf::ProofSize(vrf::Suite::kP256Sha256Tai));
-      for (size_t i = 0; i < proof.size(); ++i) proof[i] = output.bytes[i % output.bytes.size()];
+      base::Bytes proof;
+      for (base::Hash part{output.bytes}; proof.size() < kProofSize;) {
+        part = base::Sha256(part.bytes);
+        base::Append(proof, part.view());
+      }
+      proof.resize(kProofSize);
       proven.push_back({output, std::move(proof)});
     }
     return proven;
@@ -82,6 +124,7 @@ class HashVrf : public vrf::Prover {
   const base::Bytes& public_key() const override { return public_key_; }
 
  private:
+  static constexpr size_t kProofSize = 81;
   const base::Bytes public_key_;
 };
 
@@ -138,70 +181,147 @@ class Growth {
     guard_ = Must(server::HeadGuard::Open(directory_ + "/guard",
                                           core::ConfigurationFingerprint(keys.config),
                                           server::HeadGuard::IfMissing::kCreate));
-    store_ =
-        Must(server::OpenRocksDbStore({.path = directory_ + "/db", .create_if_missing = true}));
+    store_ = Must(server::OpenRocksDbStore({.path = directory_ + "/db",
+                                            .create_if_missing = true,
+                                            .block_cache_bytes = options_.cache_mb << 20}));
     counting_ = std::make_unique<CountingStore>(*store_);
-    log_ =
-        Must(server::TransparencyLog::Open(std::move(keys), kLayout, *counting_, *guard_, random_));
+    log_ = Must(
+        server::TransparencyLog::Open(std::move(keys), Layout(), *counting_, *guard_, random_));
     return Seconds(Clock::now() - begin);
   }
 
   double Reopen() {
-    log_.reset();
-    counting_.reset();
-    store_.reset();
-    guard_.reset();
+    Close();
     return Open();
+  }
+
+  // What the tables take once everything is compacted, each and a label-version. Nothing may be
+  // done with the log after it.
+  ordered_json Compact() {
+    Close();
+    const auto database = Must(server::RocksDatabase::Open({.path = directory_ + "/db"}));
+    rocksdb::CompactRangeOptions whole;
+    whole.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+    ordered_json row;
+    double all = 0;
+    for (size_t i = 0; i < server::kTableCount; ++i) {
+      const auto table = static_cast<server::Table>(i);
+      uint64_t bytes = 0;
+      KT_CHECK(database->db().CompactRange(whole, database->table(table), nullptr, nullptr).ok());
+      KT_CHECK(database->db().GetIntProperty(database->table(table),
+                                             rocksdb::DB::Properties::kLiveSstFilesSize, &bytes));
+      const double a_label = static_cast<double>(bytes) / static_cast<double>(labels_);
+      row[std::string("compacted_bytes_") + server::TableName(table)] = a_label;
+      if (table != server::Table::kValue) all += a_label;
+    }
+    row["compacted_bytes_without_values"] = all;
+    return row;
   }
 
   // Grows the log to `labels`; one row of figures.
   ordered_json GrowTo(size_t labels) {
     const size_t added = labels - labels_;
-    base::Bytes value(options_.value_bytes);
+    const double cpu = ProcessSeconds();
+    const double written = BytesWritten();
     const auto begin = Clock::now();
-    while (labels_ < labels) {
-      server::NewEntry entry;
-      entry.timestamp_ms = now_ms_ += kEntryIntervalMs;
-      for (; labels_ < labels && entry.versions.size() < options_.per_entry; ++labels_) {
-        random_.Fill(value);
-        entry.versions.push_back({Label(labels_), 0, {value, {}}});
-      }
-      const absl::Status appended = log_->Append({&entry, 1});
-      if (!appended.ok()) Must<int>(appended);
-    }
+    while (labels_ < labels) AppendEntry(std::min(labels, EndOfEntry()));
     const double seconds = Seconds(Clock::now() - begin);
+    const auto count = static_cast<double>(added);
     ordered_json row = {{"labels", labels},
                         {"log_entries", log_->current()->size()},
-                        {"inserts_per_second", static_cast<double>(added) / seconds}};
+                        {"inserts_per_second", count / seconds},
+                        {"inserts_per_cpu_second", count / (ProcessSeconds() - cpu)},
+                        {"written_bytes_an_insert", (BytesWritten() - written) / count}};
     row["stored_bytes_a_label"] =
         static_cast<double>(DirectoryBytes(directory_ + "/db")) / static_cast<double>(labels);
     row["resident_mb"] = ResidentMegabytes();
-    Search("new_user", std::nullopt, &row);
-    // One who was here a twentieth of the log ago.
+    // The returning user was here a twentieth of the log ago.
     const base::TreeSize size = log_->current()->size();
-    Search("returning_user", std::max<base::TreeSize>(size - size / 20, 1), &row);
+    MeasureSearches("new_user", std::nullopt, &row);
+    MeasureSearches("returning_user", std::max<base::TreeSize>(size - size / 20, 1), &row);
+    return row;
+  }
+
+  // One entry more: with --entries 4095 a proof then shows a single log entry.
+  ordered_json AfterOneMoreEntry() {
+    AppendEntry(labels_ + 1);
+    ordered_json row = {{"log_entries", log_->current()->size()}};
+    MeasureSearches("new_user", std::nullopt, &row);
     return row;
   }
 
  private:
-  // Random labels, all of the log: most of what is read is not in a cache for a large one.
-  void Search(const std::string& user, std::optional<base::TreeSize> last, ordered_json* row) {
+  void Close() {
+    log_.reset();
+    counting_.reset();
+    store_.reset();
+    guard_.reset();
+  }
+
+  merkle::PrefixTreeLayout Layout() const {
+    return {.bucket_depth = static_cast<uint8_t>(options_.bucket_depth),
+            .rows_per_snapshot = kRowsPerSnapshot};
+  }
+
+  // How many labels there are once the next log entry is full.
+  size_t EndOfEntry() const {
+    if (options_.entries == 0) return labels_ + options_.per_entry;
+    const size_t next = log_->current() == nullptr ? 1 : log_->current()->size() + 1;
+    return std::max(labels_ + 1, options_.labels * next / options_.entries);
+  }
+
+  void AppendEntry(size_t end) {
+    base::Bytes value(options_.value_bytes);
+    server::NewEntry entry;
+    entry.timestamp_ms = now_ms_ += kEntryIntervalMs;
+    for (; labels_ < end; ++labels_) {
+      random_.Fill(value);
+      entry.versions.push_back({Label(labels_), 0, {value, {}}});
+    }
+    const absl::Status appended = log_->Append({&entry, 1});
+    if (!appended.ok()) Must<int>(appended);
+  }
+
+  // Searches once for each label; returns the mean time of this thread in microseconds.
+  double Search(std::optional<base::TreeSize> last, std::span<const size_t> labels,
+                uint64_t* bytes) {
     const server::SearchService service(*log_);
-    counting_->Reset();
-    uint64_t bytes = 0;
-    const auto begin = Clock::now();
-    for (int i = 0; i < kSearches; ++i) {
+    std::vector<base::Bytes> requests;
+    for (const size_t label : labels) {
       core::SearchRequest request;
       request.last = last;
-      request.label = Label(random_.Below(labels_));
-      const server::SearchAnswer answer = Must(service.Search(base::codec::Encode(request)));
-      KT_CHECK(answer.found && answer.vrf_proofs == 0);
-      bytes += answer.response.size();
+      request.label = Label(label);
+      requests.push_back(base::codec::Encode(request));
     }
-    const double us = 1e6 * Seconds(Clock::now() - begin) / kSearches;
-    (*row)["search_us_" + user] = us;
-    (*row)["response_bytes_" + user] = static_cast<double>(bytes) / kSearches;
-    (*row)["tree_rounds_" + user] = static_cast<double>(counting_->tree_rounds()) / kSearches;
+    const double begin = ThreadSeconds();
+    for (const base::Bytes& request : requests) {
+      const server::SearchAnswer answer = Must(service.Search(request));
+      KT_CHECK(answer.found && answer.vrf_proofs == 0);
+      *bytes += answer.response.size();
+    }
+    return 1e6 * (ThreadSeconds() - begin) / static_cast<double>(labels.size());
+  }
+
+  std::vector<size_t> RandomLabels(size_t count) {
+    std::vector<size_t> labels;
+    for (size_t i = 0; i < count; ++i) labels.push_back(random_.Below(labels_));
+    return labels;
+  }
+
+  void MeasureSearches(const std::string& user, std::optional<base::TreeSize> last,
+                       ordered_json* row) {
+    uint64_t bytes = 0;
+    counting_->Reset();
+    const double random_us = Search(last, RandomLabels(kRandomSearches), &bytes);
+    (*row)["search_random_us_" + user] = random_us;
+    (*row)["response_bytes_" + user] = static_cast<double>(bytes) / kRandomSearches;
+    (*row)["rounds_" + user] = static_cast<double>(counting_->rounds()) / kRandomSearches;
+    (*row)["tree_rounds_" + user] = static_cast<double>(counting_->tree_rounds()) / kRandomSearches;
+    const std::vector<size_t> labels = RandomLabels(kWarmLabels);
+    Search(last, labels, &bytes);
+    double warm_us = 0;
+    for (size_t i = 0; i < kWarmRounds; ++i) warm_us += Search(last, labels, &bytes);
+    (*row)["search_warm_us_" + user] = warm_us / kWarmRounds;
   }
 
   const Options options_;
@@ -234,7 +354,9 @@ void Run(const Options& options) {
   for (const size_t part : {100, 10, 1}) {
     if (options.labels / part > 0) print(growth.GrowTo(options.labels / part));
   }
+  print(growth.AfterOneMoreEntry());
   print({{"seconds_to_open", growth.Reopen()}});
+  print(growth.Compact());
 }
 
 }  // namespace
@@ -245,6 +367,10 @@ int main(int argc, char** argv) {
   CLI::App app("Measures a log as it grows", "kt-growth");
   app.add_option("--labels", options.labels, "Label-versions at the end")->capture_default_str();
   app.add_option("--per-entry", options.per_entry, "Of them in one log entry")
+      ->capture_default_str();
+  app.add_option("--entries", options.entries, "Log entries at the end, instead of --per-entry");
+  app.add_option("--cache-mb", options.cache_mb, "RocksDB's block cache")->capture_default_str();
+  app.add_option("--bucket-depth", options.bucket_depth, "Of the prefix tree")
       ->capture_default_str();
   app.add_option("--value-bytes", options.value_bytes, "Size of each value")->capture_default_str();
   app.add_option("--directory", options.directory, "New directory for the log [a temporary one]");

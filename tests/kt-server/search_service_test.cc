@@ -6,7 +6,9 @@
 
 #include <limits>
 #include <optional>
+#include <string>
 
+#include "tests/bench/counting_store.h"
 #include "tests/kt-server/log_fixture.h"
 #include "tests/support/status_matchers.h"
 
@@ -68,6 +70,47 @@ TEST_F(SearchServiceTest, AbsentVersionsCostOneVrfProofAtMost) {
   EXPECT_EQ(Search("a@x.example", 1u << 31).vrf_proofs, 1u) << "or the count is wrong";
   EXPECT_EQ(Search("nobody@x.example", std::nullopt).vrf_proofs, 1u);
   EXPECT_EQ(Search("nobody@x.example", 1u << 31).vrf_proofs, 1u);
+}
+
+// Of all that a search reads, only what the label's rows lead to comes after them: once for
+// everything, however many log entries the proof shows.
+TEST_F(SearchServiceTest, ReadsOneRoundAfterTheLabelsRows) {
+  for (size_t i = 0; i < 60; ++i) {
+    ASSERT_THAT(fixture_.Add("user" + std::to_string(i) + "@x.example", 0, "value"), IsOk());
+  }
+  bench::CountingStore store(fixture_.real_store());
+  const auto log = TransparencyLog::Open(
+      {fixture_.config(), fixture_.MakeSigner(), fixture_.MakeProver()},
+      {.bucket_depth = 8, .rows_per_snapshot = 4}, store, fixture_.guard(), fixture_.random());
+  ASSERT_THAT(log, IsOk());
+  const SearchService service(**log);
+  const uint64_t now_ms = fixture_.clock().NowMs();
+  const auto search = [&](const std::string& label, std::optional<base::Version> version,
+                          const core::UserState* user) {
+    core::SearchRequest request;
+    request.label = base::ToBytes(label);
+    request.version = version;
+    if (user != nullptr) request.last = user->tree_size();
+    store.Reset();
+    const auto answer = service.Search(base::codec::Encode(request));
+    KT_CHECK(answer.ok() && answer->found);
+    EXPECT_EQ(store.rounds(), 2u) << label;
+    EXPECT_LE(store.tree_rounds(), 1u) << label;
+    const auto verified = fixture_.verifier().VerifySearch(request, answer->response, user, now_ms);
+    EXPECT_THAT(verified, IsOk());
+    return verified->state;
+  };
+  const core::UserState user = search("user3@x.example", std::nullopt, nullptr);
+  for (int again = 0; again < 2; ++again) {  // what is remembered changes nothing
+    search("user3@x.example", std::nullopt, &user);
+    search("user59@x.example", std::nullopt, nullptr);
+    search("a@x.example", std::nullopt, &user);
+    search("a@x.example", std::nullopt, nullptr);
+    for (base::Version version = 0; version < 6; ++version) {
+      search("a@x.example", version, nullptr);
+      search("a@x.example", version, &user);
+    }
+  }
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -483,6 +484,66 @@ TEST_P(StoreTest, BandQueryGivesRowsBackToTheFirstSnapshot) {
   // Before its first row a tile has none, though its neighbours do.
   EXPECT_THAT(Band(*Now(), {24, 0xffffff00}, 6), IsEmpty());
   EXPECT_THAT(Band(*Now(), {4, 0x20000000}, 39), IsEmpty());
+}
+
+// However few or many are asked for at once, in whichever order: near each other or far apart, the
+// same one twice.
+TEST_P(StoreTest, BandQueriesTogetherGiveWhatEachGivesAlone) {
+  const BandFixture fixture(*store_);
+  SeededRandom random(TestSeed());
+  for (int round = 0; round < 200; ++round) {
+    std::vector<merkle::BandQuery> queries(1 + random.Below(12));
+    for (merkle::BandQuery& query : queries) {
+      query = {fixture.ids()[random.Below(fixture.ids().size())], random.Below(45)};
+    }
+    std::vector<std::vector<merkle::LeafRow>> leaves;
+    std::vector<std::vector<merkle::BandRow>> rows;
+    ASSERT_THAT(Now()->Read({}, queries, &leaves, &rows), IsOk());
+    ASSERT_EQ(rows.size(), queries.size());
+    for (size_t i = 0; i < queries.size(); ++i) {
+      ASSERT_EQ(rows[i], fixture.Expected(queries[i].id, queries[i].position))
+          << "round " << round << ", query " << i;
+    }
+  }
+}
+
+TEST_P(StoreTest, ProofReadsAreTheSingleReadsTogether) {
+  const BandFixture fixture(*store_);
+  const base::TreeSize size = Now()->head().tree_size;
+  BatchMaker maker;
+  maker.Next(size);
+  CommitBatch batch = maker.Next(1);
+  batch.prefix.leaves = {{KeyAt(0x10000001), size, HashOf(1)},
+                         {KeyAt(0x10000002), size, HashOf(2)}};
+  batch.values = {ValueRow("one"), ValueRow("two")};
+  Commit(batch);
+  const auto snapshot = Now();
+
+  const std::vector<merkle::SubtreeId> buckets = {{24, 0x20000000}, {24, 0x10000000}};
+  const std::vector<merkle::BandQuery> bands = {{{0, 0}, 7}, {{4, 0xf0000000}, 39}};
+  const std::vector<base::LogPosition> entries = {3, size, 3};
+  const std::vector<merkle::LogNodeId> nodes = {{2, 1}, {0, size}};
+  const std::vector<base::Hash> values = {batch.values[1].first, HashOf(9), batch.values[0].first};
+  const auto read = snapshot->ReadProof({buckets, bands, entries, nodes, values});
+  ASSERT_THAT(read, IsOk());
+  EXPECT_THAT(read->leaves, ElementsAre(IsEmpty(), batch.prefix.leaves));
+  EXPECT_THAT(read->bands,
+              ElementsAre(fixture.Expected({0, 0}, 7), fixture.Expected({4, 0xf0000000}, 39)));
+  EXPECT_THAT(read->entries, ElementsAre(maker.EntryAt(3), batch.entries[0], maker.EntryAt(3)));
+  EXPECT_THAT(snapshot->ReadLogNodes(nodes), IsOkAndHolds(read->nodes));
+  EXPECT_THAT(read->values,
+              ElementsAre(batch.values[1].second, std::nullopt, batch.values[0].second));
+
+  const std::vector<base::LogPosition> no_entry = {size + 1};
+  EXPECT_THAT(snapshot->ReadProof({.buckets = {}, .bands = {}, .entries = no_entry}),
+              StatusIs(absl::StatusCode::kOutOfRange));
+  const std::vector<merkle::LogNodeId> no_node = {{0, size + 1}};
+  EXPECT_THAT(snapshot->ReadProof({.buckets = {}, .bands = {}, .entries = {}, .nodes = no_node}),
+              StatusIs(absl::StatusCode::kDataLoss));
+  const auto nothing = snapshot->ReadProof({});
+  ASSERT_THAT(nothing, IsOk());
+  EXPECT_THAT(nothing->leaves, IsEmpty());
+  EXPECT_THAT(nothing->values, IsEmpty());
 }
 
 TEST_P(StoreTest, NewestBandsComeTileByTile) {

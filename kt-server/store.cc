@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kt-server/store.h"
+
+#include "base/status.h"
+
+namespace kt::server {
+
+absl::StatusOr<ProofRows> Snapshot::ReadProof(const ProofReads& reads) const {
+  ProofRows out;
+  if (!reads.buckets.empty() || !reads.bands.empty()) {
+    KT_RETURN_IF_ERROR(Read(reads.buckets, reads.bands, &out.leaves, &out.bands));
+  }
+  if (!reads.entries.empty()) {
+    KT_ASSIGN_OR_RETURN(out.entries, ReadEntries(reads.entries));
+  }
+  if (!reads.nodes.empty()) {
+    KT_ASSIGN_OR_RETURN(out.nodes, ReadLogNodes(reads.nodes));
+  }
+  for (const base::Hash& hash : reads.values) {
+    absl::StatusOr<base::Bytes> value = ReadValue(hash);
+    if (!value.ok() && !absl::IsNotFound(value.status())) return value.status();
+    out.values.emplace_back();
+    if (value.ok()) out.values.back() = *std::move(value);
+  }
+  return out;
+}
+
+}  // namespace kt::server
