@@ -43,7 +43,7 @@ class LogState : public core::LogView {
 
   // The same log at the same head, read through `snapshot`, which is a later one of the store.
   std::shared_ptr<const LogState> WithSnapshot(std::shared_ptr<const Snapshot> snapshot) const {
-    return std::make_shared<const LogState>(std::move(snapshot), tree_, timestamps_, head_);
+    return std::make_shared<const LogState>(std::move(snapshot), tree_, timestamps_, nodes_, head_);
   }
 
   const Snapshot& snapshot() const { return *snapshot_; }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -60,6 +61,28 @@ class RowWriter {
   rocksdb::WriteBatch batch_;
 };
 
+// In the order of the rows' keys, which makes inserting them cheaper
+// (TableOptions::sorted_inserts).
+template <typename Row, typename Before>
+std::vector<const Row*> Sorted(const std::vector<Row>& rows, Before before) {
+  std::vector<const Row*> out;
+  out.reserve(rows.size());
+  for (const Row& row : rows) out.push_back(&row);
+  std::stable_sort(out.begin(), out.end(),
+                   [&](const Row* a, const Row* b) { return before(*a, *b); });
+  return out;
+}
+bool ValueBefore(const std::pair<base::Hash, base::Bytes>& a,
+                 const std::pair<base::Hash, base::Bytes>& b) {
+  return a.first < b.first;
+}
+bool VersionBefore(const VersionRow& a, const VersionRow& b) {
+  if (a.label.size() != b.label.size()) return a.label.size() < b.label.size();
+  const int order =
+      a.label.empty() ? 0 : std::memcmp(a.label.data(), b.label.data(), a.label.size());
+  return order != 0 ? order < 0 : a.version < b.version;
+}
+
 void PutRows(const CommitBatch& batch, base::LogPosition position, RowWriter& out) {
   for (const EntryRow& row : batch.entries) {
     out.Put(Table::kEntry, EntryKey(position++), EncodeEntry(row));
@@ -71,15 +94,12 @@ void PutRows(const CommitBatch& batch, base::LogPosition position, RowWriter& ou
   for (const merkle::BandRow& row : batch.prefix.bands) {
     out.Put(Table::kBand, BandKey(row.id, row.position), EncodeBand(row));
   }
-  for (const VersionRow& row : batch.versions) {
-    out.Put(Table::kVersion, VersionKey(row.label, row.version), EncodeVersion(row));
+  for (const VersionRow* row : Sorted(batch.versions, VersionBefore)) {
+    out.Put(Table::kVersion, VersionKey(row->label, row->version), EncodeVersion(*row));
   }
-  std::vector<const std::pair<base::Hash, base::Bytes>*> values;
-  values.reserve(batch.values.size());
-  for (const auto& value : batch.values) values.push_back(&value);
-  std::sort(values.begin(), values.end(),
-            [](const auto* a, const auto* b) { return a->first < b->first; });
-  for (const auto* value : values) out.Put(Table::kValue, value->first.bytes, value->second);
+  for (const auto* value : Sorted(batch.values, ValueBefore)) {
+    out.Put(Table::kValue, value->first.bytes, value->second);
+  }
   for (const ChangedRow& row : batch.changed) {
     out.Put(Table::kChanged, EntryKey(row.position), EncodeChanged(row));
   }

@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/status.h"
@@ -18,8 +19,6 @@
 
 namespace kt::server {
 namespace {
-
-using RowKey = LabelVersion;
 
 // The row of the table changed for an entry that adds `leaves`.
 ChangedRow ChangedBy(base::LogPosition position, std::span<const merkle::PrefixLeaf> leaves) {
@@ -34,36 +33,64 @@ ChangedRow ChangedBy(base::LogPosition position, std::span<const merkle::PrefixL
   return row;
 }
 
-// The rows that a commit writes, collected over all of its entries.
-struct RowPlan {
-  std::map<RowKey, VersionRow> rows;
-  std::vector<RowKey> unproven;  // rows whose VRF proof has to be made
-};
-
-// Plans the row of a version that becomes existing, and those of its binary ladder, so that a
-// search for it later finds every VRF proof made.
-absl::Status PlanVersion(const Snapshot& snapshot, const NewVersion& version, RowPlan* plan) {
-  std::vector<base::Version> needed = core::BaseBinaryLadder(version.version);
-  std::erase_if(needed, [&](base::Version v) {
-    return v < version.version || plan->rows.contains({version.label, v});
-  });
-  if (needed.empty()) return absl::OkStatus();
-  std::vector<std::optional<VersionRow>> stored(needed.size());
-  // Before version 0 a label has no rows.
-  if (version.version > 0) {
-    KT_ASSIGN_OR_RETURN(stored, snapshot.ReadVersionRows(version.label, needed));
-  }
-  for (size_t i = 0; i < needed.size(); ++i) {
-    const RowKey key{version.label, needed[i]};
-    if (stored[i].has_value()) {
-      plan->rows.emplace(key, *std::move(stored[i]));
-    } else {
-      plan->rows.emplace(key, VersionRow{key.label, key.version, {}, {}, std::nullopt});
-      plan->unproven.push_back(key);
+// The rows that a commit writes, collected over all of its entries, whose labels it borrows.
+class RowPlan {
+ public:
+  // Plans the row of a version that becomes existing, and those of its binary ladder, so that a
+  // search for it later finds every VRF proof made.
+  absl::Status Add(const Snapshot& snapshot, const NewVersion& version) {
+    std::vector<base::Version> needed = core::BaseBinaryLadder(version.version);
+    std::erase_if(needed, [&](base::Version v) {
+      return v < version.version || index_.contains(KeyOf(version.label, v));
+    });
+    if (needed.empty()) return absl::OkStatus();
+    std::vector<std::optional<VersionRow>> stored(needed.size());
+    // Before version 0 a label has no rows.
+    if (version.version > 0) {
+      KT_ASSIGN_OR_RETURN(stored, snapshot.ReadVersionRows(version.label, needed));
     }
+    for (size_t i = 0; i < needed.size(); ++i) {
+      index_.emplace(KeyOf(version.label, needed[i]), rows_.size());
+      if (stored[i].has_value()) {
+        rows_.push_back(*std::move(stored[i]));
+      } else {
+        unproven_.push_back(rows_.size());
+        rows_.push_back({version.label, needed[i], {}, {}, std::nullopt});
+      }
+    }
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
-}
+
+  // Makes the VRF proofs that are missing.
+  absl::Status Prove(const vrf::Prover& vrf) {
+    std::vector<LabelVersion> inputs;
+    inputs.reserve(unproven_.size());
+    for (const size_t i : unproven_) inputs.push_back({rows_[i].label, rows_[i].version});
+    KT_ASSIGN_OR_RETURN(std::vector<vrf::ProvenOutput> proven, ProveVrf(vrf, inputs));
+    for (size_t i = 0; i < proven.size(); ++i) {
+      rows_[unproven_[i]].vrf_output = proven[i].output;
+      rows_[unproven_[i]].vrf_proof = std::move(proven[i].proof);
+    }
+    return absl::OkStatus();
+  }
+
+  // The row of a version that was added.
+  VersionRow& RowOf(const NewVersion& version) {
+    return rows_[index_.at(KeyOf(version.label, version.version))];
+  }
+
+  std::vector<VersionRow> TakeRows() { return std::move(rows_); }
+
+ private:
+  using Key = std::pair<absl::string_view, base::Version>;
+  static Key KeyOf(base::ByteView label, base::Version version) {
+    return {absl::string_view(reinterpret_cast<const char*>(label.data()), label.size()), version};
+  }
+
+  std::vector<VersionRow> rows_;
+  absl::flat_hash_map<Key, size_t> index_;  // of rows_
+  std::vector<size_t> unproven_;            // of rows_
+};
 
 }  // namespace
 
@@ -233,22 +260,17 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
   RowPlan plan;
   for (const NewEntry& entry : entries) {
     for (const NewVersion& version : entry.versions) {
-      KT_RETURN_IF_ERROR(PlanVersion(snapshot, version, &plan));
+      KT_RETURN_IF_ERROR(plan.Add(snapshot, version));
     }
   }
-  KT_ASSIGN_OR_RETURN(std::vector<vrf::ProvenOutput> proven, ProveVrf(*keys_.vrf, plan.unproven));
-  for (size_t i = 0; i < proven.size(); ++i) {
-    VersionRow& row = plan.rows.at(plan.unproven[i]);
-    row.vrf_output = proven[i].output;
-    row.vrf_proof = std::move(proven[i].proof);
-  }
+  KT_RETURN_IF_ERROR(plan.Prove(*keys_.vrf));
   const core::WireContext context = core::WireContext::For(keys_.config);
   base::LogPosition position = snapshot.head().tree_size;
   for (const NewEntry& entry : entries) {
     KT_CHECK(entry.versions.size() <= max_versions_per_entry());
     merkle::PrefixChanges& change = changes->emplace_back();
     for (const NewVersion& version : entry.versions) {
-      VersionRow& row = plan.rows.at({version.label, version.version});
+      VersionRow& row = plan.RowOf(version);
       if (row.existing.has_value()) {
         return absl::AlreadyExistsError("a version to add is already in the log");
       }
@@ -267,7 +289,7 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
     }
     ++position;
   }
-  for (auto& [key, row] : plan.rows) batch->versions.push_back(std::move(row));
+  batch->versions = plan.TakeRows();
   return absl::OkStatus();
 }
 
