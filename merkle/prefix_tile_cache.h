@@ -23,8 +23,8 @@ namespace kt::merkle {
 // for a look-up only.
 class TileCache {
  public:
-  // Tiles deeper than this are too many for one to be asked for twice. Of those that are not, twelve
-  // positions have 52,000; a tile that is the same at several of them takes its memory once.
+  // Tiles deeper than this are too many for one to be asked for twice. Of those that are not,
+  // twelve positions have 52,000; a tile that is the same at several of them takes its memory once.
   static constexpr unsigned kMaxDepth = 12;
   static constexpr size_t kCapacity = 65'536;  // tiles; at most 70 MB
 
