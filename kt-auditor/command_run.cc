@@ -48,7 +48,7 @@ constexpr char kFreshConfiguration[] =
 
 struct Options {
   std::string data;
-  std::string suite = "p256";
+  std::string suite = "ed25519";
   std::string config;
   std::string log;
   bool json = false;

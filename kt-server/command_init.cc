@@ -31,7 +31,7 @@ constexpr uint64_t kHourMs = 60 * kMinuteMs;
 struct InitOptions {
   std::string data;
   std::vector<std::string> domains;
-  std::string suite = "p256";
+  std::string suite = "ed25519";
   std::string listen = ServerConfig().listen.address;
   std::string tls_certificate;
   std::string tls_key;

@@ -72,8 +72,6 @@ class Ed25519FieldTest : public ::testing::TestWithParam<NamedOps> {
 INSTANTIATE_TEST_SUITE_P(Vrf, Ed25519FieldTest, ::testing::ValuesIn(AllOps()),
                          [](const auto& ops) { return ops.param.name; });
 
-constexpr uint64_t kAnyLimb = ~uint64_t{0};
-
 TEST_P(Ed25519FieldTest, MultipliesAndSquares) {
   for (size_t round = 0; round < 4000 * TestRounds(); ++round) {
     FieldLimbs a;

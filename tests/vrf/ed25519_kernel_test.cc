@@ -175,7 +175,8 @@ TEST_P(Ed25519KernelTest, Evaluates) {
 }
 
 TEST_P(Ed25519KernelTest, Proves) {
-  const auto& [points, scalars, challenges] = Edges();
+  const std::vector<model::Point>& points = Edges().points;
+  const std::vector<Bytes>& scalars = Edges().scalars;
   for (size_t x = 0; x < scalars.size(); ++x) {
     const size_t count = kBatchSizes[x % std::size(kBatchSizes)];
     std::vector<ed25519::ProveInput> in(count);
@@ -199,7 +200,9 @@ TEST_P(Ed25519KernelTest, Proves) {
 }
 
 TEST_P(Ed25519KernelTest, Verifies) {
-  const auto& [points, scalars, challenges] = Edges();
+  const std::vector<model::Point>& points = Edges().points;
+  const std::vector<Bytes>& scalars = Edges().scalars;
+  const std::vector<Bytes>& challenges = Edges().challenges;
   for (size_t key = 0; key < points.size(); ++key) {
     const size_t count = std::min(kBatchSizes[key % std::size(kBatchSizes)], kMaxBatch / 2);
     std::vector<ed25519::VerifyInput> in(count);
