@@ -59,6 +59,7 @@ class ClientImpl : public Client {
     KT_ASSIGN_OR_RETURN(const SearchHistory history, session->History(address.label(), limit));
     HistoryResult result;
     result.found = !history.versions.empty();
+    result.erased = history.erased;
     result.expired = history.expired;
     for (const SearchResult& version : history.versions) {
       HistoryEntry& entry = result.versions.emplace_back();

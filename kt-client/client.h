@@ -16,7 +16,8 @@
 //                         between here and the log, or the log itself, is lying or broken.
 //   kNotFound             the domain offers no service        (FailureOf(status), failure.h)
 //   kUnavailable          nobody answered, or nobody who could be believed     (the same)
-//   kPermissionDenied     refused for want of a valid token  (the same; without: a local file)
+//   kPermissionDenied     refused for want of a valid token, or the log says that the value was
+//                         erased                             (the same; without: a local file)
 //   kFailedPrecondition   refused by the server's policy     (the same)
 //   kOutOfRange           the log says that the version has expired
 //   kUnimplemented        the value is in a format that this library does not know
@@ -90,7 +91,9 @@ struct HistoryEntry {
 struct HistoryResult {
   bool found = false;
   std::vector<HistoryEntry> versions;  // newest first; all that exist and have not expired
-  bool expired = false;                // older versions exist, but are past their lifetime
+  // The log says that the values of these were erased, which nobody can verify. Descending.
+  std::vector<base::Version> erased;
+  bool expired = false;  // older versions exist, but are past their lifetime
   LogInfo log;
 };
 

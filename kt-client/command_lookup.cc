@@ -131,12 +131,17 @@ absl::StatusOr<int> History(const HistoryOptions& options) {
     }
     if (unreadable > 0) std::cout << "  and " << unreadable << " that cannot be read\n";
   }
-  const bool older_not_shown =
-      !result.expired && result.found && result.versions.back().version > 0;
+  for (const base::Version version : result.erased) {
+    if (options.common.json) break;
+    std::cerr << "version " << version << ": erased by the log: cannot be verified\n";
+  }
+  bool older_not_shown = !result.expired && result.found && result.versions.back().version > 0;
+  if (!result.erased.empty() && result.erased.back() == 0) older_not_shown = false;
   if (options.common.json) {
     PrintJson({{"address", options.address},
                {"found", result.found},
                {"versions", versions},
+               {"erased", result.erased},
                {"older_expired", result.expired},
                {"older_not_shown", older_not_shown},
                {"log", ToJson(result.log)}});
@@ -147,6 +152,7 @@ absl::StatusOr<int> History(const HistoryOptions& options) {
   } else if (older_not_shown) {
     std::cerr << "there are older versions; --limit shows more\n";
   }
+  if (!result.erased.empty()) return kExitUnavailable;
   return result.found ? kExitFound : kExitAbsent;
 }
 

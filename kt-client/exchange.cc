@@ -10,19 +10,34 @@
 namespace kt::client {
 namespace {
 
-absl::Status FromSearch(const grpc::Status& status, const core::Configuration& config,
+// What a log says that has expired, if its entries can.
+absl::Status FromExpiry(const grpc::Status& status, const core::Configuration& config,
                         const std::string& server) {
-  if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) return RolledBack(status);
-  if (status.error_code() == grpc::StatusCode::OUT_OF_RANGE &&
-      !config.maximum_lifetime.has_value()) {
-    return base::VerificationFailed(
-        "expired-without-lifetime",
-        "the log says that the version has expired, but its entries never expire");
-  }
-  return FromGrpc(status, server);
+  if (config.maximum_lifetime.has_value()) return FromGrpc(status, server);
+  return base::VerificationFailed(
+      "expired-without-lifetime",
+      "the log says that something has expired, but its entries never expire");
 }
 
-absl::Status FromMonitoring(const grpc::Status& status, const std::string& server) {
+absl::Status FromSearch(const grpc::Status& status, const core::Configuration& config,
+                        const std::string& server) {
+  switch (status.error_code()) {
+    case grpc::StatusCode::FAILED_PRECONDITION:
+      return RolledBack(status);
+    case grpc::StatusCode::OUT_OF_RANGE:
+      return FromExpiry(status, config, server);
+    case grpc::StatusCode::PERMISSION_DENIED:
+      return Erased(status);
+    default:
+      return FromGrpc(status, server);
+  }
+}
+
+absl::Status FromMonitoring(const grpc::Status& status, const core::Configuration& config,
+                            const std::string& server) {
+  if (status.error_code() == grpc::StatusCode::OUT_OF_RANGE) {
+    return FromExpiry(status, config, server);
+  }
   if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) return RolledBack(status);
   // The request is made of what the log has proven, so a log that calls it wrong contradicts
   // itself.
@@ -37,6 +52,8 @@ absl::Status FromUpdate(const grpc::Status& status, const std::string& server, b
       return with_values ? FromGrpc(status, server) : absl::NotFoundError(status.error_message());
     case grpc::StatusCode::OUT_OF_RANGE:
       return RolledBack(status);
+    case grpc::StatusCode::PERMISSION_DENIED:
+      return with_values ? FromGrpc(status, server) : Erased(status);
     case grpc::StatusCode::INVALID_ARGUMENT:
       return with_values ? FromGrpc(status, server) : RequestRefused(status);
     case grpc::StatusCode::DEADLINE_EXCEEDED:
@@ -59,7 +76,7 @@ absl::Status FromStatus(const Exchange& exchange, const core::Configuration& con
       return FromUpdate(status, server, request.ok() && !request->values.empty());
     }
     default:
-      return FromMonitoring(status, server);
+      return FromMonitoring(status, config, server);
   }
 }
 

@@ -21,6 +21,7 @@ absl::StatusCode CodeOf(Failure failure) {
     case Failure::kConflictingPins:
       return absl::StatusCode::kInvalidArgument;
     case Failure::kNotAllowed:
+    case Failure::kErased:
       return absl::StatusCode::kPermissionDenied;
     case Failure::kRefusedByPolicy:
       return absl::StatusCode::kFailedPrecondition;

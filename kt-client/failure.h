@@ -44,6 +44,7 @@ enum class Failure {
 
   // kPermissionDenied.
   kNotAllowed,  // the server does not know who asks, or does not allow it
+  kErased,      // the log says that the value was erased, which nobody can verify
   // kFailedPrecondition.
   kRefusedByPolicy,  // the server does not take what it was sent
 };

@@ -3,6 +3,7 @@
 
 #include <grpcpp/client_context.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -268,7 +269,12 @@ absl::StatusOr<SearchResult> LogSession::SearchOnce(base::ByteView label,
   const core::SearchRequest request = user.MakeSearch(label, version);
   Exchange exchange;
   exchange.operation = Operation::kSearch;
-  KT_RETURN_IF_ERROR(Ask(request, &exchange));
+  const absl::Status answered = Ask(request, &exchange);
+  // The newest version never expires, so this is about what was retained.
+  if (!version.has_value() && answered.code() == absl::StatusCode::kOutOfRange) {
+    KT_RETURN_IF_ERROR(CheckOldEnoughToExpire());
+  }
+  KT_RETURN_IF_ERROR(answered);
   absl::StatusOr<SearchResult> result =
       exchange.kind == AnswerKind::kResponse
           ? user.Search(request, exchange.answer, exchange.at_ms)
@@ -279,20 +285,43 @@ absl::StatusOr<SearchResult> LogSession::SearchOnce(base::ByteView label,
   return result;
 }
 
+absl::Status LogSession::CheckOldEnoughToExpire() const {
+  // The log's rightmost entry may be ahead of the clock by max_ahead.
+  const uint64_t now_ms = clock_.NowMs();
+  const uint64_t latest_ms = now_ms + std::min(config().max_ahead, ~now_ms);
+  if (record_.has_value() && record_->state.has_value()) {
+    const uint64_t seen_ms = record_->state->frontier.back().timestamp;
+    const uint64_t lifetime_ms = config().maximum_lifetime.value_or(~uint64_t{0});
+    if (latest_ms >= seen_ms && latest_ms - seen_ms >= lifetime_ms) return absl::OkStatus();
+  }
+  return base::VerificationFailed(
+      "expired-too-early",
+      "the log says that what was seen of it before has expired, but it is not that old");
+}
+
 absl::StatusOr<SearchHistory> LogSession::History(base::ByteView label, size_t limit) {
   SearchHistory history;
   std::optional<base::Version> version;  // nullopt: the greatest
-  while (history.versions.size() < limit) {
+  while (history.versions.size() + history.erased.size() < limit) {
+    // Of an erased version nothing was verified that an absence below it could contradict.
+    const bool follows_erased = !history.erased.empty() && *version + 1 == history.erased.back();
     absl::StatusOr<SearchResult> result;
     const absl::Status status = Retry([&] {
-      result = SearchOnce(label, version, /*below=*/version.has_value());
+      result = SearchOnce(label, version, /*below=*/version.has_value() && !follows_erased);
       return result.status();
     });
+    if (version.has_value() && FailureOf(status) == Failure::kErased) {
+      history.erased.push_back(*version);
+      if (*version == 0) break;
+      --*version;
+      continue;
+    }
     if (version.has_value() && status.code() == absl::StatusCode::kOutOfRange) {
       history.expired = true;
       break;
     }
     KT_RETURN_IF_ERROR(status);
+    if (!result->found && follows_erased) return HistoryGap(*version);
     if (!result->found) break;
     version = result->version;
     history.versions.push_back(*std::move(result));

@@ -26,7 +26,9 @@ namespace kt::client {
 // The newest versions of a label, newest first.
 struct SearchHistory {
   std::vector<SearchResult> versions;  // empty: the label has none
-  bool expired = false;                // the log says that the versions before these have expired
+  // In between or before them: the log says that their values were erased. Descending.
+  std::vector<base::Version> erased;
+  bool expired = false;  // the log says that the versions before these have expired
 };
 
 // A conversation with one log: its pinned configuration, the state that is carried from answer to
@@ -50,12 +52,14 @@ class LogSession {
                                                           int timeout_ms, const base::Clock& clock);
 
   // Searches for the greatest version, or for `version`. Verifies the answer, then saves the state.
-  // kOutOfRange if the log says that the version has expired, which nobody can verify; only a log
-  // whose entries have a maximum lifetime may say so.
+  // kOutOfRange if the log says that the version, or what was retained of the log, has expired,
+  // which nobody can verify; only a log whose entries have a maximum lifetime may say so, and of
+  // what was retained only if it is that old. kPermissionDenied (Failure::kErased) if the log says
+  // that the version's value was erased, which nobody can verify either.
   absl::StatusOr<SearchResult> Search(base::ByteView label, std::optional<base::Version> version);
 
-  // At most `limit` versions, each as by Search. A verification failure ("history-gap") if the log
-  // proves that a version below the greatest does not exist.
+  // At most `limit` versions, those that were erased included, each as by Search. A verification
+  // failure ("history-gap") if the log proves that a version below the greatest does not exist.
   absl::StatusOr<SearchHistory> History(base::ByteView label, size_t limit);
 
   // Monitors a label that is watched, once ("Contact Monitor"). Afterwards it is still watched
@@ -124,6 +128,8 @@ class LogSession {
   // These fill in how the log answers, and give what CheckAnswered says of it.
   absl::Status Ask(const core::SearchRequest& request, Exchange* exchange);
   // `below`: a greater version was found by the search before, so that this one must exist.
+  // A verification failure unless what was retained of the log can have expired by now.
+  absl::Status CheckOldEnoughToExpire() const;
   absl::StatusOr<SearchResult> SearchOnce(base::ByteView label,
                                           std::optional<base::Version> version, bool below);
   using MonitoringMethod = grpc::Status (v1::Monitoring::Stub::*)(grpc::ClientContext*,

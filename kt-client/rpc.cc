@@ -62,6 +62,12 @@ absl::Status RequestRefused(const grpc::Status& status) {
       absl::StrCat("the log does not stand by what it proved before: ", status.error_message()));
 }
 
+absl::Status Erased(const grpc::Status& status) {
+  return FailedBecause(Failure::kErased,
+                       absl::StrCat("erased by the log: cannot be verified (the log says: ",
+                                    status.error_message(), ")"));
+}
+
 absl::Status NotAnsweredInTime(const std::string& server) {
   return FailedBecause(
       Failure::kNoServer,

@@ -30,6 +30,9 @@ absl::Status FromGrpc(const grpc::Status& status, const std::string& server);
 absl::Status RolledBack(const grpc::Status& status);
 absl::Status RequestRefused(const grpc::Status& status);
 
+// The log says that it has erased the value that was asked for.
+absl::Status Erased(const grpc::Status& status);
+
 // A publication was sent and no answer came.
 absl::Status NotAnsweredInTime(const std::string& server);
 

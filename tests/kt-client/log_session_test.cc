@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "kt-client/failure.h"
@@ -24,6 +25,7 @@ namespace {
 using ::kt::testing::FailsCheck;
 using ::kt::testing::IsOk;
 using ::kt::testing::StatusIs;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 // Answers from a TestLog, and lies when told to.
@@ -333,7 +335,7 @@ TEST_F(LogSessionTest, NoStatusMeansThatTheAddressIsAbsent) {
       {grpc::StatusCode::INTERNAL, absl::StatusCode::kUnavailable},
       {grpc::StatusCode::RESOURCE_EXHAUSTED, absl::StatusCode::kUnavailable},
       {grpc::StatusCode::INVALID_ARGUMENT, absl::StatusCode::kInvalidArgument},
-      {grpc::StatusCode::PERMISSION_DENIED, absl::StatusCode::kPermissionDenied},
+      {grpc::StatusCode::PERMISSION_DENIED, absl::StatusCode::kPermissionDenied},  // erased
       {grpc::StatusCode::UNAUTHENTICATED, absl::StatusCode::kPermissionDenied},
   };
   for (const auto& [sent, expected] : codes) {
@@ -481,6 +483,71 @@ TEST_F(LogSessionTest, OnlyALogWithALifetimeMaySayThatAVersionHasExpired) {
                        session->History(base::AsBytes("alice@a.example"), 10));
   EXPECT_TRUE(history.expired);
   EXPECT_EQ(history.versions.size(), 1u);
+}
+
+// The newest version never expires, so the status is about what was seen before.
+TEST_F(LogSessionTest, WhatWasSeenBeforeExpiresNoSoonerThanTheLifetime) {
+  testing::TestLogOptions options;
+  options.seed = 3;
+  options.maximum_lifetime_ms = 1'000'000;
+  service_.log() = testing::TestLog(options);
+  service_.log().Append(clock_.NowMs(), {{"alice@a.example", "zero"}});
+  ASSERT_OK_AND_ASSIGN(const auto session, Open());
+  const auto expire = [](v1::SearchResponse*) {
+    return grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "expired");
+  };
+  service_.lie = expire;
+  EXPECT_THAT(session->Search(base::AsBytes("alice@a.example"), std::nullopt),
+              FailsCheck("expired-too-early"))
+      << "who has seen nothing has nothing that could expire";
+  service_.lie = nullptr;
+  EXPECT_THAT(session->Search(base::AsBytes("alice@a.example"), std::nullopt), IsOk());
+  service_.lie = expire;
+  clock_.Advance(1'000'000 - service_.log().config().max_ahead - 1);
+  EXPECT_THAT(session->Search(base::AsBytes("alice@a.example"), std::nullopt),
+              FailsCheck("expired-too-early"));
+  clock_.Advance(1);
+  EXPECT_THAT(session->Search(base::AsBytes("alice@a.example"), std::nullopt),
+              StatusIs(absl::StatusCode::kOutOfRange));
+}
+
+TEST_F(LogSessionTest, ErasedVersionsAreToldAsWhatTheLogSays) {
+  clock_.Advance(100);
+  service_.log().Append(clock_.NowMs(), {{"alice@a.example", "two"}});
+  ASSERT_OK_AND_ASSIGN(const auto session, Open());
+  const auto erase = [&](std::optional<base::Version> version) {
+    service_.lie = [this, version](v1::SearchResponse*) {
+      return service_.last_version == version
+                 ? grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "erased it")
+                 : grpc::Status::OK;
+    };
+  };
+  erase(std::nullopt);  // the greatest
+  const auto greatest = session->Search(base::AsBytes("alice@a.example"), std::nullopt);
+  EXPECT_EQ(FailureOf(greatest.status()), Failure::kErased);
+  EXPECT_THAT(greatest, StatusIs(absl::StatusCode::kPermissionDenied,
+                                 HasSubstr("erased by the log: cannot be verified")));
+  EXPECT_EQ(FailureOf(session->History(base::AsBytes("alice@a.example"), 10).status()),
+            Failure::kErased);
+
+  for (const base::Version version : {base::Version{0}, base::Version{1}}) {
+    erase(version);
+    ASSERT_OK_AND_ASSIGN(const SearchHistory history,
+                         session->History(base::AsBytes("alice@a.example"), 10));
+    EXPECT_THAT(history.erased, ElementsAre(version));
+    EXPECT_EQ(history.versions.size(), 2u);
+    EXPECT_FALSE(history.expired);
+  }
+  // A log cannot keep a client busy with versions that it calls erased.
+  service_.lie = [this](v1::SearchResponse*) {
+    return service_.last_version.has_value()
+               ? grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "erased it")
+               : grpc::Status::OK;
+  };
+  ASSERT_OK_AND_ASSIGN(const SearchHistory history,
+                       session->History(base::AsBytes("alice@a.example"), 2));
+  EXPECT_EQ(history.versions.size(), 1u);
+  EXPECT_EQ(history.erased.size(), 1u);
 }
 
 // gRPC would abort the process of a mail program that embeds this.
