@@ -57,9 +57,10 @@ void Settle(const TestLog& log, const ResponseVerifier& verifier, const std::str
       if (early && pending.update.empty()) {
         const auto update = Update(log, label, pending, log.size());
         if (update.ok()) {
-          ASSERT_THAT(ReceiveCredentialUpdate(verifier, recent, aware, Encoded(log, update->update),
-                                              now_ms, &pending),
+          const Bytes bytes = Encoded(log, update->update);
+          ASSERT_THAT(ReceiveCredentialUpdate(verifier, recent, aware, bytes, now_ms, &pending),
                       IsOk());
+          ASSERT_EQ(pending.update, bytes);
           ++counts->queued;
         }
       }
