@@ -64,7 +64,7 @@ CallGate::Options GateOptions(const ServerConfig::Limits& limits) {
 // Bounds on what connections may hold or leave lying about.
 void SetTransportLimits(const ServerConfig& config, grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(static_cast<int>(config.limits.max_request_bytes));
-  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 32);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 8);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 2 * kMinuteMs);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 5 * kMinuteMs);
   // A publication is answered when its epoch ends.

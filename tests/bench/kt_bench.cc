@@ -27,14 +27,13 @@
 #include "kt-server/search_service.h"
 #include "kt-server/server.h"
 #include "proto/kt.grpc.pb.h"
+#include "tests/bench/bench_log.h"
 #include "tests/bench/counting_store.h"
-#include "tests/support/process.h"
 
 namespace kt::bench {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 struct Options {
   size_t labels = 20'000;
@@ -42,23 +41,9 @@ struct Options {
   size_t value_bytes = 2'048;
   int seconds = 3;
   int clients = 4;
-  std::string suite = "p256";
+  std::string suite = "ed25519";
   bool json = false;
 };
-
-double Seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
-
-template <typename T>
-T Must(absl::StatusOr<T> result) {
-  if (!result.ok()) {
-    std::cerr << "kt-bench: " << result.status() << "\n";
-    std::exit(1);
-  }
-  return *std::move(result);
-}
-void Must(const absl::Status& status) { Must<int>(status.ok() ? absl::StatusOr<int>(0) : status); }
-
-base::Bytes Label(size_t i) { return base::ToBytes("user" + std::to_string(i) + "@bench.example"); }
 
 uint64_t DirectoryBytes(const std::string& path) {
   uint64_t bytes = 0;
@@ -70,60 +55,20 @@ uint64_t DirectoryBytes(const std::string& path) {
 
 class Bench {
  public:
-  explicit Bench(const Options& options) : options_(options) {
-    config_.log.domains = {"bench.example"};
-    config_.log.configuration = directory_.File("configuration.tls");
-    config_.log.signature_key = directory_.File("keys/signature.key");
-    config_.log.vrf_key = directory_.File("keys/vrf.key");
-    config_.log.database = directory_.File("db");
-    config_.log.head_guard = directory_.File("guard/head");
-    config_.listen.address = "127.0.0.1:0";
-    config_.listen.tls_certificate = directory_.File("server.pem");
-    config_.listen.tls_key = directory_.File("server.key");
-    config_.admission.trust_anchors = directory_.File("server.pem");
-    config_.publishers.tokens = directory_.File("tokens.toml");
-    config_.limits.requests_per_second = 1e9;
-    config_.logging.level = "error";
-    core::Configuration log;
-    log.ciphersuite =
-        options.suite == "p256" ? core::CipherSuite::kP256 : core::CipherSuite::kEd25519;
-    log.max_ahead = 60'000;
-    log.max_behind = 3'600'000;
-    log.reasonable_monitoring_window = 86'400'000;
-    Must(server::CreateLogFiles(config_, log, {.bucket_depth = 16, .rows_per_snapshot = 16},
-                                base::SystemRandom()));
-    const auto made = testing::RunProcess(
-        {"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "2", "-keyout", config_.listen.tls_key, "-out",
-         config_.listen.tls_certificate, "-subj", "/CN=bench.example", "-addext",
-         "subjectAltName=DNS:bench.example"});
-    KT_CHECK(made.exit_code == 0);
-    fs::permissions(config_.listen.tls_key, fs::perms::owner_read | fs::perms::owner_write);
-  }
+  explicit Bench(const Options& options)
+      : options_(options),
+        log_({options.labels, options.per_entry, options.value_bytes, options.suite}) {}
 
-  // Version 0 of each label, through TransparencyLog::Append (admission apart).
   void Fill() {
-    const server::OpenedLog opened = Must(server::OpenLog(config_, base::SystemRandom()));
-    base::Bytes value(options_.value_bytes);
-    const auto begin = Clock::now();
-    for (size_t done = 0; done < options_.labels;) {
-      server::NewEntry entry;
-      entry.timestamp_ms = base::SystemClock().NowMs();
-      for (; done < options_.labels && entry.versions.size() < options_.per_entry; ++done) {
-        base::SystemRandom().Fill(value);
-        entry.versions.push_back({Label(done), 0, {value, {}}});
-      }
-      Must(opened.log->Append({&entry, 1}));
-    }
-    const double seconds = Seconds(Clock::now() - begin);
+    const double seconds = log_.Fill();
     results_["insert_per_second"] = static_cast<double>(options_.labels) / seconds;
     results_["insert_us"] = 1e6 * seconds / static_cast<double>(options_.labels);
   }
 
   // Searches without gRPC: server time, what it reads, and what the client's verification costs.
   void SearchInProcess() {
-    const server::OpenedLog opened = Must(server::OpenLog(config_, base::SystemRandom()));
-    const uint64_t stored = DirectoryBytes(config_.log.database);
+    const server::OpenedLog opened = Must(server::OpenLog(log_.config(), base::SystemRandom()));
+    const uint64_t stored = DirectoryBytes(log_.config().log.database);
     results_["stored_bytes_per_label_version"] =
         static_cast<double>(stored) / static_cast<double>(options_.labels);
     results_["value_bytes"] = options_.value_bytes;
@@ -136,7 +81,7 @@ class Bench {
     Clock::duration verifying{};
     for (int i = 0; i < kSearches; ++i) {
       core::SearchRequest request;
-      request.label = Label(random() % options_.labels);
+      request.label = BenchLog::Label(random() % options_.labels);
       const base::Bytes encoded = base::codec::Encode(request);
       const auto begin = Clock::now();
       const server::SearchAnswer answer = Must(service.Search(encoded));
@@ -155,19 +100,19 @@ class Bench {
 
   // The same searches against a store that counts.
   void CountReads() {
-    server::OpenedLog opened = Must(server::OpenLog(config_, base::SystemRandom()));
+    server::OpenedLog opened = Must(server::OpenLog(log_.config(), base::SystemRandom()));
     opened.log = nullptr;
     CountingStore store(*opened.store);
     server::LogKeys keys = ReadKeys();
     const auto log = Must(server::TransparencyLog::Open(
-        std::move(keys), {.bucket_depth = 16, .rows_per_snapshot = 16}, store, *opened.guard,
+        std::move(keys), BenchLog::kLayout, store, *opened.guard,
         base::SystemRandom()));
     const server::SearchService service(*log);
     store.Reset();
     constexpr int kSearches = 200;
     for (int i = 0; i < kSearches; ++i) {
       core::SearchRequest request;
-      request.label = Label(static_cast<size_t>(i) % options_.labels);
+      request.label = BenchLog::Label(static_cast<size_t>(i) % options_.labels);
       Must(service.Search(base::codec::Encode(request)));
     }
     results_["read_rounds_per_search"] = static_cast<double>(store.rounds()) / kSearches;
@@ -176,11 +121,11 @@ class Bench {
   }
 
   void SearchOverGrpc() {
-    server::EventLog events(config_.logging.level);
+    server::EventLog events(log_.config().logging.level);
     const auto server =
-        Must(server::Server::Start(config_, events, base::SystemClock(), base::SystemRandom()));
+        Must(server::Server::Start(log_.config(), events, base::SystemClock(), base::SystemRandom()));
     grpc::SslCredentialsOptions tls;
-    tls.pem_root_certs = testing::ReadText(config_.listen.tls_certificate);
+    tls.pem_root_certs = testing::ReadText(log_.config().listen.tls_certificate);
     std::atomic<bool> stop = false;
     std::vector<std::vector<double>> latencies(static_cast<size_t>(options_.clients));
     std::vector<std::thread> threads;
@@ -195,7 +140,7 @@ class Bench {
         std::mt19937_64 random(c);
         while (!stop) {
           core::SearchRequest request;
-          request.label = Label(random() % options_.labels);
+          request.label = BenchLog::Label(random() % options_.labels);
           const base::Bytes encoded = base::codec::Encode(request);
           v1::SearchRequest body;
           body.set_request(encoded.data(), encoded.size());
@@ -225,22 +170,21 @@ class Bench {
  private:
   server::LogKeys ReadKeys() const {
     server::LogKeys keys;
-    keys.config = Must(server::ReadPublicConfiguration(config_));
+    keys.config = Must(server::ReadPublicConfiguration(log_.config()));
     const auto read = [](const std::string& path) {
       std::string hex = testing::ReadText(path);
       hex.pop_back();
       return base::SecretBytes(*base::FromHex(hex));
     };
     keys.signer = Must(base::CreateSigner(core::SignatureAlgorithmOf(keys.config.ciphersuite),
-                                          read(config_.log.signature_key)));
+                                          read(log_.config().log.signature_key)));
     keys.vrf = Must(
-        vrf::CreateProver(core::VrfSuiteOf(keys.config.ciphersuite), read(config_.log.vrf_key)));
+        vrf::CreateProver(core::VrfSuiteOf(keys.config.ciphersuite), read(log_.config().log.vrf_key)));
     return keys;
   }
 
   const Options options_;
-  testing::TemporaryDirectory directory_;
-  server::ServerConfig config_;
+  BenchLog log_;
   nlohmann::ordered_json results_;
 };
 

@@ -28,6 +28,7 @@
 #include "proto/kt.pb.h"
 #include "tests/e2e/deployment.h"
 #include "tests/support/fakes.h"
+#include "tests/support/http2.h"
 #include "tests/support/status_matchers.h"
 
 namespace kt::testing {
@@ -63,20 +64,9 @@ bool IsClosed(int fd) {
   return WaitReadable(fd, 0) && recv(fd, &byte, 1, MSG_PEEK) <= 0;
 }
 
-// HTTP/2 by hand (RFC 9113): does what no HTTP/2 library would.
+// Does what no HTTP/2 library would.
 class RawClient {
  public:
-  struct Frame {
-    uint8_t type = 0;
-    uint8_t flags = 0;
-    uint32_t stream = 0;
-    std::string payload;
-  };
-  static constexpr uint8_t kData = 0;
-  static constexpr uint8_t kHeaders = 1;
-  static constexpr uint8_t kRstStream = 3;
-  static constexpr uint8_t kSettings = 4;
-
   // `window`: how much of a response the server may send before it is told that more is welcome,
   // which it never is.
   RawClient(int port, uint32_t window, const std::string& from = "127.0.0.1")
@@ -86,8 +76,7 @@ class RawClient {
     KT_CHECK(SSL_set_alpn_protos(ssl_, kAlpn, sizeof(kAlpn)) == 0);
     SSL_set_fd(ssl_, fd_);
     EXPECT_EQ(SSL_connect(ssl_), 1);
-    const std::string initial_window = std::string("\0\4", 2) + Number(window, 4);
-    Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Encode(kSettings, 0, 0, initial_window));
+    Write(http2::Preface({{http2::kInitialWindowSize, window}}));
   }
   RawClient(const RawClient&) = delete;
   RawClient& operator=(const RawClient&) = delete;
@@ -102,56 +91,22 @@ class RawClient {
                 const std::string& te = "trailers") {
     const uint32_t stream = next_stream_;
     next_stream_ += 2;
-    const std::string headers = Header(":method", "POST") + Header(":scheme", "https") +
-                                Header(":path", path) + Header(":authority", "smime.example") +
-                                Header("te", te) + Header("content-type", "application/grpc");
-    constexpr uint8_t kEndStream = 1;
-    constexpr uint8_t kEndHeaders = 4;
-    const std::string body =
-        std::string(1, '\0') + Number(static_cast<uint32_t>(message.size()), 4) + message;
-    Write(Encode(kHeaders, kEndHeaders, stream, headers) + Encode(kData, kEndStream, stream, body));
+    Write(http2::Call(stream, path, message, te));
     return stream;
   }
 
   // All frames that come until nothing more does for `quiet_ms`.
-  std::vector<Frame> Read(int quiet_ms) {
+  std::vector<http2::Frame> Read(int quiet_ms) {
     char buffer[16384];
     while (SSL_pending(ssl_) > 0 || WaitReadable(fd_, quiet_ms)) {
       const int got = SSL_read(ssl_, buffer, sizeof(buffer));
       if (got <= 0) break;
       received_.append(buffer, static_cast<size_t>(got));
     }
-    std::vector<Frame> frames;
-    constexpr size_t kFrameHeader = 9;
-    const auto byte = [&](size_t i) { return static_cast<uint8_t>(received_[i]); };
-    while (received_.size() >= kFrameHeader) {
-      const size_t size = size_t{byte(0)} << 16 | size_t{byte(1)} << 8 | byte(2);
-      if (received_.size() < kFrameHeader + size) break;
-      const uint32_t stream = uint32_t{byte(5)} << 24 | uint32_t{byte(6)} << 16 |
-                              uint32_t{byte(7)} << 8 | uint32_t{byte(8)};
-      frames.push_back({byte(3), byte(4), stream, received_.substr(kFrameHeader, size)});
-      received_.erase(0, kFrameHeader + size);
-    }
-    return frames;
+    return http2::TakeFrames(&received_);
   }
 
  private:
-  static std::string Number(uint32_t value, int bytes) {
-    std::string out;
-    for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> (8 * i));
-    return out;
-  }
-  static std::string Encode(uint8_t type, uint8_t flags, uint32_t stream,
-                            const std::string& payload) {
-    return Number(static_cast<uint32_t>(payload.size()), 3) + static_cast<char>(type) +
-           static_cast<char>(flags) + Number(stream, 4) + payload;
-  }
-  // RFC 7541 §6.2.2, lengths below 127.
-  static std::string Header(const std::string& name, const std::string& value) {
-    KT_CHECK(name.size() < 127 && value.size() < 127);
-    return std::string(1, '\0') + static_cast<char>(name.size()) + name +
-           static_cast<char>(value.size()) + value;
-  }
   void Write(const std::string& bytes) {
     EXPECT_EQ(SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())),
               static_cast<int>(bytes.size()));
@@ -167,12 +122,12 @@ class RawClient {
 constexpr char kGetConfiguration[] = "/kt.v1.KeyTransparency/GetConfiguration";
 constexpr uint32_t kOpenWindow = 1 << 20;
 
-size_t Count(const std::vector<RawClient::Frame>& frames, uint8_t type) {
+size_t Count(const std::vector<http2::Frame>& frames, uint8_t type) {
   return static_cast<size_t>(std::count_if(frames.begin(), frames.end(),
                                            [&](const auto& frame) { return frame.type == type; }));
 }
 
-size_t CountWith(const std::vector<RawClient::Frame>& frames, const std::string& part) {
+size_t CountWith(const std::vector<http2::Frame>& frames, const std::string& part) {
   return static_cast<size_t>(std::count_if(frames.begin(), frames.end(), [&](const auto& frame) {
     return frame.payload.find(part) != std::string::npos;
   }));
@@ -186,7 +141,7 @@ class Attack : public ::testing::Test {
   bool IsServed(const std::string& from) {
     RawClient client(deployment_.port(), kOpenWindow, from);
     client.Call(kGetConfiguration);
-    return Count(client.Read(500), RawClient::kData) == 1;
+    return Count(client.Read(500), http2::kData) == 1;
   }
 
   void StartForUnread() {
@@ -208,9 +163,9 @@ class Attack : public ::testing::Test {
     size_t given_up = 0;
     for (const auto& client : clients) {
       const auto frames = client->Read(100);
-      EXPECT_EQ(Count(frames, RawClient::kData), 0u);
+      EXPECT_EQ(Count(frames, http2::kData), 0u);
       refused += CountWith(frames, "wait to be read");
-      given_up += Count(frames, RawClient::kRstStream);
+      given_up += Count(frames, http2::kRstStream);
     }
     EXPECT_GE(refused, static_cast<size_t>(kConnections * kCalls - 256));
     EXPECT_LT(refused, static_cast<size_t>(kConnections * kCalls));
@@ -220,7 +175,7 @@ class Attack : public ::testing::Test {
     const auto give_up = steady_clock::now() + std::chrono::seconds(10);
     while (given_up + refused < kConnections * kCalls && steady_clock::now() < give_up) {
       for (const auto& client : clients) {
-        given_up += Count(client->Read(50), RawClient::kRstStream);
+        given_up += Count(client->Read(50), http2::kRstStream);
       }
     }
     EXPECT_GE(given_up + refused, static_cast<size_t>(kConnections * kCalls));

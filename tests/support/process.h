@@ -33,6 +33,7 @@ class BackgroundProcess {
   // Waits until the log holds `text`; false if the program ends or time runs out before.
   bool WaitForLog(const std::string& text, int timeout_ms = 20'000);
   std::string Log() const;
+  pid_t pid() const { return pid_; }
 
   void Signal(int signal);
   // The exit code as in ProcessResult.
