@@ -80,10 +80,12 @@ void ConnectionTable::Sweep() {
   }
 }
 
-Listener::Listener(const Options& options, EventLog& events)
+Listener::Listener(const Options& options, EventLog& events, const base::Clock& clock)
     : options_(options),
       events_(events),
-      table_(options.max_connections, options.max_connections_per_peer) {}
+      table_(options.max_connections, options.max_connections_per_peer),
+      rate_(options.connections_per_second, clock),
+      rate_of_peer_(options.connections_per_second_per_peer, clock) {}
 
 Listener::~Listener() {
   Stop();
@@ -92,8 +94,9 @@ Listener::~Listener() {
   }
 }
 
-absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(const Options& options, EventLog& events) {
-  std::unique_ptr<Listener> listener(new Listener(options, events));
+absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(const Options& options, EventLog& events,
+                                                         const base::Clock& clock) {
+  std::unique_ptr<Listener> listener(new Listener(options, events, clock));
   if (pipe2(listener->wake_, O_CLOEXEC | O_NONBLOCK) != 0) {
     return ErrnoStatus("listen on", options.address);
   }
@@ -195,6 +198,8 @@ bool Listener::AcceptAll(int listening) {
   // Then it is the next socket's turn.
   constexpr int kMostAtOnce = 64;
   for (int i = 0; i < kMostAtOnce; ++i) {
+    // To take them only to close them would cost a flood's victim more than to let them wait.
+    if (!rate_.Allow("")) return false;
     sockaddr_storage address = {};
     socklen_t size = sizeof(address);
     const int fd = accept4(listening, reinterpret_cast<sockaddr*>(&address), &size,
@@ -203,6 +208,7 @@ bool Listener::AcceptAll(int listening) {
       Take(fd, address);
       continue;
     }
+    rate_.Charge("", -1);
     switch (errno) {
       case EAGAIN:
         return true;
@@ -225,7 +231,8 @@ bool Listener::AcceptAll(int listening) {
 }
 
 void Listener::Take(int fd, const sockaddr_storage& address) {
-  if (!table_.Add(fd, RateKey(address))) {
+  const std::string peer = RateKey(address);
+  if (!rate_of_peer_.Allow(peer) || !table_.Add(fd, peer)) {
     close(fd);
     ++refused_;
     if (IsDue(&refusals_told_, kEventPause)) {

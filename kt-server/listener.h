@@ -15,7 +15,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/clock.h"
 #include "kt-server/event_log.h"
+#include "kt-server/rate_limiter.h"
 
 namespace kt::server {
 
@@ -56,13 +58,18 @@ class Listener {
     std::string address;  // HOST:PORT or [HOST]:PORT; port 0 takes a free one
     size_t max_connections = 4096;
     size_t max_connections_per_peer = 128;
+    // New ones, each of which costs a TLS handshake. Those beyond the first wait, those of a peer
+    // beyond the second are closed.
+    double connections_per_second = 500;
+    double connections_per_second_per_peer = 50;
   };
   // Takes the connection over.
   using Handler = std::function<void(int fd)>;
 
   // Binds to all addresses that the host name has. kInvalidArgument for a malformed address,
-  // kUnavailable if it cannot be bound. Borrows `events`.
-  static absl::StatusOr<std::unique_ptr<Listener>> Open(const Options& options, EventLog& events);
+  // kUnavailable if it cannot be bound. Borrows `events` and `clock`.
+  static absl::StatusOr<std::unique_ptr<Listener>> Open(const Options& options, EventLog& events,
+                                                        const base::Clock& clock);
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
   // As Stop.
@@ -76,7 +83,7 @@ class Listener {
   void Stop();
 
  private:
-  Listener(const Options& options, EventLog& events);
+  Listener(const Options& options, EventLog& events, const base::Clock& clock);
 
   absl::Status Bind();
   absl::Status BindTo(int family, const sockaddr* address, socklen_t size);
@@ -89,6 +96,8 @@ class Listener {
   EventLog& events_;
   Handler handler_;
   ConnectionTable table_;
+  RateLimiter rate_;  // of all together, which have the key ""
+  RateLimiter rate_of_peer_;
   std::vector<int> listening_;
   int port_ = 0;
   int wake_[2] = {-1, -1};  // a pipe

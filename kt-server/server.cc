@@ -191,7 +191,9 @@ absl::Status Server::Listen() {
   options.address = config_.listen.address;
   KT_ASSIGN_OR_RETURN(options.max_connections, MaxConnections(config_.limits));
   options.max_connections_per_peer = static_cast<size_t>(config_.limits.max_connections_per_client);
-  KT_ASSIGN_OR_RETURN(listener_, Listener::Open(options, events_));
+  options.connections_per_second = config_.limits.connections_per_second;
+  options.connections_per_second_per_peer = config_.limits.connections_per_second_per_client;
+  KT_ASSIGN_OR_RETURN(listener_, Listener::Open(options, events_, clock_));
   return absl::OkStatus();
 }
 

@@ -159,6 +159,9 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   limits.Integer("max_connections", 1, 1'000'000, &config->limits.max_connections);
   limits.Integer("max_connections_per_client", 1, 1'000'000,
                  &config->limits.max_connections_per_client);
+  limits.Number("connections_per_second", 1, &config->limits.connections_per_second);
+  limits.Number("connections_per_second_per_client", 0.001,
+                &config->limits.connections_per_second_per_client);
   constexpr int64_t kMostPublishes = 10'000'000;
   limits.Integer("max_pending_publishes", 1, kMostPublishes, &config->limits.max_pending_publishes);
   // Room for the largest request, which counts twice.
@@ -312,6 +315,10 @@ std::string FormatServerConfig(const ServerConfig& config) {
       << "# A client is an IPv4 address or an IPv6 /64.\n"
       << "max_connections = " << config.limits.max_connections << "\n"
       << "max_connections_per_client = " << config.limits.max_connections_per_client << "\n"
+      << "connections_per_second = " << config.limits.connections_per_second
+      << "  # new ones: each costs a TLS handshake\n"
+      << "connections_per_second_per_client = " << config.limits.connections_per_second_per_client
+      << "\n"
       << "# Of responses that clients have not taken; after the timeout they lose them.\n"
       << "max_response_bytes = " << config.limits.max_response_bytes << "\n"
       << "max_response_bytes_per_client = " << config.limits.max_response_bytes_per_client << "\n"

@@ -46,6 +46,8 @@ struct ServerConfig {
     int64_t response_timeout_ms = 10'000;
     int64_t max_connections = 4096;
     int64_t max_connections_per_client = 128;
+    double connections_per_second = 500;  // new ones
+    double connections_per_second_per_client = 50;
     // Of publications that wait for their epoch to be signed.
     int64_t max_pending_publishes = 100'000;
     int64_t max_auditor_streams = 4;  // each holds a thread

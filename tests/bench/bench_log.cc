@@ -25,6 +25,7 @@ BenchLog::BenchLog(const Options& options) : options_(options) {
   config_.admission.trust_anchors = directory_.File("server.pem");
   config_.publishers.tokens = directory_.File("tokens.toml");
   config_.limits.requests_per_second = 1e9;
+  config_.limits.connections_per_second_per_client = 1e3;
   config_.logging.level = "error";
   core::Configuration log;
   log.ciphersuite =
@@ -33,11 +34,11 @@ BenchLog::BenchLog(const Options& options) : options_(options) {
   log.max_behind = 3'600'000;
   log.reasonable_monitoring_window = 86'400'000;
   Must(server::CreateLogFiles(config_, log, kLayout, base::SystemRandom()));
-  const auto made = testing::RunProcess(
-      {"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-       "-nodes", "-days", "2", "-keyout", config_.listen.tls_key, "-out",
-       config_.listen.tls_certificate, "-subj", "/CN=bench.example", "-addext",
-       "subjectAltName=DNS:bench.example"});
+  const auto made =
+      testing::RunProcess({"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                           "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout",
+                           config_.listen.tls_key, "-out", config_.listen.tls_certificate, "-subj",
+                           "/CN=bench.example", "-addext", "subjectAltName=DNS:bench.example"});
   KT_CHECK(made.exit_code == 0);
   fs::permissions(config_.listen.tls_key, fs::perms::owner_read | fs::perms::owner_write);
 }

@@ -104,9 +104,8 @@ class Bench {
     opened.log = nullptr;
     CountingStore store(*opened.store);
     server::LogKeys keys = ReadKeys();
-    const auto log = Must(server::TransparencyLog::Open(
-        std::move(keys), BenchLog::kLayout, store, *opened.guard,
-        base::SystemRandom()));
+    const auto log = Must(server::TransparencyLog::Open(std::move(keys), BenchLog::kLayout, store,
+                                                        *opened.guard, base::SystemRandom()));
     const server::SearchService service(*log);
     store.Reset();
     constexpr int kSearches = 200;
@@ -122,8 +121,8 @@ class Bench {
 
   void SearchOverGrpc() {
     server::EventLog events(log_.config().logging.level);
-    const auto server =
-        Must(server::Server::Start(log_.config(), events, base::SystemClock(), base::SystemRandom()));
+    const auto server = Must(
+        server::Server::Start(log_.config(), events, base::SystemClock(), base::SystemRandom()));
     grpc::SslCredentialsOptions tls;
     tls.pem_root_certs = testing::ReadText(log_.config().listen.tls_certificate);
     std::atomic<bool> stop = false;
@@ -178,8 +177,8 @@ class Bench {
     };
     keys.signer = Must(base::CreateSigner(core::SignatureAlgorithmOf(keys.config.ciphersuite),
                                           read(log_.config().log.signature_key)));
-    keys.vrf = Must(
-        vrf::CreateProver(core::VrfSuiteOf(keys.config.ciphersuite), read(log_.config().log.vrf_key)));
+    keys.vrf = Must(vrf::CreateProver(core::VrfSuiteOf(keys.config.ciphersuite),
+                                      read(log_.config().log.vrf_key)));
     return keys;
   }
 

@@ -85,8 +85,8 @@ class PinnedServer {
 
   // Since the start, megabytes.
   double MostMemory() const {
-    std::istringstream status(testing::ReadText("/proc/" + std::to_string(process_->pid()) +
-                                                "/status"));
+    std::istringstream status(
+        testing::ReadText("/proc/" + std::to_string(process_->pid()) + "/status"));
     for (std::string line; std::getline(status, line);) {
       double kilobytes = 0;
       if (std::sscanf(line.c_str(), "VmHWM: %lf", &kilobytes) == 1) return kilobytes / 1000;

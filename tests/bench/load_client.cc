@@ -132,8 +132,9 @@ class LoadClient::Connection {
       case http2::kData:
         received_ += frame.payload.size();
         if (received_ > kWindow / 2) {
-          out_ += http2::Encode(http2::kWindowUpdate, 0, 0,
-                                http2::Number(static_cast<uint32_t>(std::exchange(received_, 0)), 4));
+          out_ +=
+              http2::Encode(http2::kWindowUpdate, 0, 0,
+                            http2::Number(static_cast<uint32_t>(std::exchange(received_, 0)), 4));
         }
         break;
       case http2::kHeaders:
@@ -227,8 +228,8 @@ LoadResult LoadClient::RunClosed(const std::string& path, const NextMessage& nex
                                  size_t in_progress, double seconds) {
   LoadResult result;
   const auto begin = Clock::now();
-  const auto end = begin + std::chrono::duration_cast<Clock::duration>(
-                               std::chrono::duration<double>(seconds));
+  const auto end =
+      begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   while (Clock::now() < end) {
     for (size_t calls = this->in_progress(); calls < in_progress; ++calls) {
       if (!Send(path, next(), Clock::now())) break;
@@ -247,8 +248,9 @@ LoadResult LoadClient::RunOpen(const std::string& path, const NextMessage& next,
   const auto begin = Clock::now();
   const auto calls = static_cast<uint64_t>(per_second * seconds);
   for (uint64_t call = 0; call < calls;) {
-    const auto due = begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
-                                 static_cast<double>(call) / per_second));
+    const auto due =
+        begin + std::chrono::duration_cast<Clock::duration>(
+                    std::chrono::duration<double>(static_cast<double>(call) / per_second));
     if (due <= Clock::now()) {
       ++(Send(path, next(), due) ? result.sent : result.unsent);
       // Not all that is late at once, so that what comes meanwhile is read in time.

@@ -152,8 +152,8 @@ class Attack : public ::testing::Test {
   }
   // 320 calls whose responses are never taken; there is room for fewer than 256.
   void ExpectBoundedAndGivenUp(const std::string& path, const std::string& message) {
-    constexpr int kConnections = 10;
-    constexpr int kCalls = 32;
+    constexpr int kConnections = 40;
+    constexpr int kCalls = 8;
     std::vector<std::unique_ptr<RawClient>> clients;
     for (int i = 0; i < kConnections; ++i) {
       clients.push_back(std::make_unique<RawClient>(deployment_.port(), 0));
@@ -214,8 +214,8 @@ TEST_F(Attack, OneConnectionHasABoundedNumberOfStreams) {
   ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
   RawClient client(deployment_.port(), 0);
   const auto settings = client.Read(200);
-  // SETTINGS_MAX_CONCURRENT_STREAMS (3) is 32.
-  EXPECT_EQ(CountWith(settings, std::string("\0\3\0\0\0\x20", 6)), 1u);
+  // SETTINGS_MAX_CONCURRENT_STREAMS (3) is 8.
+  EXPECT_EQ(CountWith(settings, std::string("\0\3\0\0\0\x08", 6)), 1u);
   deployment_.StopServer();
 }
 
@@ -226,6 +226,8 @@ TEST_F(Attack, ConnectionsBeyondTheFileDescriptorsDoNotEndTheServer) {
   files.rlim_cur = std::min<rlim_t>(files.rlim_max, kConnections + 200);
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
   deployment_.SetLimit("max_connections_per_client", "100000");
+  deployment_.SetLimit("connections_per_second", "100000");
+  deployment_.SetLimit("connections_per_second_per_client", "100000");
   ASSERT_TRUE(deployment_.StartServer({"/bin/sh", "-c", "ulimit -n 1024; exec \"$@\"", "sh"}))
       << deployment_.server().Log();
   std::vector<int> fds;
@@ -242,11 +244,30 @@ TEST_F(Attack, ConnectionsBeyondTheFileDescriptorsDoNotEndTheServer) {
 }
 
 TEST_F(Attack, ConnectionsOfOneClientLeaveRoomForOthers) {
+  deployment_.SetLimit("connections_per_second_per_client", "1000");
   ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
   std::vector<int> fds;
   for (int i = 0; i < 200; ++i) fds.push_back(Dial(deployment_.port(), "127.0.0.1"));
   std::this_thread::sleep_for(milliseconds(300));
   EXPECT_EQ(std::count_if(fds.begin(), fds.end(), IsClosed), 200 - 128);
+  EXPECT_TRUE(IsServed("127.0.0.2"));
+  for (const int fd : fds) close(fd);
+  deployment_.StopServer();
+}
+
+// What a flood of TLS handshakes can cost is bounded, and those who are connected notice nothing.
+TEST_F(Attack, NewConnectionsOfOneClientAreBoundedByTime) {
+  deployment_.SetLimit("connections_per_second_per_client", "5");
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  RawClient connected(deployment_.port(), kOpenWindow);
+  std::vector<int> fds;
+  for (int i = 0; i < 40; ++i) fds.push_back(Dial(deployment_.port(), "127.0.0.1"));
+  std::this_thread::sleep_for(milliseconds(300));
+  const auto closed = std::count_if(fds.begin(), fds.end(), IsClosed);
+  EXPECT_GE(closed, 40 - 8);
+  EXPECT_LT(closed, 40);
+  connected.Call(kGetConfiguration);
+  EXPECT_EQ(Count(connected.Read(500), http2::kData), 1u);
   EXPECT_TRUE(IsServed("127.0.0.2"));
   for (const int fd : fds) close(fd);
   deployment_.StopServer();

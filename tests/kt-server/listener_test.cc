@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "tests/support/fakes.h"
 #include "tests/support/status_matchers.h"
 
 namespace kt::server {
@@ -62,7 +63,14 @@ class ListenerTest : public ::testing::Test {
   }
 
   void Start(size_t max, size_t max_per_peer) {
-    auto listener = Listener::Open({"127.0.0.1:0", max, max_per_peer}, events_);
+    Start({.address = "127.0.0.1:0",
+           .max_connections = max,
+           .max_connections_per_peer = max_per_peer,
+           .connections_per_second = 1e6,
+           .connections_per_second_per_peer = 1e6});
+  }
+  void Start(const Listener::Options& options) {
+    auto listener = Listener::Open(options, events_, clock_);
     ASSERT_THAT(listener, IsOk());
     listener_ = *std::move(listener);
     listener_->Start([this](int fd) {
@@ -79,6 +87,7 @@ class ListenerTest : public ::testing::Test {
     fds_.clear();
   }
 
+  testing::FakeClock clock_;
   EventLog events_{"error"};
   std::unique_ptr<Listener> listener_;
   absl::Mutex mutex_;
@@ -113,6 +122,29 @@ TEST_F(ListenerTest, ClosedConnectionsMakeRoom) {
     // What was closed is looked for only now and then.
     std::this_thread::sleep_for(std::chrono::milliseconds(60));
   }
+}
+
+TEST_F(ListenerTest, NewConnectionsOfOnePeerBeyondItsRateAreClosed) {
+  Start({.address = "127.0.0.1:0", .connections_per_second_per_peer = 2});
+  for (int second = 0; second < 2; ++second) {
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(Peer(port()).IsServed());
+    EXPECT_FALSE(Peer(port()).IsServed());
+    EXPECT_TRUE(Peer(port(), "127.0.0." + std::to_string(second + 2)).IsServed());
+    clock_.Advance(1000);
+  }
+}
+
+TEST_F(ListenerTest, NewConnectionsOfAllBeyondTheirRateWait) {
+  Start({.address = "127.0.0.1:0", .connections_per_second = 2});
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(Peer(port()).IsServed());
+  const Peer late(port(), "127.0.0.2");
+  std::this_thread::sleep_for(std::chrono::milliseconds(250));
+  {
+    absl::MutexLock lock(&mutex_);
+    EXPECT_EQ(fds_.size(), 2u);
+  }
+  clock_.Advance(1000);
+  EXPECT_TRUE(late.IsServed());
 }
 
 class ListenerDeathTest : public ListenerTest {
@@ -158,14 +190,14 @@ TEST_F(ListenerDeathTest, GoesOnAfterRunningOutOfFileDescriptors) {
 
 TEST_F(ListenerTest, RefusesAPortInUse) {
   Start(1, 1);
-  EXPECT_THAT(Listener::Open({"127.0.0.1:" + std::to_string(port()), 1, 1}, events_),
+  EXPECT_THAT(Listener::Open({"127.0.0.1:" + std::to_string(port()), 1, 1}, events_, clock_),
               StatusIs(absl::StatusCode::kUnavailable, ::testing::HasSubstr("in use")));
 }
 
 TEST_F(ListenerTest, RefusesMalformedAddresses) {
   for (const char* address : {"", "127.0.0.1", "127.0.0.1:http:1", "no such host.invalid:1",
                               "127.0.0.1:99999999", "[::1:0"}) {
-    EXPECT_THAT(Listener::Open({address, 1, 1}, events_),
+    EXPECT_THAT(Listener::Open({address, 1, 1}, events_, clock_),
                 StatusIs(absl::StatusCode::kInvalidArgument))
         << address;
   }
@@ -173,7 +205,7 @@ TEST_F(ListenerTest, RefusesMalformedAddresses) {
 
 TEST_F(ListenerTest, ListensOnIpv6AndOnEverything) {
   for (const char* address : {"[::1]:0", "[::]:0", "0.0.0.0:0", "localhost:0"}) {
-    const auto listener = Listener::Open({address, 1, 1}, events_);
+    const auto listener = Listener::Open({address, 1, 1}, events_, clock_);
     // Machines without IPv6 exist.
     if (listener.status().code() == absl::StatusCode::kNotFound) continue;
     ASSERT_THAT(listener, IsOk()) << address;
