@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-auditor/log_follower.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -40,10 +41,11 @@ absl::Status LogFollower::Follow() {
   if (stored.signed_head.has_value()) refused = Release(*stored.signed_head);
   if (base::IsVerificationFailure(refused) || IsUnanswered(refused)) return refused;
   saved_ms_ = clock_.NowMs();
-  const absl::Status status =
+  absl::Status status =
       connection_.StreamUpdates(auditor_->state().tree_size, std::nullopt,
                                 [this](const AuditRecord& record) { return OnRecord(record); });
   if (base::IsVerificationFailure(status)) return status;
+  status = OfExpiry(status, auditor_->config(), auditor_->state());
   KT_RETURN_IF_ERROR(SaveProgress());
   return refused.ok() ? status : refused;
 }
@@ -73,8 +75,9 @@ absl::Status LogFollower::Prepare() {
 // "The position of the first log entry that the auditor started processing."
 absl::StatusOr<core::AuditorState> LogFollower::BeginningState(const core::Configuration& config) {
   if (config.auditor_start_pos == 0) return core::AuditorState{};
-  KT_ASSIGN_OR_RETURN(const base::Bytes bytes, connection_.GetStart(config.auditor_start_pos));
-  const auto start = base::codec::Decode<core::AuditorStart>(bytes);
+  const absl::StatusOr<base::Bytes> bytes = connection_.GetStart(config.auditor_start_pos);
+  if (!bytes.ok()) return OfExpiry(bytes.status(), config, {});
+  const auto start = base::codec::Decode<core::AuditorStart>(*bytes);
   if (!start.ok()) return base::Annotate(start.status(), "AuditorStart");
   if (start->tree_size != config.auditor_start_pos) {
     return absl::InvalidArgumentError("the log sent the start of another position");
@@ -83,6 +86,28 @@ absl::StatusOr<core::AuditorState> LogFollower::BeginningState(const core::Confi
   // Nothing was signed yet that a log could contradict.
   if (!state.ok()) return absl::InvalidArgumentError(std::string(state.status().message()));
   return state;
+}
+
+absl::Status LogFollower::OfExpiry(const absl::Status& status, const core::Configuration& config,
+                                   const core::AuditorState& state) const {
+  if (!absl::IsOutOfRange(status)) return status;
+  const base::LogPosition next = std::max(state.tree_size, config.auditor_start_pos);
+  // The log's rightmost entry, from which lifetimes count, may be ahead of the clock by max_ahead.
+  const uint64_t now_ms = clock_.NowMs();
+  const uint64_t latest_ms = now_ms + std::min(config.max_ahead, ~now_ms);
+  const uint64_t seen_ms = state.frontier.empty() ? 0 : state.frontier.back().timestamp;
+  const bool can_have_expired = config.maximum_lifetime.has_value() && latest_ms >= seen_ms &&
+                                latest_ms - seen_ms >= *config.maximum_lifetime;
+  if (!can_have_expired) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the log says that its updates from entry ", next,
+                     " on have expired, which they cannot have: it has lost them, or hides them"));
+  }
+  return absl::OutOfRangeError(
+      absl::StrCat("the log no longer keeps its updates from entry ", next,
+                   " on, which this auditor has not verified, and they are old enough for that: it "
+                   "can never sign this log again; see \"When updates have expired\" in "
+                   "docs/auditing.md"));
 }
 
 absl::Status LogFollower::OnRecord(const AuditRecord& record) {

@@ -34,8 +34,10 @@ class LogFollower {
   // Follows the log until the stream ends, and returns why; kDeadlineExceeded, kUnavailable and the
   // like are reasons to call it again. kFailedPrecondition if the log, its configuration or the key
   // is not the one that is expected, or if the log has fewer entries than were verified: nothing
-  // can be signed as long as that lasts. A verification failure means that the log has been caught:
-  // evidence and reason are stored, nothing is signed any more, and every later call fails at once.
+  // can be signed as long as that lasts. kOutOfRange if the log no longer keeps what comes next,
+  // and that can have expired: this state can never be gone on from. A verification failure means
+  // that the log has been caught: evidence and reason are stored, nothing is signed any more, and
+  // every later call fails at once.
   absl::Status Follow();
 
   // How many messages the log has streamed so far: whether it was reached.
@@ -45,6 +47,10 @@ class LogFollower {
   absl::Status Prepare();
   absl::StatusOr<core::AuditorState> BeginningState(const core::Configuration& config);
   absl::Status OnRecord(const AuditRecord& record);
+  // What it means that the log says of the updates behind `state` that they have expired; any other
+  // status as it is.
+  absl::Status OfExpiry(const absl::Status& status, const core::Configuration& config,
+                        const core::AuditorState& state) const;
   absl::Status SignAndRelease();
   absl::Status Release(const core::AuditorTreeHead& head);
   absl::Status SaveProgress();

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "kt-auditor/export_file.h"
 #include "kt-core/tree_head.h"
 #include "tests/kt-auditor/mini_log.h"
@@ -303,6 +304,55 @@ TEST_P(LogFollowerTest, BeginsWhereTheConfigurationSays) {
   EXPECT_THAT(connection.streams(), ElementsAre(3, 3));
   ASSERT_THAT(connection.submitted(), SizeIs(1));
   EXPECT_TRUE(log.IsSigned(connection.submitted()[0]));
+}
+
+// A log must not hide what it has lost behind its lifetime; what it may have pruned, nobody can
+// sign.
+TEST_P(LogFollowerTest, UpdatesExpireNoSoonerThanTheLifetime) {
+  constexpr uint64_t kLifetimeMs = 5'000;
+  int files = 0;
+  const auto begin = [&](MiniLog& log, FakeConnection& connection) {
+    file_ = *StateFile::Open(directory_.File(absl::StrCat("state-", files++)), log.fingerprint());
+    connection.stream_status = absl::OutOfRangeError("they have expired");
+    FollowerOptions options;
+    options.fingerprint = log.fingerprint();
+    options.evidence_path = evidence();
+    follower_ = std::make_unique<LogFollower>(options, log.auditor_secret(), connection, *file_,
+                                              events_, clock_);
+  };
+  clock_.Set(100'000);
+  begin(log_, connection_);
+  EXPECT_THAT(follower_->Follow(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("cannot have")));
+
+  MiniLog log(GetParam(), /*auditor_start_pos=*/0, kLifetimeMs);
+  FakeConnection connection(log);
+  begin(log, connection);
+  EXPECT_THAT(follower_->Follow(),
+              StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("from entry 0 on")))
+      << "of the first entry nothing is known";
+  connection.stream_status = absl::OkStatus();
+  log.Append(100'000);
+  EXPECT_THAT(follower_->Follow(), StatusIs(absl::StatusCode::kDeadlineExceeded));
+  ASSERT_THAT(connection.submitted(), SizeIs(1));
+  connection.stream_status = absl::OutOfRangeError("they have expired");
+  clock_.Set(100'000 + kLifetimeMs - 1);
+  EXPECT_THAT(follower_->Follow(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("from entry 1 on")));
+  clock_.Set(100'000 + kLifetimeMs);
+  EXPECT_THAT(follower_->Follow(),
+              StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("from entry 1 on")));
+  // Neither is a conviction.
+  EXPECT_TRUE(file_->stored().halted.empty());
+  connection.stream_status = absl::OkStatus();
+  log.Append(105'000);
+  EXPECT_THAT(follower_->Follow(), StatusIs(absl::StatusCode::kDeadlineExceeded));
+
+  MiniLog late(GetParam(), /*auditor_start_pos=*/3, kLifetimeMs);
+  FakeConnection late_connection(late);
+  begin(late, late_connection);
+  EXPECT_THAT(follower_->Follow(),
+              StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("from entry 3 on")));
 }
 
 INSTANTIATE_TEST_SUITE_P(Suites, LogFollowerTest,

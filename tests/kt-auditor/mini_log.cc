@@ -12,7 +12,8 @@
 
 namespace kt::auditor {
 
-MiniLog::MiniLog(core::CipherSuite suite, base::LogPosition auditor_start_pos) {
+MiniLog::MiniLog(core::CipherSuite suite, base::LogPosition auditor_start_pos,
+                 std::optional<uint64_t> maximum_lifetime_ms) {
   testing::SeededRandom random(5);
   const auto algorithm = core::SignatureAlgorithmOf(suite);
   signer_ = base::CreateSigner(algorithm, base::GenerateSignatureSecret(algorithm, random)).value();
@@ -31,6 +32,7 @@ MiniLog::MiniLog(core::CipherSuite suite, base::LogPosition auditor_start_pos) {
   config_.max_auditor_lag = 1'000;
   config_.max_behind = 100'000;
   config_.reasonable_monitoring_window = 1'000;
+  config_.maximum_lifetime = maximum_lifetime_ms;
 }
 
 void MiniLog::Append(uint64_t timestamp_ms, size_t leaves) {
@@ -114,6 +116,7 @@ absl::StatusOr<base::Bytes> FakeConnection::GetConfiguration() {
 }
 
 absl::StatusOr<base::Bytes> FakeConnection::GetStart(base::TreeSize tree_size) {
+  KT_RETURN_IF_ERROR(stream_status);
   return base::codec::Encode(log_->StartAt(tree_size));
 }
 

@@ -26,7 +26,8 @@ namespace kt::auditor {
 class MiniLog {
  public:
   explicit MiniLog(core::CipherSuite suite = core::CipherSuite::kEd25519,
-                   base::LogPosition auditor_start_pos = 0);
+                   base::LogPosition auditor_start_pos = 0,
+                   std::optional<uint64_t> maximum_lifetime_ms = std::nullopt);
 
   const core::Configuration& config() const { return config_; }
   base::Hash fingerprint() const { return core::ConfigurationFingerprint(config_); }
@@ -72,7 +73,7 @@ class FakeConnection : public LogConnection {
   std::function<void(AuditRecord&)> tamper;
   // Called with every head that is handed over; its status is the log's answer.
   std::function<absl::Status(const core::AuditorTreeHead&)> on_submit;
-  // Instead of a stream.
+  // Instead of a stream, or a start.
   absl::Status stream_status;
 
   const std::vector<core::AuditorTreeHead>& submitted() const { return submitted_; }
