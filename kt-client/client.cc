@@ -95,6 +95,20 @@ class ClientImpl : public Client {
     return result;
   }
 
+  absl::Status Unwatch(const std::string& text) override {
+    KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(text));
+    const auto not_watched = absl::FailedPreconditionError(
+        absl::StrCat(address.text(), " is not one that is monitored because it was looked up"));
+    KT_ASSIGN_OR_RETURN(const std::optional<base::Hash> pin, store_.ReadPin(address.domain));
+    if (!pin.has_value()) return not_watched;
+    KT_ASSIGN_OR_RETURN(StateStore::Session locked, store_.Lock(*pin, options_.timeout_ms));
+    std::optional<LogRecord> record = locked.record();
+    const bool watched = record.has_value() && record->FindWatched(address.label()) != nullptr;
+    if (!watched) return not_watched;
+    record->SetWatched(address.label(), {});
+    return locked.Save(*std::move(record));
+  }
+
   absl::StatusOr<HeadsResult> Heads(const std::string& domain) override {
     KT_ASSIGN_OR_RETURN(const auto session, OpenSession(domain));
     KT_ASSIGN_OR_RETURN(const auto entries, session->WalkHeads());

@@ -19,7 +19,9 @@
 //   kPermissionDenied     refused for want of a valid token, or the log says that the value was
 //                         erased                             (the same; without: a local file)
 //   kFailedPrecondition   refused by the server's policy     (the same)
-//   kOutOfRange           the log says that the version has expired
+//   kOutOfRange           the log says that the version has expired; with FailureOf: that what was
+//                         seen of the log before has, and it is old enough for that. The message
+//                         says how to begin anew
 //   kUnimplemented        the value is in a format that this library does not know
 //   kInvalidArgument      the address or an option is malformed; with FailureOf: what DNS holds is
 //   kDataLoss             the state directory holds something that this library did not write
@@ -256,6 +258,11 @@ class Client {
   // tells of each version that was not published through this state directory. What exists already
   // counts as accepted.
   virtual absl::StatusOr<OwnResult> Own(const std::string& address) = 0;
+
+  // Asks nobody. Forgets what was looked up of `address` and is not covered by a distinguished log
+  // entry yet: for when it can no longer be monitored (Failure::kExpired). kFailedPrecondition if
+  // it is not watched.
+  virtual absl::Status Unwatch(const std::string& address) = 0;
 
   // These ask nobody. kFailedPrecondition if `address` is not owned, or if one of `ranges` has
   // none, or one of `versions` is not one, of its foreign versions. Forgets that `address` is

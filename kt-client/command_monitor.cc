@@ -27,6 +27,7 @@ struct MonitorOptions {
   CommonOptions common;
   std::vector<std::string> addresses;
   bool all = false;
+  bool forget = false;
   std::string notify;
 };
 
@@ -91,7 +92,9 @@ nlohmann::ordered_json ToJson(const Event& event) {
     return json;
   }
   const std::optional<std::string> check = base::FailedCheck(event.status);
-  json["result"] = check.has_value() ? "verification-failed" : "not-monitored";
+  json["result"] = check.has_value()                              ? "verification-failed"
+                   : FailureOf(event.status) == Failure::kExpired ? "expired"
+                                                                  : "not-monitored";
   if (check.has_value()) json["failed_check"] = *check;
   if (const auto kept = KeptAt(event.status)) json["kept"] = *kept;
   json["message"] = MessageOf(event);
@@ -195,10 +198,23 @@ int Report(Client& client, const MonitorOptions& options, const Event& event) {
   return kExitVerificationFailed;
 }
 
+absl::Status Forget(Client& client, const MonitorOptions& options) {
+  for (const std::string& address : options.addresses) {
+    KT_RETURN_IF_ERROR(client.Unwatch(address));
+  }
+  if (options.common.json) PrintJson({{"forgotten", options.addresses}});
+  return absl::OkStatus();
+}
+
 void Run(const MonitorOptions& options, int* exit_code) {
   const absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options.common.client);
   if (!client.ok()) {
     *exit_code = ReportError(client.status(), options.common.json);
+    return;
+  }
+  if (options.forget) {
+    const absl::Status forgotten = Forget(**client, options);
+    *exit_code = forgotten.ok() ? kExitFound : ReportError(forgotten, options.common.json);
     return;
   }
   const absl::StatusOr<std::vector<Event>> events = Monitor(**client, options);
@@ -230,6 +246,10 @@ void AddMonitorCommand(CLI::App& app, int* exit_code) {
   CLI::Option* const addresses = command->add_option(
       "address", options->addresses, "E-mail addresses [all that are watched or owned]");
   command->add_flag("--all", options->all, "All that are watched or owned")->excludes(addresses);
+  command
+      ->add_flag("--forget", options->forget,
+                 "Do not monitor what was looked up of these addresses any longer")
+      ->needs(addresses);
   command->add_option(
       "--notify", options->notify,
       "Shell command that gets each failure, and once each version that others published, "

@@ -16,17 +16,20 @@ namespace {
 
 int ExitCodeOf(const absl::Status& status) {
   if (base::IsVerificationFailure(status)) return kExitVerificationFailed;
-  if (status.code() == absl::StatusCode::kUnimplemented ||
-      status.code() == absl::StatusCode::kOutOfRange) {
-    return kExitUnavailable;
-  }
-  // What neither the domain nor its server caused is wrong on this machine.
   const std::optional<Failure> failure = FailureOf(status);
-  if (!failure.has_value()) return kExitUsage;
+  if (!failure.has_value()) {
+    // What neither the domain nor its server caused is wrong on this machine.
+    return status.code() == absl::StatusCode::kUnimplemented ||
+                   status.code() == absl::StatusCode::kOutOfRange
+               ? kExitUnavailable
+               : kExitUsage;
+  }
   switch (*failure) {
     case Failure::kNotAllowed:
     case Failure::kRefusedByPolicy:
       return kExitRefused;
+    case Failure::kExpired:
+      return kExitExpired;
     default:
       return kExitUnavailable;
   }

@@ -18,10 +18,12 @@ enum ExitCode : int {
   kExitVerificationFailed = 3,  // a security event
   kExitUnavailable = 4,         // unreachable, or not offered by the domain
   kExitRefused = 5,             // refused by the server's policy
+  kExitExpired = 6,             // away for too long: what was seen before has expired, begin anew
 };
 inline constexpr char kExitCodesHelp[] =
     "Exit codes: 0 found and verified; 1 verified absent; 2 usage; 3 verification failed (a "
-    "security event); 4 service unreachable or not offered by the domain; 5 refused by policy.";
+    "security event); 4 service unreachable or not offered by the domain; 5 refused by policy; 6 "
+    "what was seen of the log before has expired.";
 
 // Options that all commands which talk to a server share.
 struct CommonOptions {

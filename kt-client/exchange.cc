@@ -4,28 +4,17 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "kt-client/expiry.h"
 #include "kt-client/rpc.h"
 #include "kt-core/operations.h"
 
 namespace kt::client {
 namespace {
 
-// What a log says that has expired, if its entries can.
-absl::Status FromExpiry(const grpc::Status& status, const core::Configuration& config,
-                        const std::string& server) {
-  if (config.maximum_lifetime.has_value()) return FromGrpc(status, server);
-  return base::VerificationFailed(
-      "expired-without-lifetime",
-      "the log says that something has expired, but its entries never expire");
-}
-
-absl::Status FromSearch(const grpc::Status& status, const core::Configuration& config,
-                        const std::string& server) {
+absl::Status FromSearch(const grpc::Status& status, const std::string& server) {
   switch (status.error_code()) {
     case grpc::StatusCode::FAILED_PRECONDITION:
       return RolledBack(status);
-    case grpc::StatusCode::OUT_OF_RANGE:
-      return FromExpiry(status, config, server);
     case grpc::StatusCode::PERMISSION_DENIED:
       return Erased(status);
     default:
@@ -33,11 +22,7 @@ absl::Status FromSearch(const grpc::Status& status, const core::Configuration& c
   }
 }
 
-absl::Status FromMonitoring(const grpc::Status& status, const core::Configuration& config,
-                            const std::string& server) {
-  if (status.error_code() == grpc::StatusCode::OUT_OF_RANGE) {
-    return FromExpiry(status, config, server);
-  }
+absl::Status FromMonitoring(const grpc::Status& status, const std::string& server) {
   if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) return RolledBack(status);
   // The request is made of what the log has proven, so a log that calls it wrong contradicts
   // itself.
@@ -63,20 +48,29 @@ absl::Status FromUpdate(const grpc::Status& status, const std::string& server, b
   }
 }
 
-absl::Status FromStatus(const Exchange& exchange, const core::Configuration& config,
+// In `Update` OUT_OF_RANGE says that the log has less than the request knows of.
+bool SaysExpired(const Exchange& exchange) {
+  const grpc::StatusCode expired = exchange.operation == Operation::kUpdate
+                                       ? grpc::StatusCode::ABORTED
+                                       : grpc::StatusCode::OUT_OF_RANGE;
+  return exchange.status_code == static_cast<uint32_t>(expired);
+}
+
+absl::Status FromStatus(const Exchange& exchange, const LogRecord& record,
                         const std::string& server) {
+  if (SaysExpired(exchange)) return JudgeExpiry(exchange, record);
   const grpc::Status status(static_cast<grpc::StatusCode>(exchange.status_code),
                             base::ToText(exchange.answer));
   switch (exchange.operation) {
     case Operation::kSearch:
     case Operation::kCredentialSearch:
-      return FromSearch(status, config, server);
+      return FromSearch(status, server);
     case Operation::kUpdate: {
       const auto request = base::codec::Decode<core::UpdateRequest>(exchange.request);
       return FromUpdate(status, server, request.ok() && !request->values.empty());
     }
     default:
-      return FromMonitoring(status, config, server);
+      return FromMonitoring(status, server);
   }
 }
 
@@ -97,11 +91,11 @@ void Exchange::SetStatus(const grpc::Status& status, uint64_t now_ms) {
   at_ms = now_ms;
 }
 
-absl::Status CheckAnswered(const Exchange& exchange, const core::Configuration& config,
+absl::Status CheckAnswered(const Exchange& exchange, const LogRecord& record,
                            const std::string& server) {
   switch (exchange.kind) {
     case AnswerKind::kStatus:
-      return FromStatus(exchange, config, server);
+      return FromStatus(exchange, record, server);
     case AnswerKind::kResponse:
       return absl::OkStatus();
     case AnswerKind::kAbsence:

@@ -14,7 +14,7 @@
 #include "base/bytes.h"
 #include "base/codec.h"
 #include "base/types.h"
-#include "kt-core/configuration.h"
+#include "kt-client/log_record.h"
 
 namespace kt::client {
 
@@ -69,8 +69,9 @@ struct Exchange {
 // OK if there is a response to be verified. Otherwise what it means that there is none
 // (docs/extensions.md, "Transport"): a verification failure if the log thereby goes back on what it
 // showed before, and else as client.h. kNotFound without a Failure if the log tells of no versions
-// that an update without values asks for. `server` is for messages.
-absl::Status CheckAnswered(const Exchange& exchange, const core::Configuration& config,
+// that an update without values asks for. `record` is what the request was made of; `server` is for
+// messages.
+absl::Status CheckAnswered(const Exchange& exchange, const LogRecord& record,
                            const std::string& server);
 
 // Verification failures of two exchanges together. A version below one that was found does not

@@ -25,6 +25,8 @@ absl::StatusCode CodeOf(Failure failure) {
       return absl::StatusCode::kPermissionDenied;
     case Failure::kRefusedByPolicy:
       return absl::StatusCode::kFailedPrecondition;
+    case Failure::kExpired:
+      return absl::StatusCode::kOutOfRange;
     default:
       return absl::StatusCode::kUnavailable;
   }

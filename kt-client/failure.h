@@ -17,6 +17,7 @@ namespace kt::client {
 //   kUnavailable      nobody could be asked, or nobody who could be believed answered
 //   kInvalidArgument  what the domain publishes is not in the form that it must have
 //   kPermissionDenied, kFailedPrecondition  the server refused, by its policy
+//   kOutOfRange       the log no longer knows what it is asked to go on from
 //
 // kInvalidArgument without a payload is the caller's own mistake: a domain, an address or an
 // option that cannot be read.
@@ -47,6 +48,8 @@ enum class Failure {
   kErased,      // the log says that the value was erased, which nobody can verify
   // kFailedPrecondition.
   kRefusedByPolicy,  // the server does not take what it was sent
+  // kOutOfRange.
+  kExpired,  // what was retained of the log has expired, and is old enough for that
 };
 
 // A status with the code that belongs to `failure`, and the payload.

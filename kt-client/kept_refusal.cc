@@ -170,7 +170,7 @@ absl::Status Replay(const KeptRefusal& kept) {
   LogUser user(*verifier, std::move(record));
   Before before;
   for (const Exchange& exchange : kept.exchanges) {
-    const absl::Status answered = CheckAnswered(exchange, verifier->config(), "the server");
+    const absl::Status answered = CheckAnswered(exchange, user.record(), "the server");
     const bool nothing_newer =
         absl::IsNotFound(answered) && exchange.operation == Operation::kUpdate;
     if (nothing_newer && before.no_progress.has_value()) return OwnerWithheld(*before.no_progress);

@@ -3,7 +3,6 @@
 
 #include <grpcpp/client_context.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -108,7 +107,7 @@ absl::Status LogSession::Ask(const core::SearchRequest& request, Exchange* excha
   } else {
     exchange->SetAnswer(AnswerKind::kNothing, "", now_ms);
   }
-  return Judge(*exchange, CheckAnswered(*exchange, config(), connection_.used.host));
+  return Judge(*exchange, CheckAnswered(*exchange, RecordOrNew(), connection_.used.host));
 }
 
 absl::Status LogSession::AskMonitoring(MonitoringMethod method, Exchange* exchange) {
@@ -123,7 +122,7 @@ absl::Status LogSession::AskMonitoring(MonitoringMethod method, Exchange* exchan
   } else {
     exchange->SetStatus(status, clock_.NowMs());
   }
-  return Judge(*exchange, CheckAnswered(*exchange, config(), connection_.used.host));
+  return Judge(*exchange, CheckAnswered(*exchange, RecordOrNew(), connection_.used.host));
 }
 
 absl::Status LogSession::Judge(const Exchange& exchange, const absl::Status& verdict) {
@@ -269,12 +268,7 @@ absl::StatusOr<SearchResult> LogSession::SearchOnce(base::ByteView label,
   const core::SearchRequest request = user.MakeSearch(label, version);
   Exchange exchange;
   exchange.operation = Operation::kSearch;
-  const absl::Status answered = Ask(request, &exchange);
-  // The newest version never expires, so this is about what was retained.
-  if (!version.has_value() && answered.code() == absl::StatusCode::kOutOfRange) {
-    KT_RETURN_IF_ERROR(CheckOldEnoughToExpire());
-  }
-  KT_RETURN_IF_ERROR(answered);
+  KT_RETURN_IF_ERROR(Ask(request, &exchange));
   absl::StatusOr<SearchResult> result =
       exchange.kind == AnswerKind::kResponse
           ? user.Search(request, exchange.answer, exchange.at_ms)
@@ -283,20 +277,6 @@ absl::StatusOr<SearchResult> LogSession::SearchOnce(base::ByteView label,
   if (below && !result->found) return JudgeBoth(exchange, HistoryGap(result->version));
   KT_RETURN_IF_ERROR(Retain(user, &exchange));
   return result;
-}
-
-absl::Status LogSession::CheckOldEnoughToExpire() const {
-  // The log's rightmost entry may be ahead of the clock by max_ahead.
-  const uint64_t now_ms = clock_.NowMs();
-  const uint64_t latest_ms = now_ms + std::min(config().max_ahead, ~now_ms);
-  if (record_.has_value() && record_->state.has_value()) {
-    const uint64_t seen_ms = record_->state->frontier.back().timestamp;
-    const uint64_t lifetime_ms = config().maximum_lifetime.value_or(~uint64_t{0});
-    if (latest_ms >= seen_ms && latest_ms - seen_ms >= lifetime_ms) return absl::OkStatus();
-  }
-  return base::VerificationFailed(
-      "expired-too-early",
-      "the log says that what was seen of it before has expired, but it is not that old");
 }
 
 absl::StatusOr<SearchHistory> LogSession::History(base::ByteView label, size_t limit) {
@@ -316,6 +296,7 @@ absl::StatusOr<SearchHistory> LogSession::History(base::ByteView label, size_t l
       --*version;
       continue;
     }
+    // What was retained cannot have expired since the search before, so this is about the version.
     if (version.has_value() && status.code() == absl::StatusCode::kOutOfRange) {
       history.expired = true;
       break;

@@ -52,10 +52,10 @@ class LogSession {
                                                           int timeout_ms, const base::Clock& clock);
 
   // Searches for the greatest version, or for `version`. Verifies the answer, then saves the state.
-  // kOutOfRange if the log says that the version, or what was retained of the log, has expired,
-  // which nobody can verify; only a log whose entries have a maximum lifetime may say so, and of
-  // what was retained only if it is that old. kPermissionDenied (Failure::kErased) if the log says
-  // that the version's value was erased, which nobody can verify either.
+  // kOutOfRange if the log says that the version has expired, which nobody can verify, or, as in
+  // all that follows, what was retained of the log (Failure::kExpired; expiry.h says when that is
+  // believed). kPermissionDenied (Failure::kErased) if the log says that the version's value was
+  // erased, which nobody can verify either.
   absl::StatusOr<SearchResult> Search(base::ByteView label, std::optional<base::Version> version);
 
   // At most `limit` versions, those that were erased included, each as by Search. A verification
@@ -128,8 +128,6 @@ class LogSession {
   // These fill in how the log answers, and give what CheckAnswered says of it.
   absl::Status Ask(const core::SearchRequest& request, Exchange* exchange);
   // `below`: a greater version was found by the search before, so that this one must exist.
-  // A verification failure unless what was retained of the log can have expired by now.
-  absl::Status CheckOldEnoughToExpire() const;
   absl::StatusOr<SearchResult> SearchOnce(base::ByteView label,
                                           std::optional<base::Version> version, bool below);
   using MonitoringMethod = grpc::Status (v1::Monitoring::Stub::*)(grpc::ClientContext*,

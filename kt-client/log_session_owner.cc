@@ -85,7 +85,7 @@ absl::Status LogSession::UpdateOnce(base::ByteView label, const std::vector<base
   } else {
     exchange.SetStatus(status, clock_.NowMs());
   }
-  return Judge(exchange, CheckAnswered(exchange, config(), connection_.used.host));
+  return Judge(exchange, CheckAnswered(exchange, RecordOrNew(), connection_.used.host));
 }
 
 absl::StatusOr<size_t> LogSession::CatchUp(base::ByteView label) {

@@ -27,6 +27,11 @@ absl::StatusOr<std::shared_ptr<const LogState>> StateFor(const TransparencyLog& 
   return state;
 }
 
+// In these calls kOutOfRange says that the log has less than the request knows of.
+absl::Status ExpiredHere(const absl::Status& expired) {
+  return absl::AbortedError(std::string(expired.message()));
+}
+
 absl::Status NothingNewer() { return absl::NotFoundError("the label has no newer version"); }
 
 base::Version FirstAfter(std::optional<base::Version> greatest) {
@@ -103,6 +108,11 @@ absl::StatusOr<core::UpdateDecision> UpdateService::Decide(
   if (request.greatest_version > rows.greatest) {
     return absl::OutOfRangeError("greatest_version: this log has no such version of the label");
   }
+  // Nothing is published whose insertion this owner could not be shown.
+  if (!request.values.empty() && request.last.has_value() &&
+      *request.last < state->snapshot().horizon()) {
+    return ExpiredHere(Expired(absl::StrCat("the log of ", *request.last, " entries")));
+  }
   const absl::StatusOr<core::UpdateDecision> decision = core::DecideUpdate(request, rows.greatest);
   if (absl::IsFailedPrecondition(decision.status())) return NothingNewer();
   return decision;
@@ -139,10 +149,7 @@ absl::StatusOr<UpdateAnswer> UpdateService::Answer(
     const core::UpdateRequest& request, std::optional<base::LogPosition> created_at) const {
   KT_ASSIGN_OR_RETURN(const std::shared_ptr<const LogState> state, StateFor(log_, request));
   absl::StatusOr<UpdateAnswer> answer = AnswerFrom(*state, request, created_at);
-  // In this call kOutOfRange says that the log has less than the request knows of.
-  if (absl::IsOutOfRange(answer.status())) {
-    return absl::FailedPreconditionError(std::string(answer.status().message()));
-  }
+  if (absl::IsOutOfRange(answer.status())) return ExpiredHere(answer.status());
   return answer;
 }
 

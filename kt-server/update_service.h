@@ -35,8 +35,9 @@ class UpdateService {
   static absl::StatusOr<core::UpdateRequest> Decode(base::ByteView bytes);
 
   // What the log makes of a request. kOutOfRange if it names a tree size or a version that this log
-  // has not reached; kNotFound if there is no newer version and none is to be created;
-  // kInvalidArgument for too many values; kUnavailable if the log has nothing to show.
+  // has not reached, kAborted if the one it names has expired and values are to be created;
+  // kNotFound if there is no newer version and none is to be created; kInvalidArgument for too many
+  // values; kUnavailable if the log has nothing to show.
   absl::StatusOr<core::UpdateDecision> Decide(const core::UpdateRequest& request) const;
 
   // Publishes request.values, in one log entry and all or none. `done` as PublishService::Update;
@@ -46,8 +47,8 @@ class UpdateService {
   // The response that tells of the versions in the first log entry after those that the request
   // knows of. `created`: the log entry that holds what the request asked for, if that was created.
   // kNotFound if there is no such version; kUnavailable if users may not be shown `created` yet;
-  // kFailedPrecondition if what it needs has expired, kPermissionDenied if a value was erased;
-  // kDataLoss if what is stored does not fit together.
+  // kAborted if what it needs has expired, kPermissionDenied if a value was erased; kDataLoss if
+  // what is stored does not fit together.
   absl::StatusOr<UpdateAnswer> Answer(const core::UpdateRequest& request,
                                       std::optional<base::LogPosition> created) const;
 

@@ -29,6 +29,7 @@ using ::kt::testing::IsOk;
 using ::kt::testing::IsOkAndHolds;
 using ::kt::testing::IsVerificationFailure;
 using ::kt::testing::StatusIs;
+using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -38,7 +39,8 @@ const grpc::Status kNothingNewer(grpc::StatusCode::NOT_FOUND, "no newer version"
 
 // The log that all services answer from.
 struct SharedLog {
-  SharedLog() : log(testing::TestLogOptions()) {
+  SharedLog() : log(testing::TestLogOptions()) { Begin(); }
+  void Begin() {
     log.Append(1'000'000);
     log.Append(1'000'010);
   }
@@ -192,7 +194,10 @@ class LogSessionOwnerTest : public ::testing::Test {
     builder.RegisterService(&monitoring_);
     builder.RegisterService(&publisher_);
     server_ = builder.BuildAndStart();
-    auto store = StateStore::Open(directory_.File("state"));
+    UseStore("state");
+  }
+  void UseStore(const std::string& name) {
+    auto store = StateStore::Open(directory_.File(name));
     EXPECT_THAT(store, IsOk());
     store_.emplace(*std::move(store));
   }
@@ -436,6 +441,51 @@ TEST_F(LogSessionOwnerTest, StreamsWithoutSenseAreRefused) {
   };
   EXPECT_THAT(session->Update(label_, Values({"x"}), "token"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("values")));
+}
+
+// A log must not say so instead of being caught: in `Update`, nor in the calls beside it.
+TEST_F(LogSessionOwnerTest, OwnershipExpiresNoSoonerThanTheLifetime) {
+  const auto expire = [](const auto&, auto*) {
+    return grpc::Status(grpc::StatusCode::ABORTED, "expired");
+  };
+  // What each call says when the log says that what it needs has expired.
+  const auto expired = [&](LogSession& session) {
+    std::vector<absl::Status> statuses;
+    publisher_.lie = expire;
+    statuses.push_back(session.CatchUp(label_).status());
+    statuses.push_back(session.Update(label_, Values({"x"}), "token").status());
+    publisher_.lie = nullptr;
+    monitoring_.refuse = grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "expired");
+    statuses.push_back(session.WalkHeads().status());
+    statuses.push_back(session.MonitorOwner(label_));
+    monitoring_.refuse.reset();
+    return statuses;
+  };
+  auto session = OpenOwned();
+  EXPECT_THAT(expired(*session), Each(FailsCheck("expired-without-lifetime")));
+
+  testing::TestLogOptions options;
+  options.seed = 3;
+  options.maximum_lifetime_ms = 1'000'000;
+  shared_.log = testing::TestLog(options);
+  shared_.Begin();
+  UseStore("another-state");
+  session = OpenOwned();
+  shared_.clock.Set(1'000'000 + 1'000'000 - options.max_ahead_ms - 1);
+  // The log's answers would be too old by now, but what comes first is what it says of expiry.
+  publisher_.lie = expire;
+  EXPECT_THAT(session->CatchUp(label_), FailsCheck("expired-too-early"));
+  EXPECT_THAT(session->Update(label_, Values({"x"}), "token"), FailsCheck("expired-too-early"));
+  EXPECT_EQ(testing::ReplayRefusals(directory_.File("another-state"))["expired-too-early"], 2);
+
+  shared_.clock.Set(1'000'010 + 1'000'000 - options.max_ahead_ms);
+  EXPECT_EQ(FailureOf(session->CatchUp(label_).status()), Failure::kExpired);
+  EXPECT_EQ(FailureOf(session->Update(label_, Values({"x"}), "token").status()), Failure::kExpired);
+  // That the log has less than was verified is no less of a failure for that.
+  publisher_.lie = [](const auto&, auto*) {
+    return grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "less");
+  };
+  EXPECT_THAT(session->CatchUp(label_), FailsCheck("rolled-back"));
 }
 
 TEST_F(LogSessionOwnerTest, VersionThatIsProvenButNotToldOfIsWithheld) {
