@@ -105,7 +105,7 @@ class ClientImpl : public Client {
     std::optional<LogRecord> record = locked.record();
     const bool watched = record.has_value() && record->FindWatched(address.label()) != nullptr;
     if (!watched) return not_watched;
-    record->SetWatched(address.label(), {});
+    record->SetWatched(address.label(), {}, 0);
     return locked.Save(*std::move(record));
   }
 

@@ -23,6 +23,7 @@ struct References {
   std::optional<base::LogPosition> oldest;  // of the log entries that it is about
   std::optional<base::Version> version;     // that is searched for
   std::string advice;                       // if the entry has expired, and `last` has not
+  uint64_t not_before_ms = 0;               // that entry's timestamp at least
 };
 
 template <typename Request>
@@ -31,10 +32,12 @@ Request Decode(const Exchange& exchange) {
   return base::codec::Decode<Request>(exchange.request).value_or(Request());
 }
 
-References OfContactMonitor(const Exchange& exchange) {
+References OfContactMonitor(const Exchange& exchange, const LogRecord& record) {
   const auto request = Decode<core::ContactMonitorRequest>(exchange);
   References references{request.last, std::nullopt, std::nullopt, {}};
   if (!request.entries.empty()) references.oldest = request.entries.front().position;
+  const WatchedLabel* const watched = record.FindWatchedLabel(request.label);
+  if (watched != nullptr) references.not_before_ms = watched->not_before_ms;
   const std::string label = base::ToText(request.label);
   references.advice = absl::StrCat("what was looked up of ", label,
                                    " was not monitored in time; to begin anew: kt-client monitor ",
@@ -54,7 +57,21 @@ References OfUpdate(const Exchange& exchange, const LogRecord& record) {
   References references{request.last, std::nullopt, std::nullopt, OwnAnew(request.label)};
   // What is not known of the label yet was added after all that is.
   const OwnedLabel* const owned = record.FindOwned(request.label);
-  if (owned != nullptr) references.oldest = owned->owner.LastPosition();
+  if (owned == nullptr) return references;
+  references.oldest = owned->owner.LastPosition();
+  references.not_before_ms = owned->not_before_ms;
+  return references;
+}
+
+References OfOwnerMonitor(const Exchange& exchange, const LogRecord& record) {
+  const auto request = Decode<core::OwnerMonitorRequest>(exchange);
+  References references{request.last, request.start, std::nullopt, OwnAnew(request.label)};
+  if (!request.entries.empty() && request.entries.front().position < request.start) {
+    references.oldest = request.entries.front().position;
+    return references;
+  }
+  const OwnedLabel* const owned = record.FindOwned(request.label);
+  if (owned != nullptr) references.not_before_ms = owned->not_before_ms;
   return references;
 }
 
@@ -67,7 +84,7 @@ References Of(const Exchange& exchange, const LogRecord& record) {
     case Operation::kCredentialSearch:
       return {Decode<core::SearchRequest>(exchange).last, std::nullopt, std::nullopt, {}};
     case Operation::kContactMonitor:
-      return OfContactMonitor(exchange);
+      return OfContactMonitor(exchange, record);
     case Operation::kDistinguished:
       return {Decode<core::DistinguishedRequest>(exchange).last, std::nullopt, std::nullopt, {}};
     case Operation::kStrangersWalk:
@@ -76,14 +93,8 @@ References Of(const Exchange& exchange, const LogRecord& record) {
       const auto request = Decode<core::OwnerInitRequest>(exchange);
       return {request.last, request.start, std::nullopt, "try again"};
     }
-    case Operation::kOwnerMonitor: {
-      const auto request = Decode<core::OwnerMonitorRequest>(exchange);
-      References references{request.last, request.start, std::nullopt, OwnAnew(request.label)};
-      if (!request.entries.empty()) {
-        references.oldest = std::min(request.start, request.entries.front().position);
-      }
-      return references;
-    }
+    case Operation::kOwnerMonitor:
+      return OfOwnerMonitor(exchange, record);
     case Operation::kUpdate:
       return OfUpdate(exchange, record);
     case Operation::kCredentialUpdate:
@@ -114,11 +125,10 @@ uint64_t NotBeforeMs(const LogRecord& record, base::LogPosition position) {
   return not_before_ms;
 }
 
-// Whether the entry at `position` can have expired by now. The log's rightmost entry, from which it
-// counts, may be ahead of the clock by max_ahead.
-bool CanHaveExpired(const LogRecord& record, base::LogPosition position, uint64_t now_ms) {
+// Whether a log entry that is not before this can have expired by now. The log's rightmost entry,
+// from which it counts, may be ahead of the clock by max_ahead.
+bool CanHaveExpired(const LogRecord& record, uint64_t not_before_ms, uint64_t now_ms) {
   const uint64_t latest_ms = now_ms + std::min(record.config.max_ahead, ~now_ms);
-  const uint64_t not_before_ms = NotBeforeMs(record, position);
   return latest_ms >= not_before_ms && latest_ms - not_before_ms >= *record.config.maximum_lifetime;
 }
 
@@ -131,8 +141,9 @@ absl::Status JudgeExpiry(const Exchange& exchange, const LogRecord& record) {
         "the log says that something has expired, but its entries never expire");
   }
   const References references = Of(exchange, record);
-  const bool last_can = references.last.has_value() && *references.last > 0 &&
-                        CanHaveExpired(record, *references.last - 1, exchange.at_ms);
+  const bool last_can =
+      references.last.has_value() && *references.last > 0 &&
+      CanHaveExpired(record, NotBeforeMs(record, *references.last - 1), exchange.at_ms);
   if (last_can) {
     const base::Hash fingerprint = core::ConfigurationFingerprint(record.config);
     return FailedBecause(
@@ -143,7 +154,9 @@ absl::Status JudgeExpiry(const Exchange& exchange, const LogRecord& record) {
                      base::ToHex(fingerprint.bytes),
                      ".state from the client's state directory, and own again what was owned"));
   }
-  if (references.oldest.has_value() && CanHaveExpired(record, *references.oldest, exchange.at_ms)) {
+  const uint64_t oldest_ms =
+      std::max(references.not_before_ms, NotBeforeMs(record, references.oldest.value_or(0)));
+  if (references.oldest.has_value() && CanHaveExpired(record, oldest_ms, exchange.at_ms)) {
     return FailedBecause(Failure::kExpired,
                          "the log says that what was seen of it has expired: " + references.advice);
   }

@@ -102,16 +102,21 @@ absl::Status CheckRecord(const LogRecord& record, const base::Hash& fingerprint)
 
 }  // namespace
 
+const WatchedLabel* LogRecord::FindWatchedLabel(base::ByteView label) const {
+  return Find(watched, label);
+}
+
 const core::ContactState* LogRecord::FindWatched(base::ByteView label) const {
-  const WatchedLabel* const found = Find(watched, label);
+  const WatchedLabel* const found = FindWatchedLabel(label);
   return found == nullptr ? nullptr : &found->contact;
 }
 
 const OwnedLabel* LogRecord::FindOwned(base::ByteView label) const { return Find(owned, label); }
 
-void LogRecord::SetWatched(base::ByteView label, core::ContactState contact) {
+void LogRecord::SetWatched(base::ByteView label, core::ContactState contact,
+                           uint64_t not_before_ms) {
   if (contact.done()) return Erase(watched, label);
-  Set(watched, WatchedLabel{base::ToBytes(label), std::move(contact)});
+  Set(watched, WatchedLabel{base::ToBytes(label), std::move(contact), not_before_ms});
 }
 
 void LogRecord::SetOwned(OwnedLabel entry) { Set(owned, std::move(entry)); }

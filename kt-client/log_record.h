@@ -25,11 +25,13 @@ namespace kt::client {
 struct WatchedLabel {
   base::Bytes label;
   core::ContactState contact;
+  // Not later than the timestamps of the log entries in contact.map (expiry.h).
+  uint64_t not_before_ms = 0;
 
   bool operator==(const WatchedLabel&) const = default;
   static constexpr auto Fields() {
     return base::codec::List(base::codec::Opaque<uint8_t>(&WatchedLabel::label),
-                             &WatchedLabel::contact);
+                             &WatchedLabel::contact, &WatchedLabel::not_before_ms);
   }
 };
 
@@ -79,14 +81,16 @@ struct OwnedLabel {
   std::optional<core::MonitorMapEntry> published;
   std::vector<base::Hash> published_values;   // SHA-256 of these versions' values
   std::vector<ForeignVersionRecord> foreign;  // ascending by version and by position
+  // Not later than the timestamp of the log entry owner.start (expiry.h).
+  uint64_t not_before_ms = 0;
 
   bool operator==(const OwnedLabel&) const = default;
   static constexpr auto Fields() {
-    return base::codec::List(base::codec::Opaque<uint8_t>(&OwnedLabel::label), &OwnedLabel::owner,
-                             base::codec::Vector<uint8_t>(&OwnedLabel::pending, kMaxPending),
-                             &OwnedLabel::published,
-                             base::codec::Vector<uint8_t>(&OwnedLabel::published_values),
-                             base::codec::Vector<uint32_t>(&OwnedLabel::foreign));
+    return base::codec::List(
+        base::codec::Opaque<uint8_t>(&OwnedLabel::label), &OwnedLabel::owner,
+        base::codec::Vector<uint8_t>(&OwnedLabel::pending, kMaxPending), &OwnedLabel::published,
+        base::codec::Vector<uint8_t>(&OwnedLabel::published_values),
+        base::codec::Vector<uint32_t>(&OwnedLabel::foreign), &OwnedLabel::not_before_ms);
   }
 };
 
@@ -102,7 +106,7 @@ struct StoredCredential {
 };
 
 struct LogRecord {
-  static constexpr uint16_t kFormat = 2;
+  static constexpr uint16_t kFormat = 3;
   static constexpr size_t kMaxLabels = 100'000;  // in either list
   // Of the values of foreign versions, which are a log's to make up.
   static constexpr size_t kMaxForeignBytes = 16 << 20;
@@ -130,9 +134,10 @@ struct LogRecord {
 
   // nullptr if the label is not watched or not owned.
   const core::ContactState* FindWatched(base::ByteView label) const;
+  const WatchedLabel* FindWatchedLabel(base::ByteView label) const;
   const OwnedLabel* FindOwned(base::ByteView label) const;
   // Replace what is there, or add it; a `contact` that is done is removed.
-  void SetWatched(base::ByteView label, core::ContactState contact);
+  void SetWatched(base::ByteView label, core::ContactState contact, uint64_t not_before_ms);
   void SetOwned(OwnedLabel entry);
   void EraseOwned(base::ByteView label);
   // How much of kMaxForeignBytes is used.

@@ -32,6 +32,13 @@ std::vector<base::Hash> HashesOf(const std::vector<core::LabelValue>& values) {
   return hashes;
 }
 
+// Not later than any log entry from the rightmost distinguished one on, in the log that `state` is
+// of: the frontier's entry after that is not distinguished, and ends at the rightmost entry.
+uint64_t RightOfDistinguishedMs(const core::Configuration& config, const core::UserState& state) {
+  const uint64_t rightmost_ms = state.frontier.back().timestamp;
+  return rightmost_ms - std::min(rightmost_ms, config.reasonable_monitoring_window);
+}
+
 }  // namespace
 
 std::optional<base::TreeSize> LogUser::last() const {
@@ -52,15 +59,18 @@ absl::StatusOr<SearchResult> LogUser::Search(const core::SearchRequest& request,
                                              base::ByteView response, uint64_t now_ms) {
   KT_ASSIGN_OR_RETURN(core::VerifiedSearch verified,
                       verifier_.VerifySearch(request, response, previous(), now_ms));
-  const core::ContactState* const known = record_.FindWatched(request.label);
+  const WatchedLabel* const known = record_.FindWatchedLabel(request.label);
   // The greatest version is found to be that because the one after it is not there.
   if (!request.version.has_value() &&
       verified.version < std::numeric_limits<base::Version>::max()) {
     KT_RETURN_IF_ERROR(CheckNotKnown(request.label, verified.version + 1));
   }
-  core::ContactState contact = known != nullptr ? *known : core::ContactState();
-  KT_RETURN_IF_ERROR(core::AddObligation(verified, &contact));
-  record_.SetWatched(request.label, std::move(contact));
+  // What is added lies to the right of the rightmost distinguished entry.
+  WatchedLabel watched;
+  watched.not_before_ms = RightOfDistinguishedMs(record_.config, verified.state);
+  if (known != nullptr) watched = *known;
+  KT_RETURN_IF_ERROR(core::AddObligation(verified, &watched.contact));
+  record_.SetWatched(request.label, std::move(watched.contact), watched.not_before_ms);
   record_.state = std::move(verified.state);
   return SearchResult{true, verified.version, std::move(verified.value),
                       verified.monitoring_required};
@@ -105,7 +115,9 @@ absl::Status LogUser::ContactMonitor(const core::ContactMonitorRequest& request,
   KT_ASSIGN_OR_RETURN(
       core::VerifiedContactMonitor verified,
       verifier_.VerifyContactMonitor(request, response, *contact, previous(), now_ms));
-  record_.SetWatched(request.label, std::move(verified.contact));
+  // So does what is left.
+  record_.SetWatched(request.label, std::move(verified.contact),
+                     RightOfDistinguishedMs(record_.config, verified.state));
   record_.state = std::move(verified.state);
   return absl::OkStatus();
 }
@@ -145,6 +157,8 @@ absl::StatusOr<std::vector<core::MonitorMapEntry>> LogUser::OwnerInit(
   OwnedLabel owned;
   owned.label = request.label;
   owned.owner = std::move(verified.owner);
+  const core::DistinguishedEntry* const start = record_.distinguished.Find(request.start);
+  if (start != nullptr) owned.not_before_ms = start->entry().timestamp;
   record_.SetOwned(std::move(owned));
   record_.state = std::move(verified.state);
   return std::move(verified.greatest_versions);
@@ -163,6 +177,10 @@ absl::StatusOr<bool> LogUser::OwnerMonitor(const core::OwnerMonitorRequest& requ
       verifier_.VerifyOwnerMonitor(request, response, known->owner, previous(), now_ms));
   OwnedLabel owned = *known;
   owned.owner = std::move(verified.owner);
+  if (verified.complete) {
+    owned.not_before_ms =
+        std::max(owned.not_before_ms, RightOfDistinguishedMs(record_.config, verified.state));
+  }
   record_.SetOwned(std::move(owned));
   record_.state = std::move(verified.state);
   return verified.complete;

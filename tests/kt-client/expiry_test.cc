@@ -122,6 +122,11 @@ TEST_F(ExpiryTest, OfAContactIsAboutItsOldestEntry) {
   // Nothing is known of entry 0, so it may be as old as one likes.
   request.entries = {{0, 0}};
   ExpectBelievedFor(0, Operation::kContactMonitor, request, advice);
+  // Unless it was noted when it was looked up.
+  core::ContactState contact;
+  contact.map = request.entries;
+  record_.SetWatched(request.label, contact, /*not_before_ms=*/700);
+  ExpectBelievedFor(700, Operation::kContactMonitor, request, advice);
   request.entries.clear();
   ExpectBelievedFor(4'000, Operation::kContactMonitor, request, ".state");
 }
@@ -153,6 +158,15 @@ TEST_F(ExpiryTest, OfAnOwnerIsAboutWhatSheKnows) {
   owned.owner.start = 1;
   record_.SetOwned(owned);
   ExpectBelievedFor(1'000, Operation::kUpdate, update, advice);
+  owned.not_before_ms = 1'200;
+  record_.SetOwned(owned);
+  ExpectBelievedFor(1'200, Operation::kUpdate, update, advice);
+  monitor.start = 2;
+  monitor.entries.clear();
+  ExpectBelievedFor(1'200, Operation::kOwnerMonitor, monitor, advice);
+  // That is of the start, and says nothing of what is left of it.
+  monitor.entries = {{1, 0}};
+  ExpectBelievedFor(1'000, Operation::kOwnerMonitor, monitor, advice);
   owned.owner.upcoming = {{3, 0}};
   record_.SetOwned(owned);
   ExpectBelievedFor(3'000, Operation::kUpdate, update, advice);

@@ -110,6 +110,10 @@ class TestMonitoring : public v1::Monitoring::Service {
       return AnswerOwnerMonitor(shared_.log, decoded, std::nullopt, max_ladders);
     });
   }
+  grpc::Status ContactMonitor(grpc::ServerContext*, const v1::MonitoringRequest*,
+                              v1::MonitoringResponse*) override {
+    return refuse.value_or(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "not here"));
+  }
   grpc::Status Distinguished(grpc::ServerContext*, const v1::MonitoringRequest* request,
                              v1::MonitoringResponse* response) override {
     return Answer<core::DistinguishedRequest>(*request, response, [&](const auto& decoded) {
@@ -252,6 +256,13 @@ TEST_F(LogSessionOwnerTest, OwnershipBeginsAtTheRightmostDistinguishedEntry) {
   EXPECT_GT(Stored().owner.start, 2u);
   EXPECT_EQ(Stored().owner.greatest_version(), 1u) << "what came after it was told";
   EXPECT_THAT(session->BeginOwnership(label_), StatusIs(absl::StatusCode::kFailedPrecondition));
+  // How old the start is at most is noted, of this one and of those that follow.
+  const auto* const start = session->record()->distinguished.Find(Stored().owner.start);
+  ASSERT_NE(start, nullptr);
+  EXPECT_EQ(Stored().not_before_ms, start->entry().timestamp);
+  shared_.PassWindows();
+  EXPECT_THAT(session->MonitorOwner(label_), IsOk());
+  EXPECT_EQ(Stored().not_before_ms, shared_.log.RightmostMs() - 1'000);
 }
 
 TEST_F(LogSessionOwnerTest, UpdateIsProvenAndStored) {
@@ -486,6 +497,33 @@ TEST_F(LogSessionOwnerTest, OwnershipExpiresNoSoonerThanTheLifetime) {
     return grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "less");
   };
   EXPECT_THAT(session->CatchUp(label_), FailsCheck("rolled-back"));
+}
+
+// Also if nothing else is retained that tells how old it is.
+TEST_F(LogSessionOwnerTest, WhatIsWatchedExpiresNoSoonerThanTheLifetime) {
+  testing::TestLogOptions options;
+  options.maximum_lifetime_ms = 1'000'000;
+  shared_.log = testing::TestLog(options);
+  shared_.Begin();
+  shared_.Append({"zero"});  // at 1,000,020
+  const auto session = Open();
+  ASSERT_THAT(session->Search(label_, std::nullopt), IsOk());
+  const WatchedLabel* const watched = session->record()->FindWatchedLabel(label_);
+  ASSERT_NE(watched, nullptr);
+  EXPECT_THAT(watched->contact.map, SizeIs(1));
+  const uint64_t not_before_ms = 1'000'020 - options.reasonable_monitoring_window_ms;
+  EXPECT_EQ(watched->not_before_ms, not_before_ms);
+  for (int i = 0; i < 2; ++i) shared_.Append();
+  ASSERT_THAT(session->Search(base::AsBytes("bob@a.example"), std::nullopt), IsOk());
+  EXPECT_EQ(session->record()->state->frontier.size(), 2u) << "entries 3 and 4";
+
+  monitoring_.refuse = grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "expired");
+  shared_.clock.Set(not_before_ms + 1'000'000 - options.max_ahead_ms - 1);
+  EXPECT_THAT(session->MonitorContact(label_), FailsCheck("expired-too-early"));
+  shared_.clock.Advance(1);
+  const absl::Status expired = session->MonitorContact(label_);
+  EXPECT_EQ(FailureOf(expired), Failure::kExpired);
+  EXPECT_THAT(expired.message(), HasSubstr("kt-client monitor alice@a.example --forget"));
 }
 
 TEST_F(LogSessionOwnerTest, VersionThatIsProvenButNotToldOfIsWithheld) {
