@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The log's side of contact monitoring, owner initialization, owner monitoring and updates; like
-// prover.h. Requests that break a rule which the draft has the log check are kInvalidArgument; what
-// the caller says of the label but cannot be is kInternal.
+// prover.h. Requests that break a rule which the draft has the log check are kInvalidArgument;
+// those of which no response can hold the proof are kResourceExhausted, since nothing is wrong with
+// them; what the caller says of the label but cannot be is kInternal.
 #ifndef KT_CORE_MONITORING_PROVER_H_
 #define KT_CORE_MONITORING_PROVER_H_
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,18 @@
 #include "kt-core/prover.h"
 
 namespace kt::core {
+namespace {
+
+// CombinedTreeProof.timestamps and .prefix_proofs. It is refused as soon as it is known that they
+// would hold more, before anything is read for a proof that cannot be sent.
+constexpr size_t kMaxListed = std::numeric_limits<uint8_t>::max();
+
+absl::Status DoesNotFit(const char* what) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the proof would have more than ", kMaxListed, " ", what));
+}
+
+}  // namespace
 
 absl::StatusOr<ProofParts> LogView::ReadProof(const ProofQuery& query) const {
   ProofParts parts;
@@ -31,11 +44,14 @@ absl::StatusOr<uint64_t> ProofRecorder::Timestamp(LogPosition position) {
   if (known != known_.end()) return known->second;
   KT_ASSIGN_OR_RETURN(const uint64_t timestamp_ms, log_.Timestamp(position));
   known_[position] = timestamp_ms;
-  if (!retained_.contains(position)) asked_.push_back(position);
+  if (retained_.contains(position)) return timestamp_ms;
+  if (asked_.size() == kMaxListed) return DoesNotFit("timestamps");
+  asked_.push_back(position);
   return timestamp_ms;
 }
 
 absl::Status ProofRecorder::BeginLookups(LogPosition position) {
+  if (requests_.size() == kMaxListed) return DoesNotFit("prefix proofs");
   requests_.push_back({position, {}});
   return absl::OkStatus();
 }

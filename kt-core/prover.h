@@ -76,6 +76,8 @@ struct SignedHead {
 };
 
 // Records a CombinedTreeProof: draft-ietf-keytrans-protocol, "Tree Proofs / Combined Tree".
+// kResourceExhausted where one of its lists would be too long to be encoded, which an algorithm
+// can come to in walks and in monitoring only.
 class ProofRecorder : public ProofSource {
  public:
   // `last`: the tree size that the user advertised, at most log.size(). Borrows all.

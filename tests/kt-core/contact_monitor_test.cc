@@ -328,6 +328,27 @@ TEST(ContactMonitorProver, ChecksTheMap) {
   }
 }
 
+// Whoever has published a label often can have many entries of a map inspected. It is no fault of
+// the request that the proof cannot be encoded, and what it takes is known before it is read.
+TEST(ContactMonitorProver, RefusesWhatNoResponseCanCarry) {
+  TestLog log(TestLogOptions{.reasonable_monitoring_window_ms = 1'000'000});
+  constexpr Version kVersions = 160;
+  std::vector<MonitorMapEntry> map;
+  while (map.size() < kVersions) {
+    map.push_back({log.size(), static_cast<Version>(map.size())});
+    log.Append(log.size(), {{"a", "v"}});
+    for (int i = 0; i < 3; ++i) log.Append(log.size());
+  }
+  const auto ask = [&](size_t count) {
+    return testing::AnswerContactMonitor(
+        log, {log.size(), base::ToBytes("a"), {map.begin(), map.begin() + count}});
+  };
+  ASSERT_OK_AND_ASSIGN(const auto response, ask(kVersions / 2));
+  EXPECT_GT(response.monitor.prefix_proofs.size(), 128u);
+  EXPECT_THAT(codec::TryEncode(response, log.context()), IsOk());
+  EXPECT_THAT(ask(kVersions), StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
 // --- logs that lie -------------------------------------------------------------------------
 
 class LyingToContacts : public ::testing::TestWithParam<CipherSuite> {

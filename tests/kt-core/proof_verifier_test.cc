@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "base/status.h"
+#include "kt-core/prover.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/test_log.h"
 
 namespace kt::core {
 namespace {
@@ -16,6 +18,9 @@ namespace {
 using testing::FailsCheck;
 using testing::IsOk;
 using testing::IsOkAndHolds;
+using testing::StatusIs;
+using testing::TestLog;
+using testing::TestLogOptions;
 
 // "Users verify that any given timestamp is greater than or equal to all observed timestamps to its
 // left."
@@ -82,6 +87,30 @@ TEST(ProofVerifierTest, ASeriesWithoutLookupsHasTheRootAlone) {
     } else {
       EXPECT_THAT(verifier.EndLookups(), FailsCheck("prefix-proof"));
     }
+  }
+}
+
+TEST(ProofRecorderTest, ListsAreNoLongerThanCanBeEncoded) {
+  TestLog log(TestLogOptions{});
+  while (log.size() < 300) log.Append(log.size());
+  const auto view = log.ViewAt(300);
+  const LabelRecord no_label;
+  ProofRecorder timestamps(*view, std::nullopt, no_label);
+  for (LogPosition position = 0; position < 255; ++position) {
+    ASSERT_THAT(timestamps.Timestamp(position), IsOk());
+    ASSERT_THAT(timestamps.Timestamp(position / 2), IsOk());  // once is enough
+  }
+  ProofRecorder searches(*view, 300, no_label);
+  ASSERT_THAT(searches.Timestamp(299), IsOk());  // retained, and so not listed
+  for (int i = 0; i < 255; ++i) {
+    ASSERT_THAT(searches.BeginLookups(299), IsOk());
+    ASSERT_THAT(searches.EndLookups(), IsOk());
+  }
+  EXPECT_THAT(timestamps.Timestamp(255), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(searches.BeginLookups(299), StatusIs(absl::StatusCode::kResourceExhausted));
+  for (ProofRecorder* recorder : {&timestamps, &searches}) {
+    ASSERT_OK_AND_ASSIGN(const CombinedTreeProof proof, recorder->Finish(std::nullopt));
+    EXPECT_THAT(codec::TryEncode(proof, log.context()), IsOk());
   }
 }
 
