@@ -8,12 +8,15 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/random.h"
-#include "base/signature.h"
 #include "base/status.h"
 #include "kt-server/commands.h"
+#include "kt-server/key_files.h"
 #include "kt-server/log_files.h"
+#include "kt-server/operator_files.h"
+#include "kt-server/tls_files.h"
 #include "kt-server/tokens.h"
 #include "smime/address.h"
 
@@ -24,7 +27,8 @@ namespace fs = std::filesystem;
 
 constexpr char kContactMonitoring[] = "contact-monitoring";
 constexpr char kThirdPartyAuditing[] = "third-party-auditing";
-constexpr size_t kMaxKeyFileBytes = 4096;
+constexpr char kManager[] = "manager";
+constexpr char kOperator[] = "operator";
 constexpr uint64_t kMinuteMs = 60 * 1000;
 constexpr uint64_t kHourMs = 60 * kMinuteMs;
 
@@ -44,14 +48,75 @@ struct InitOptions {
   std::string mode = kContactMonitoring;
   std::string auditor_key;
   uint64_t max_auditor_lag_ms = kHourMs;
+  std::string role;
+  std::string leaf_public_key;
+  std::string operator_certificate;
+  std::string manager;
+  std::string manager_ca;
 };
+
+core::CipherSuite SuiteOf(const InitOptions& options) {
+  return options.suite == "p256" ? core::CipherSuite::kP256 : core::CipherSuite::kEd25519;
+}
 
 std::string AbsoluteOr(const std::string& path, const char* otherwise) {
   return path.empty() ? otherwise : fs::absolute(path).string();
 }
 
+// An option that belongs to `role` and is needed for it.
+absl::Status CheckRoleOption(const InitOptions& options, const char* role, const char* option,
+                             const std::string& value) {
+  if ((options.role == role) == !value.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(value.empty() ? absl::StrCat("--role ", role, " needs ", option)
+                                                  : absl::StrCat(option, " is for --role ", role));
+}
+
+absl::Status CheckRoleOptions(const InitOptions& options) {
+  KT_RETURN_IF_ERROR(
+      CheckRoleOption(options, kManager, "--leaf-public-key", options.leaf_public_key));
+  KT_RETURN_IF_ERROR(
+      CheckRoleOption(options, kManager, "--operator-certificate", options.operator_certificate));
+  KT_RETURN_IF_ERROR(CheckRoleOption(options, kOperator, "--manager", options.manager));
+  if (options.role != kOperator && !options.manager_ca.empty()) {
+    return absl::InvalidArgumentError("--manager-ca is for --role operator");
+  }
+  if (!options.role.empty() && options.mode != kContactMonitoring) {
+    return absl::InvalidArgumentError("--role and --mode exclude each other");
+  }
+  if ((options.role == kManager) == options.domains.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(options.domains.empty()
+                                        ? "--domain is required"
+                                        : "--domain is not for --role manager: the operator's "
+                                          "users are not the manager's");
+}
+
+// All users' calls come from the operator, who bounds each user itself.
+void LiftLimitsOfOneClient(ServerConfig::Limits* limits) {
+  limits->requests_per_second = 100'000;
+  limits->max_concurrent_requests = 4096;
+  limits->max_connections_per_client = limits->max_connections;
+  limits->max_response_bytes_per_client = limits->max_response_bytes;
+  limits->max_pending_publishes_per_token = limits->max_pending_publishes;
+}
+
+void SetRole(const InitOptions& options, ServerConfig* config) {
+  ServerConfig::Management& management = config->management;
+  if (options.role == kManager) {
+    management.role = ServerConfig::Role::kManager;
+    LiftLimitsOfOneClient(&config->limits);
+  } else if (options.role == kOperator) {
+    management.role = ServerConfig::Role::kOperator;
+    management.manager = options.manager;
+    if (!options.manager_ca.empty()) {
+      management.manager_ca = fs::absolute(options.manager_ca).string();
+    }
+  }
+}
+
 absl::StatusOr<ServerConfig> MakeConfig(const InitOptions& options) {
   ServerConfig config;
+  KT_RETURN_IF_ERROR(CheckRoleOptions(options));
+  SetRole(options, &config);
   for (const std::string& domain : options.domains) {
     const absl::StatusOr<smime::Address> address = smime::ParseAddress("postmaster@" + domain);
     if (!address.ok()) return base::Annotate(address.status(), absl::StrCat("--domain ", domain));
@@ -93,33 +158,68 @@ absl::Status SetAuditor(const InitOptions& options, core::Configuration* log) {
     return absl::InvalidArgumentError(
         absl::StrCat("--mode ", kThirdPartyAuditing, " needs --auditor-key"));
   }
-  KT_ASSIGN_OR_RETURN(const base::Bytes file,
-                      base::ReadFile(options.auditor_key, kMaxKeyFileBytes));
-  std::string line = base::ToText(file);
-  if (!line.empty() && line.back() == '\n') line.pop_back();
-  std::optional<base::Bytes> key = base::FromHex(line);
-  const auto algorithm = core::SignatureAlgorithmOf(log->ciphersuite);
-  if (!key.has_value() || !base::CreateVerifier(algorithm, *key).ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(options.auditor_key, " is not a public key of cipher suite ",
-                     core::NameOf(log->ciphersuite), " in one line of hexadecimal digits"));
-  }
+  KT_ASSIGN_OR_RETURN(log->auditor_public_key,
+                      ReadPublicKey(options.auditor_key, log->ciphersuite));
   log->mode = core::DeploymentMode::kThirdPartyAuditing;
-  log->auditor_public_key = *std::move(key);
   log->max_auditor_lag = options.max_auditor_lag_ms;
+  return absl::OkStatus();
+}
+
+// What the operator has handed over: who signs the values, and who is let in.
+absl::Status SetManager(const InitOptions& options, core::Configuration* log) {
+  if (options.role != kManager) return absl::OkStatus();
+  KT_ASSIGN_OR_RETURN(log->leaf_public_key,
+                      ReadPublicKey(options.leaf_public_key, log->ciphersuite));
+  log->mode = core::DeploymentMode::kThirdPartyManagement;
+  return ReadOperatorCertificates(options.operator_certificate).status();
+}
+
+// Everything but kt-server.toml. Prints what the other party needs.
+absl::Status CreateFiles(const InitOptions& options, const ServerConfig& config,
+                         const core::Configuration& log) {
+  if (options.role == kOperator) {
+    KT_RETURN_IF_ERROR(CreateOperatorFiles(config, log.ciphersuite, base::SystemClock().NowMs(),
+                                           base::SystemRandom()));
+    std::cout << "for the manager's kt-server init: --leaf-public-key " << LeafPublicKeyPath(config)
+              << " --operator-certificate " << config.management.certificate << "\n";
+    return absl::OkStatus();
+  }
+  if (options.role == kManager) {
+    KT_ASSIGN_OR_RETURN(const std::string operators,
+                        ReadOperatorCertificates(options.operator_certificate));
+    KT_RETURN_IF_ERROR(RefuseExisting(config.management.operators));
+    KT_RETURN_IF_ERROR(
+        base::WriteFileAtomically(config.management.operators, base::AsBytes(operators), 0644));
+  }
+  // Serves up to about 130 million label-versions; docs/decisions/ has the trade-off.
+  const merkle::PrefixTreeLayout layout{.bucket_depth = 20, .rows_per_snapshot = 16};
+  return CreateLogFiles(config, log, layout, base::SystemRandom());
+}
+
+// What there is to know of a new log. The operator of a managed one gets it from the manager.
+absl::Status DescribeLog(const ServerConfig& config) {
+  if (config.management.role == ServerConfig::Role::kOperator) return absl::OkStatus();
+  KT_ASSIGN_OR_RETURN(const core::Configuration log, ReadPublicConfiguration(config));
+  std::cout << "cipher suite " << core::NameOf(log.ciphersuite)
+            << ", fingerprint sha256:" << base::ToHex(core::ConfigurationFingerprint(log).bytes)
+            << "\n";
+  if (config.management.role == ServerConfig::Role::kManager) {
+    std::cout << "for the operator's kt-server config: --import " << config.log.configuration
+              << "\n";
+  }
   return absl::OkStatus();
 }
 
 absl::Status Init(const InitOptions& options) {
   KT_ASSIGN_OR_RETURN(const ServerConfig config, MakeConfig(options));
   core::Configuration log;
-  log.ciphersuite =
-      options.suite == "p256" ? core::CipherSuite::kP256 : core::CipherSuite::kEd25519;
+  log.ciphersuite = SuiteOf(options);
   log.max_ahead = options.max_ahead_ms;
   log.max_behind = options.max_behind_ms;
   log.reasonable_monitoring_window = options.reasonable_monitoring_window_ms;
   if (options.maximum_lifetime_ms > 0) log.maximum_lifetime = options.maximum_lifetime_ms;
   KT_RETURN_IF_ERROR(SetAuditor(options, &log));
+  KT_RETURN_IF_ERROR(SetManager(options, &log));
   const std::string text = FormatServerConfig(config);
   // What is written must be what `run` will accept.
   KT_ASSIGN_OR_RETURN(const ServerConfig resolved,
@@ -132,19 +232,31 @@ absl::Status Init(const InitOptions& options) {
         absl::StrCat(path, " exists; choose an empty directory for --data"));
   }
   KT_RETURN_IF_ERROR(PrepareDirectory(options.data));
-  // Serves up to about 130 million label-versions; docs/decisions/ has the trade-off.
-  const merkle::PrefixTreeLayout layout{.bucket_depth = 20, .rows_per_snapshot = 16};
-  KT_RETURN_IF_ERROR(CreateLogFiles(resolved, log, layout, base::SystemRandom()));
-  // It is there from the start, so that it belongs to the server's user whoever adds tokens.
-  KT_RETURN_IF_ERROR(
-      Tokens::Edit(resolved.publishers.tokens, [](Tokens&) { return absl::OkStatus(); }));
+  KT_RETURN_IF_ERROR(CreateFiles(options, resolved, log));
+  if (options.role != kManager) {
+    // It is there from the start, so that it belongs to the server's user whoever adds tokens.
+    KT_RETURN_IF_ERROR(
+        Tokens::Edit(resolved.publishers.tokens, [](Tokens&) { return absl::OkStatus(); }));
+  }
   KT_RETURN_IF_ERROR(base::WriteFileAtomically(path, base::AsBytes(text), 0644));
-  KT_ASSIGN_OR_RETURN(log, ReadPublicConfiguration(resolved));
-  std::cout << "created " << path << "\n"
-            << "cipher suite " << core::NameOf(log.ciphersuite)
-            << ", fingerprint sha256:" << base::ToHex(core::ConfigurationFingerprint(log).bytes)
-            << "\n";
-  return absl::OkStatus();
+  std::cout << "created " << path << "\n";
+  return DescribeLog(resolved);
+}
+
+void AddManagementOptions(CLI::App* command, InitOptions* options) {
+  command
+      ->add_option("--role", options->role,
+                   "With a Third-Party Manager: operator for who faces users and signs values,\n"
+                   "manager for who hosts the log. The operator is set up first; see\n"
+                   "docs/operations.md")
+      ->check(CLI::IsMember({kManager, kOperator}));
+  command->add_option("--leaf-public-key", options->leaf_public_key,
+                      "manager: the operator's key, as its kt-server init wrote it");
+  command->add_option("--operator-certificate", options->operator_certificate,
+                      "manager: the certificate by which the operator is let in, from there too");
+  command->add_option("--manager", options->manager, "operator: HOST:PORT of the manager");
+  command->add_option("--manager-ca", options->manager_ca,
+                      "operator: CAs of the manager's TLS certificate (PEM) [the system's]");
 }
 
 }  // namespace
@@ -154,7 +266,7 @@ void AddInitCommand(CLI::App& app, int* exit_code) {
   CLI::App* const command =
       app.add_subcommand("init", "Create a log: keys, public parameters, configuration, database");
   command->add_option("--data", options->data, "Directory to create it in")->required();
-  command->add_option("--domain", options->domains, "Domain to host; may be repeated")->required();
+  command->add_option("--domain", options->domains, "Domain to host; may be repeated");
   command->add_option("--suite", options->suite, "Cipher suite")
       ->check(CLI::IsMember({"p256", "ed25519"}))
       ->capture_default_str();
@@ -198,6 +310,7 @@ void AddInitCommand(CLI::App& app, int* exit_code) {
       ->add_option("--max-auditor-lag-ms", options->max_auditor_lag_ms,
                    "How far the auditor may be behind the newest entry shown to clients")
       ->capture_default_str();
+  AddManagementOptions(command, options.get());
   command->callback([=] { *exit_code = ExitCodeOf(Init(*options)); });
 }
 

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "kt-server/log_files.h"
+#include "kt-server/operator_files.h"
 #include "kt-server/server_config.h"
 #include "kt-server/tokens.h"
 
@@ -40,6 +41,7 @@ absl::Status PrintDnsRecords(const ServerConfig& config, const std::string& fing
 
 struct ConfigOptions {
   std::string config;
+  std::string import;
   bool is_public = false;
   bool json = false;
   std::string out;
@@ -47,6 +49,13 @@ struct ConfigOptions {
 
 absl::Status ShowConfig(const ConfigOptions& options) {
   KT_ASSIGN_OR_RETURN(const ServerConfig config, LoadServerConfig(options.config));
+  if (!options.import.empty()) {
+    if (config.management.role != ServerConfig::Role::kOperator) {
+      return absl::InvalidArgumentError(
+          "--import is for the operator of a log that a manager hosts; this server makes its own");
+    }
+    KT_RETURN_IF_ERROR(ImportConfiguration(config, options.import));
+  }
   KT_ASSIGN_OR_RETURN(const core::Configuration log, ReadPublicConfiguration(config));
   const base::Bytes encoded = base::codec::Encode(log);
   const std::string fingerprint = base::ToHex(core::ConfigurationFingerprint(log).bytes);
@@ -156,6 +165,9 @@ void AddConfigCommand(CLI::App& app, int* exit_code) {
   command->add_option("--out", options->out, "With --public: write it to this file instead")
       ->needs(is_public);
   command->add_flag("--json", options->json, "Print JSON")->excludes(is_public);
+  command->add_option("--import", options->import,
+                      "operator: first take over the Configuration that the manager's kt-server "
+                      "init made");
   command->callback([=] { *exit_code = ExitCodeOf(ShowConfig(*options)); });
 }
 

@@ -128,8 +128,16 @@ grpc::ServerUnaryReactor* PublisherGrpc::Publish(grpc::CallbackServerContext* co
 
 grpc::ServerWriteReactor<v1::UpdateResponse>* PublisherGrpc::Update(
     grpc::CallbackServerContext* context, const v1::UpdateRequest* request) {
-  auto* const call = new UpdateCall(*context, gate_, updates_, publish_);
-  call->Run(*request, BearerToken(*context));
+  auto* const call =
+      new OwnerUpdateCall(*context, gate_, updates_, publish_, BearerToken(*context));
+  call->Run(request->request());
+  return call;
+}
+
+grpc::ServerWriteReactor<v1::UpdateResponse>* ManagerGrpc::Update(
+    grpc::CallbackServerContext* context, const v1::ManagerUpdateRequest* request) {
+  auto* const call = new ManagerUpdateCall(*context, gate_, updates_, managed_);
+  call->Run(request->request());
   return call;
 }
 

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "base/bytes.h"
 #include "kt-server/call_gate.h"
+#include "kt-server/managed_updates.h"
 #include "kt-server/publish_service.h"
 #include "kt-server/search_service.h"
 #include "kt-server/update_service.h"
@@ -40,7 +41,7 @@ class KeyTransparencyGrpc : public v1::KeyTransparency::CallbackService {
 // kt.v1.Publisher. Borrows all references.
 class PublisherGrpc : public v1::Publisher::CallbackService {
  public:
-  PublisherGrpc(PublishService& publish, UpdateService& updates, CallGate& gate)
+  PublisherGrpc(PublishService& publish, const UpdateService& updates, CallGate& gate)
       : publish_(publish), updates_(updates), gate_(gate) {}
 
   grpc::ServerUnaryReactor* Publish(grpc::CallbackServerContext* context,
@@ -51,7 +52,23 @@ class PublisherGrpc : public v1::Publisher::CallbackService {
 
  private:
   PublishService& publish_;
-  UpdateService& updates_;
+  const UpdateService& updates_;
+  CallGate& gate_;
+};
+
+// kt.v1.Manager. Whether the caller is the operator is settled before, by TLS. Borrows all
+// references.
+class ManagerGrpc : public v1::Manager::CallbackService {
+ public:
+  ManagerGrpc(ManagedUpdates& managed, const UpdateService& updates, CallGate& gate)
+      : managed_(managed), updates_(updates), gate_(gate) {}
+
+  grpc::ServerWriteReactor<v1::UpdateResponse>* Update(
+      grpc::CallbackServerContext* context, const v1::ManagerUpdateRequest* request) override;
+
+ private:
+  ManagedUpdates& managed_;
+  const UpdateService& updates_;
   CallGate& gate_;
 };
 

@@ -1,65 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-server/log_files.h"
 
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/signature.h"
 #include "base/status.h"
+#include "kt-server/key_files.h"
 #include "vrf/vrf.h"
 
 namespace kt::server {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr size_t kMaxKeyFileBytes = 4096;
 constexpr size_t kMaxConfigurationBytes = 64 << 10;
-constexpr mode_t kSecretMode = 0600;
 constexpr mode_t kPublicMode = 0644;
-
-absl::Status MakeParentDirectory(const std::string& path) {
-  const fs::path parent = fs::path(path).parent_path();
-  std::error_code error;
-  if (!parent.empty() && fs::create_directories(parent, error)) {
-    fs::permissions(parent, fs::perms::owner_all, error);
-  }
-  if (error)
-    return absl::UnavailableError(
-        absl::StrCat("cannot create ", parent.string(), ": ", error.message()));
-  return absl::OkStatus();
-}
-
-absl::Status RefuseExisting(const std::string& path) {
-  std::error_code error;
-  if (!fs::exists(fs::symlink_status(path, error))) return absl::OkStatus();
-  return absl::AlreadyExistsError(absl::StrCat(path, " exists; a log is created only once"));
-}
-
-// A secret is kept as one line of hexadecimal digits.
-absl::Status WriteKey(const std::string& path, const base::SecretBytes& secret) {
-  std::string line = base::ToHex(secret.Expose()) + "\n";
-  const absl::Status status = base::WriteFileAtomically(path, base::AsBytes(line), kSecretMode);
-  base::SecureZero({reinterpret_cast<uint8_t*>(line.data()), line.size()});
-  return status;
-}
-
-absl::StatusOr<base::SecretBytes> ReadKey(const std::string& path) {
-  KT_ASSIGN_OR_RETURN(const base::SecretBytes file, base::ReadSecretFile(path, kMaxKeyFileBytes));
-  std::string_view line = base::AsText(file.Expose());
-  if (!line.empty() && line.back() == '\n') line.remove_suffix(1);
-  std::optional<base::Bytes> bytes = base::FromHex(line);
-  if (!bytes.has_value()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, " is not a key file: one line of hexadecimal digits is expected"));
-  }
-  base::SecretBytes secret(*bytes);
-  base::SecureZero(*bytes);
-  return secret;
-}
 
 absl::Status CreateDatabase(const ServerConfig& config, const core::Configuration& public_config,
                             const merkle::PrefixTreeLayout& layout) {

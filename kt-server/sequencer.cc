@@ -92,6 +92,10 @@ class EntryPacker {
 
 }  // namespace
 
+NewValues::NewValues(std::vector<base::Bytes> plain) {
+  for (base::Bytes& value : plain) values.push_back({std::move(value), {}});
+}
+
 // The submissions of one commit and the versions they become.
 class Sequencer::Batch {
  public:
@@ -168,27 +172,31 @@ class Sequencer::Batch {
       newest = newest_.emplace(submission.label, *std::move(stored)).first;
     }
     std::optional<CurrentValue>& current = newest->second;
-    KT_ASSIGN_OR_RETURN(std::vector<base::Bytes> values,
+    KT_ASSIGN_OR_RETURN(NewValues added,
                         submission.mutation(current.has_value() ? &*current : nullptr));
-    if (values.empty() || values.size() > core::kMaxVersionsInEntry ||
-        values.size() > max_versions_per_entry_) {
+    const uint64_t count = uint64_t{added.skipped_versions} + added.values.size();
+    if (added.values.empty() || count > core::kMaxVersionsInEntry ||
+        count > max_versions_per_entry_) {
       return absl::InvalidArgumentError("too many versions for one log entry, or none");
     }
     size_t bytes = 0;
-    for (const base::Bytes& value : values) bytes += value.size();
+    for (const core::UpdateValue& update : added.values) bytes += update.value.size();
     if (bytes > kMaxLabelBytesPerEntry) {
       return absl::InvalidArgumentError("the values are too long for one log entry");
     }
     const uint64_t first = current.has_value() ? uint64_t{current->version} + 1 : 0;
-    if (first + values.size() - 1 > std::numeric_limits<base::Version>::max()) {
+    if (first + count - 1 > std::numeric_limits<base::Version>::max()) {
       return absl::ResourceExhaustedError("the address has no version numbers left");
     }
     value_bytes_ += bytes;
     std::vector<NewVersion> versions;
-    for (base::Bytes& value : values) {
-      const auto version = static_cast<base::Version>(first + versions.size());
-      current = CurrentValue{.version = version, .value = value};
-      versions.push_back({submission.label, version, {std::move(value), {}}});
+    const auto next = [&] { return static_cast<base::Version>(first + versions.size()); };
+    while (versions.size() < added.skipped_versions) {
+      versions.push_back({submission.label, next(), {}, /*skipped=*/true});
+    }
+    for (core::UpdateValue& update : added.values) {
+      current = CurrentValue{.version = next(), .value = update.value};
+      versions.push_back({submission.label, next(), std::move(update)});
     }
     return versions;
   }

@@ -55,6 +55,16 @@ struct CurrentValue {
   bool erased = false;
 };
 
+// The versions of a label that a submission adds, in ascending order.
+struct NewValues {
+  NewValues() = default;
+  // Of a log without a Third-Party Manager, where a value has no suffix and no version is skipped.
+  NewValues(std::vector<base::Bytes> plain);
+
+  uint32_t skipped_versions = 0;  // come first: "Third Parties / Management"
+  std::vector<core::UpdateValue> values;
+};
+
 // The single writer: gathers submissions, turns them into versions in the order of arrival, and
 // commits them together, one thread.
 class Sequencer {
@@ -62,8 +72,7 @@ class Sequencer {
   // Makes the next values, at least one, out of the current one (nullptr: the label has none), or
   // says why not. They become versions of one log entry. Runs on the sequencer's thread, so it only
   // computes.
-  using Mutation =
-      std::function<absl::StatusOr<std::vector<base::Bytes>>(const CurrentValue* current)>;
+  using Mutation = std::function<absl::StatusOr<NewValues>(const CurrentValue* current)>;
 
   struct Outcome {
     base::Version version = 0;  // the greatest of those that were added

@@ -2,11 +2,6 @@
 #ifndef KT_SERVER_SERVER_H_
 #define KT_SERVER_SERVER_H_
 
-#include <grpcpp/health_check_service_interface.h>
-#include <grpcpp/server.h>
-#include <grpcpp/server_builder.h>
-
-#include <atomic>
 #include <memory>
 #include <string>
 
@@ -20,9 +15,10 @@
 #include "kt-server/call_gate.h"
 #include "kt-server/eraser.h"
 #include "kt-server/event_log.h"
+#include "kt-server/grpc_host.h"
 #include "kt-server/grpc_service.h"
-#include "kt-server/listener.h"
 #include "kt-server/log_files.h"
+#include "kt-server/managed_updates.h"
 #include "kt-server/monitoring_grpc.h"
 #include "kt-server/monitoring_service.h"
 #include "kt-server/pruner.h"
@@ -34,7 +30,8 @@
 
 namespace kt::server {
 
-// A running server: the log, its sequencer, and gRPC over TLS.
+// A running server that hosts a log, alone or as the operator's Third-Party Manager: the log, its
+// sequencer, and gRPC over TLS.
 class Server {
  public:
   enum class ClockTrust {
@@ -51,9 +48,9 @@ class Server {
   ~Server();
 
   // The address that it listens on, with the real port.
-  const std::string& address() const { return address_; }
+  const std::string& address() const { return host_->address(); }
 
-  // Reads the tokens file again; on failure the old tokens stay.
+  // Reads the tokens file again; on failure the old tokens stay. A manager has none.
   absl::Status ReloadTokens();
 
   // Answers what is waiting, then ends all connections.
@@ -63,29 +60,31 @@ class Server {
   Server(const ServerConfig& config, EventLog& events, const base::Clock& clock);
 
   // Start's steps, in their order.
-  absl::Status LoadCredentials();
   absl::Status OpenTheLog(base::Random& random, ClockTrust trust);
   absl::Status MakeServices();
-  absl::Status Listen();
-  absl::Status StartGrpc();
+  absl::Status MakePublisher();
+  absl::Status Serve();
   void StartAdmin();
   void Report(const Pruner::Report& report);
   void Report(const Sequencer::CommitReport& report);
   void ReportClock(const absl::Status& status);
-  void SetPublisherHealth(bool serving);
+  void SetWriterHealth(bool serving);
 
   const ServerConfig config_;
   EventLog& events_;
   const base::Clock& clock_;
-  std::shared_ptr<grpc::ServerCredentials> credentials_;
   OpenedLog opened_;
   std::unique_ptr<Sequencer> sequencer_;
   std::unique_ptr<SearchService> search_;
-  std::unique_ptr<PublishService> publish_;
   std::unique_ptr<UpdateService> updates_;
+  // Unless the server is a manager.
+  std::unique_ptr<PublishService> publish_;
   CallGate gate_;
   std::unique_ptr<KeyTransparencyGrpc> key_transparency_grpc_;
   std::unique_ptr<PublisherGrpc> publisher_grpc_;
+  // If it is.
+  std::unique_ptr<ManagedUpdates> managed_;
+  std::unique_ptr<ManagerGrpc> manager_grpc_;
   std::unique_ptr<MonitoringService> monitoring_;
   ConcurrencyLimit head_streams_;
   std::unique_ptr<MonitoringGrpc> monitoring_grpc_;
@@ -97,12 +96,8 @@ class Server {
   std::unique_ptr<AdminGrpc> admin_grpc_;
   std::unique_ptr<grpc::Server> admin_;
   std::unique_ptr<Pruner> pruner_;  // of a log with a maximum lifetime
-  std::unique_ptr<Listener> listener_;
-  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
-  std::unique_ptr<grpc::Server> grpc_;
-  // Set once gRPC runs; the sequencer's thread reports to it.
-  std::atomic<grpc::HealthCheckServiceInterface*> health_ = nullptr;
-  std::string address_;
+  // The sequencer's thread tells it of the log's health.
+  std::unique_ptr<GrpcHost> host_;
 };
 
 }  // namespace kt::server

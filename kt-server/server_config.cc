@@ -105,11 +105,38 @@ std::string Resolve(const std::string& path, const std::string& directory) {
   return (std::filesystem::path(directory) / path).string();
 }
 
+constexpr char kManagerRole[] = "manager";
+constexpr char kOperatorRole[] = "operator";
+
+absl::Status ReadManagement(const toml::table& file, ServerConfig::Management* management) {
+  if (!file.contains("management")) return absl::OkStatus();
+  Section section(file, "management");
+  std::string role;
+  section.Text("role", &role);
+  section.Text("operators", &management->operators);
+  section.Text("manager", &management->manager);
+  section.Text("manager_ca", &management->manager_ca);
+  section.Text("certificate", &management->certificate);
+  section.Text("certificate_key", &management->certificate_key);
+  section.Text("leaf_key", &management->leaf_key);
+  section.Text("signing_record", &management->signing_record);
+  section.Text("manager_head", &management->manager_head);
+  section.Text("evidence", &management->evidence);
+  KT_RETURN_IF_ERROR(section.Finish());
+  if (role != kManagerRole && role != kOperatorRole) {
+    return absl::InvalidArgumentError("[management] role must be manager or operator");
+  }
+  management->role =
+      role == kManagerRole ? ServerConfig::Role::kManager : ServerConfig::Role::kOperator;
+  return absl::OkStatus();
+}
+
 absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   constexpr int64_t kDayMs = 24 * 60 * 60 * 1000;
   static const std::set<std::string> kSections = {"log",       "listen",     "epoch",
                                                   "admission", "publishers", "limits",
-                                                  "pruning",   "crypto",     "logging"};
+                                                  "pruning",   "crypto",     "logging",
+                                                  "management"};
   for (const auto& [key, node] : file) {
     if (!kSections.contains(std::string(key.str()))) {
       return absl::InvalidArgumentError(absl::StrCat("line ", node.source().begin.line, ": ",
@@ -125,6 +152,8 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   log.Text("database", &config->log.database);
   log.Text("head_guard", &config->log.head_guard);
   KT_RETURN_IF_ERROR(log.Finish());
+
+  KT_RETURN_IF_ERROR(ReadManagement(file, &config->management));
 
   Section listen(file, "listen");
   listen.Text("address", &config->listen.address);
@@ -189,7 +218,7 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
 }
 
 absl::Status CheckValues(const ServerConfig& config) {
-  if (config.log.domains.empty()) {
+  if (config.log.domains.empty() && config.management.role != ServerConfig::Role::kManager) {
     return absl::InvalidArgumentError("[log] domains must name at least one domain");
   }
   for (const std::string& domain : config.log.domains) {
@@ -204,6 +233,10 @@ absl::Status CheckValues(const ServerConfig& config) {
   if (!kVrfImplementations.contains(config.crypto.vrf_implementation)) {
     return absl::InvalidArgumentError(
         "[crypto] vrf_implementation must be auto, portable or library");
+  }
+  if (config.management.role == ServerConfig::Role::kOperator &&
+      !ParseListenAddress(config.management.manager).ok()) {
+    return absl::InvalidArgumentError("[management] manager must be HOST:PORT");
   }
   static const std::set<std::string> kLevels = {"debug", "info", "warn", "error"};
   if (!kLevels.contains(config.logging.level)) {
@@ -250,7 +283,11 @@ absl::StatusOr<ServerConfig> ParseServerConfig(const std::string& text,
   for (std::string* path :
        {&config.log.configuration, &config.log.signature_key, &config.log.vrf_key,
         &config.log.database, &config.log.head_guard, &config.listen.tls_certificate,
-        &config.listen.tls_key, &config.admission.trust_anchors, &config.publishers.tokens}) {
+        &config.listen.tls_key, &config.admission.trust_anchors, &config.publishers.tokens,
+        &config.management.operators, &config.management.manager_ca, &config.management.certificate,
+        &config.management.certificate_key, &config.management.leaf_key,
+        &config.management.signing_record, &config.management.manager_head,
+        &config.management.evidence}) {
     *path = Resolve(*path, directory);
   }
   return config;
@@ -264,52 +301,80 @@ absl::StatusOr<ServerConfig> LoadServerConfig(const std::string& path) {
   return config;
 }
 
-std::string FormatServerConfig(const ServerConfig& config) {
-  const auto quoted = [](const std::string& text) {
-    std::ostringstream out;
-    out << toml::value<std::string>(text);
-    return out.str();
-  };
+namespace {
+
+std::string Quoted(const std::string& text) {
+  std::ostringstream out;
+  out << toml::value<std::string>(text);
+  return out.str();
+}
+
+void FormatLog(const ServerConfig& config, std::ostream& out) {
   std::string domains;
   for (const std::string& domain : config.log.domains) {
-    absl::StrAppend(&domains, domains.empty() ? "" : ", ", quoted(domain));
+    absl::StrAppend(&domains, domains.empty() ? "" : ", ", Quoted(domain));
   }
-  std::ostringstream out;
-  out << "# kt-server configuration. Relative paths start at this file's directory.\n"
-      << "# Files that hold secrets must not be accessible to group and others (mode 0600).\n\n"
-      << "[log]\n"
+  out << "[log]\n"
       << "# Whose addresses may be published, as lower-case A-labels.\n"
       << "domains = [" << domains << "]\n"
       << "# The log's public parameters and keys. They are part of every signature: never change\n"
       << "# this file; clients pin it.\n"
-      << "configuration = " << quoted(config.log.configuration) << "\n"
-      << "signature_key = " << quoted(config.log.signature_key) << "  # secret\n"
-      << "vrf_key = " << quoted(config.log.vrf_key) << "  # secret\n"
-      << "database = " << quoted(config.log.database) << "\n"
-      << "# Remembers the newest tree head that was ever released. Best kept on another disk than\n"
-      << "# the database, and never restored from a backup.\n"
-      << "head_guard = " << quoted(config.log.head_guard) << "\n\n"
-      << "[listen]\n"
-      << "address = " << quoted(config.listen.address) << "\n"
-      << "# The certificate must be valid for each of the domains above, because DNS without "
-         "DNSSEC\n"
-      << "# does not prove that they chose this host.\n"
-      << "tls_certificate = " << quoted(config.listen.tls_certificate) << "\n"
-      << "tls_key = " << quoted(config.listen.tls_key) << "  # secret\n\n"
-      << "[epoch]\n"
-      << "# How long publications are gathered before they are signed together.\n"
-      << "interval_ms = " << config.epoch.interval_ms << "\n"
-      << "# Without publications a log entry is added only this often; 0: half of max_behind.\n"
-      << "max_idle_ms = " << config.epoch.max_idle_ms << "\n\n"
-      << "[admission]\n"
+      << "configuration = " << Quoted(config.log.configuration) << "\n";
+  if (config.management.role != ServerConfig::Role::kOperator) {
+    out << "signature_key = " << Quoted(config.log.signature_key) << "  # secret\n"
+        << "vrf_key = " << Quoted(config.log.vrf_key) << "  # secret\n"
+        << "database = " << Quoted(config.log.database) << "\n"
+        << "# Remembers the newest tree head that was ever released. Best kept on another disk "
+           "than\n"
+        << "# the database, and never restored from a backup.\n"
+        << "head_guard = " << Quoted(config.log.head_guard) << "\n";
+  }
+  out << "\n";
+}
+
+void FormatManagement(const ServerConfig::Management& management, std::ostream& out) {
+  if (management.role == ServerConfig::Role::kWholeLog) return;
+  if (management.role == ServerConfig::Role::kManager) {
+    out << "[management]\n"
+        << "role = \"manager\"\n"
+        << "# The certificates with which the operator's servers show who they are (PEM); nobody\n"
+        << "# else is let in.\n"
+        << "operators = " << Quoted(management.operators) << "\n\n";
+    return;
+  }
+  out << "[management]\n"
+      << "role = \"operator\"\n"
+      << "# Who hosts the log, and the CAs of its TLS certificate (PEM; empty: the system's).\n"
+      << "manager = " << Quoted(management.manager) << "\n"
+      << "manager_ca = " << Quoted(management.manager_ca) << "\n"
+      << "# What this server shows to the manager.\n"
+      << "certificate = " << Quoted(management.certificate) << "\n"
+      << "certificate_key = " << Quoted(management.certificate_key) << "  # secret\n"
+      << "# Signs every new version.\n"
+      << "leaf_key = " << Quoted(management.leaf_key) << "  # secret\n"
+      << "# Remembers every version that was signed, so that none is signed twice. Never restored\n"
+      << "# from a backup.\n"
+      << "signing_record = " << Quoted(management.signing_record) << "\n"
+      << "# The newest tree head that this server has verified, and where it keeps what shows "
+         "that\n"
+      << "# the manager has lied.\n"
+      << "manager_head = " << Quoted(management.manager_head) << "\n"
+      << "evidence = " << Quoted(management.evidence) << "\n\n";
+}
+
+void FormatPublishing(const ServerConfig& config, std::ostream& out) {
+  out << "[admission]\n"
       << "# Certification authorities at which the chain of a published certificate may end "
          "(PEM).\n"
-      << "trust_anchors = " << quoted(config.admission.trust_anchors) << "\n"
+      << "trust_anchors = " << Quoted(config.admission.trust_anchors) << "\n"
       << "min_rsa_bits = " << config.admission.min_rsa_bits << "\n\n"
       << "[publishers]\n"
       << "# Hashes of the tokens that allow publishing; see kt-server token --help.\n"
-      << "tokens = " << quoted(config.publishers.tokens) << "\n\n"
-      << "[limits]\n"
+      << "tokens = " << Quoted(config.publishers.tokens) << "\n\n";
+}
+
+void FormatLimits(const ServerConfig& config, std::ostream& out) {
+  out << "[limits]\n"
       << "max_request_bytes = " << config.limits.max_request_bytes << "\n"
       << "max_concurrent_requests = " << config.limits.max_concurrent_requests << "\n"
       << "# A client is an IPv4 address or an IPv6 /64.\n"
@@ -335,16 +400,48 @@ std::string FormatServerConfig(const ServerConfig& config) {
       << "max_pending_publishes_per_address = " << config.limits.max_pending_publishes_per_address
       << "\n"
       << "requests_per_second = " << config.limits.requests_per_second << "  # for one client\n"
-      << "publishes_per_second = " << config.limits.publishes_per_second << "  # for one token\n\n"
-      << "[pruning]\n"
-      << "# How often what has passed the log's maximum lifetime is deleted, if it has one.\n"
-      << "interval_ms = " << config.pruning.interval_ms << "\n\n"
-      << "[crypto]\n"
+      << "publishes_per_second = " << config.limits.publishes_per_second << "  # for one token\n\n";
+}
+
+}  // namespace
+
+std::string FormatServerConfig(const ServerConfig& config) {
+  using Role = ServerConfig::Role;
+  const Role role = config.management.role;
+  std::ostringstream out;
+  out << "# kt-server configuration. Relative paths start at this file's directory.\n"
+      << "# Files that hold secrets must not be accessible to group and others (mode 0600).\n\n";
+  FormatLog(config, out);
+  FormatManagement(config.management, out);
+  out << "[listen]\n"
+      << "address = " << Quoted(config.listen.address) << "\n";
+  if (role != Role::kManager) {
+    out << "# The certificate must be valid for each of the domains above, because DNS without "
+           "DNSSEC\n"
+        << "# does not prove that they chose this host.\n";
+  }
+  out << "tls_certificate = " << Quoted(config.listen.tls_certificate) << "\n"
+      << "tls_key = " << Quoted(config.listen.tls_key) << "  # secret\n\n";
+  if (role != Role::kOperator) {
+    out << "[epoch]\n"
+        << "# How long publications are gathered before they are signed together.\n"
+        << "interval_ms = " << config.epoch.interval_ms << "\n"
+        << "# Without publications a log entry is added only this often; 0: half of max_behind.\n"
+        << "max_idle_ms = " << config.epoch.max_idle_ms << "\n\n";
+  }
+  if (role != Role::kManager) FormatPublishing(config, out);
+  FormatLimits(config, out);
+  if (role != Role::kOperator) {
+    out << "[pruning]\n"
+        << "# How often what has passed the log's maximum lifetime is deleted, if it has one.\n"
+        << "interval_ms = " << config.pruning.interval_ms << "\n\n";
+  }
+  out << "[crypto]\n"
       << "# auto takes the fastest that this processor has; all give the same bytes.\n"
-      << "vrf_implementation = " << quoted(config.crypto.vrf_implementation)
+      << "vrf_implementation = " << Quoted(config.crypto.vrf_implementation)
       << "  # auto, portable, library\n\n"
       << "[logging]\n"
-      << "level = " << quoted(config.logging.level) << "  # debug, info, warn, error\n";
+      << "level = " << Quoted(config.logging.level) << "  # debug, info, warn, error\n";
   return out.str();
 }
 

@@ -13,8 +13,25 @@ namespace kt::server {
 // The operator's configuration file (TOML). Paths are absolute or relative to the file's directory;
 // after loading they are usable as they are. docs/operations.md explains each key.
 struct ServerConfig {
+  // What this server is to the log. "Third Parties / Management" divides the work between the
+  // Service Operator, whom users know, and a manager, who hosts the log for it.
+  enum class Role { kWholeLog, kManager, kOperator };
+  struct Management {
+    Role role = Role::kWholeLog;
+    // The manager's: the certificates with which the operator's servers show who they are (PEM).
+    std::string operators = "operators.pem";
+    // The operator's.
+    std::string manager;     // HOST:PORT
+    std::string manager_ca;  // PEM; empty: the system's CAs
+    std::string certificate = "operator.pem";
+    std::string certificate_key = "keys/operator.key";
+    std::string leaf_key = "keys/leaf.key";
+    std::string signing_record = "signed/record";
+    std::string manager_head = "manager/head";
+    std::string evidence = "manager/evidence.json";
+  } management;
   struct Log {
-    std::vector<std::string> domains;                 // lower-case A-labels; at least one
+    std::vector<std::string> domains;                 // lower-case A-labels; a manager needs none
     std::string configuration = "configuration.tls";  // the draft's Configuration, TLS-encoded
     std::string signature_key = "keys/signature.key";
     std::string vrf_key = "keys/vrf.key";

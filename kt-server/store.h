@@ -36,6 +36,9 @@ struct VersionRow {
     base::LogPosition position = 0;  // of the log entry that added it
     base::Hash commitment;
     base::Hash value_hash;  // SHA-256 of its row in the value table, which is found under it
+
+    // A version without a value, which was skipped: "Third Parties / Management".
+    bool skipped() const { return commitment.IsZero(); }
     bool operator==(const Existing&) const = default;
   };
   std::optional<Existing> existing;

@@ -277,6 +277,10 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
       row.existing = VersionRow::Existing();
       VersionRow::Existing& existing = *row.existing;
       existing.position = position;
+      if (version.skipped) {
+        change.added.push_back({row.vrf_output, existing.commitment});
+        continue;
+      }
       OpenedValue opened{{}, version.value};
       random_.Fill(opened.opening);
       KT_ASSIGN_OR_RETURN(existing.commitment,

@@ -30,6 +30,8 @@ struct NewVersion {
   base::Bytes label;
   base::Version version = 0;
   core::UpdateValue value;
+  // It has the all-zero commitment and no value: "Third Parties / Management".
+  bool skipped = false;
 };
 
 // A log entry to be appended.

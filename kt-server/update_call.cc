@@ -8,23 +8,18 @@
 
 namespace kt::server {
 
-void UpdateCall::Run(const v1::UpdateRequest& request, const std::string& token) {
-  if (const absl::Status status = Begin(request, token); !status.ok()) End(status);
+void UpdateCall::Run(const std::string& body) {
+  if (const absl::Status status = Begin(body); !status.ok()) End(status);
 }
 
 // Limits first, then who it is if anything is to be published.
-absl::Status UpdateCall::Begin(const v1::UpdateRequest& request, const std::string& token_secret) {
+absl::Status UpdateCall::Begin(const std::string& body) {
   KT_RETURN_IF_ERROR(call_.Begin());
-  KT_ASSIGN_OR_RETURN(request_, UpdateService::Decode(base::AsBytes(request.request())));
-  std::optional<Token> token;
-  if (!request_.values.empty()) {
-    KT_ASSIGN_OR_RETURN(token, publish_.Authorize(token_secret));
-  }
+  KT_ASSIGN_OR_RETURN(request_, Open(base::AsBytes(body)));
   KT_ASSIGN_OR_RETURN(const core::UpdateDecision decision, updates_.Decide(request_));
   if (decision == core::UpdateDecision::kCatchUp) return SendNext();
   // The object lives at least until the handler returns.
-  updates_.Create(*token, request_,
-                  [this](const absl::StatusOr<Sequencer::Outcome>& outcome) { Created(outcome); });
+  Create(request_, [this](const absl::StatusOr<Sequencer::Outcome>& outcome) { Created(outcome); });
   call_.EndWork();
   return absl::OkStatus();
 }
@@ -85,6 +80,34 @@ void UpdateCall::End(const absl::Status& status) {
 void UpdateCall::OnDone() {
   call_.Taken();
   delete this;
+}
+
+absl::StatusOr<core::UpdateRequest> OwnerUpdateCall::Open(base::ByteView body) {
+  KT_ASSIGN_OR_RETURN(core::UpdateRequest request, UpdateService::Decode(body));
+  if (!request.values.empty()) {
+    KT_ASSIGN_OR_RETURN(token_, publish_.Authorize(secret_));
+  }
+  return request;
+}
+
+void OwnerUpdateCall::Create(const core::UpdateRequest& request, const Sequencer::Done& done) {
+  const absl::StatusOr<OwnerUpdate> update = updates().Prepare(request);
+  if (!update.ok()) return done(update.status());
+  publish_.Update(*token_, *update, done);
+}
+
+absl::StatusOr<core::UpdateRequest> ManagerUpdateCall::Open(base::ByteView body) {
+  KT_ASSIGN_OR_RETURN(signed_request_, ManagedUpdates::Decode(body));
+  const absl::Status checked = managed_.Check(signed_request_);
+  if (base::IsVerificationFailure(checked)) {
+    return absl::PermissionDeniedError(std::string(checked.message()));
+  }
+  KT_RETURN_IF_ERROR(checked);
+  return ManagedUpdates::AsUpdateRequest(signed_request_);
+}
+
+void ManagerUpdateCall::Create(const core::UpdateRequest&, const Sequencer::Done& done) {
+  managed_.Create(std::move(signed_request_), done);
 }
 
 }  // namespace kt::server

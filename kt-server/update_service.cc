@@ -62,11 +62,18 @@ absl::StatusOr<core::CreatedVersions> ReadCreated(const TransparencyLog& log, co
       if (existing->position < state.snapshot().horizon()) {
         return Expired(absl::StrCat("log entry ", existing->position));
       }
-      if (created.values.size() == core::kMaxVersionsInEntry) {
+      if (created.skipped_versions + created.values.size() == core::kMaxVersionsInEntry) {
         return absl::FailedPreconditionError(absl::StrCat(
             "log entry ", created.position, " holds more than ", core::kMaxVersionsInEntry,
             " versions of the address, which no response can tell of: an early build of the server "
             "made it, and the address can be looked up, but not be owned from before that entry"));
+      }
+      if (existing->skipped()) {
+        if (!created.values.empty()) {
+          return absl::DataLossError("a skipped version follows one of its own log entry");
+        }
+        ++created.skipped_versions;
+        continue;
       }
       KT_ASSIGN_OR_RETURN(OpenedValue opened,
                           ReadOpenedValue(state.snapshot(), *existing, context));
@@ -118,31 +125,25 @@ absl::StatusOr<core::UpdateDecision> UpdateService::Decide(
   return decision;
 }
 
-void UpdateService::Create(const Token& token, const core::UpdateRequest& request,
-                           const Sequencer::Done& done) {
-  const absl::StatusOr<OwnerUpdate> update = [&]() -> absl::StatusOr<OwnerUpdate> {
-    OwnerUpdate made;
-    made.label = request.label;
-    made.greatest_version = request.greatest_version;
-    for (const core::LabelValue& value : request.values) made.values.push_back(value.value);
-    if (!request.greatest_version.has_value()) return made;
-    KT_ASSIGN_OR_RETURN(const std::shared_ptr<const LogState> state, StateFor(log_, request));
-    const base::Version greatest[] = {*request.greatest_version};
-    KT_ASSIGN_OR_RETURN(const auto rows,
-                        state->snapshot().ReadVersionRows(request.label, greatest));
-    if (!rows[0].has_value() || !rows[0]->existing.has_value()) {
-      return absl::DataLossError("the greatest version is missing in the database");
-    }
-    const absl::StatusOr<OpenedValue> current = ReadOpenedValue(
-        state->snapshot(), *rows[0]->existing, core::WireContext::For(log_.config()));
-    // Of a set that was erased nothing has been admitted.
-    if (absl::IsPermissionDenied(current.status())) return made;
-    KT_RETURN_IF_ERROR(current.status());
-    KT_ASSIGN_OR_RETURN(made.current, smime::CertificateSet::Decode(current->value.value));
-    return made;
-  }();
-  if (!update.ok()) return done(update.status());
-  publish_.Update(token, *update, done);
+absl::StatusOr<OwnerUpdate> UpdateService::Prepare(const core::UpdateRequest& request) const {
+  OwnerUpdate update;
+  update.label = request.label;
+  update.greatest_version = request.greatest_version;
+  for (const core::LabelValue& value : request.values) update.values.push_back(value.value);
+  if (!request.greatest_version.has_value()) return update;
+  KT_ASSIGN_OR_RETURN(const std::shared_ptr<const LogState> state, StateFor(log_, request));
+  const base::Version greatest[] = {*request.greatest_version};
+  KT_ASSIGN_OR_RETURN(const auto rows, state->snapshot().ReadVersionRows(request.label, greatest));
+  if (!rows[0].has_value() || !rows[0]->existing.has_value()) {
+    return absl::DataLossError("the greatest version is missing in the database");
+  }
+  const absl::StatusOr<OpenedValue> current =
+      ReadOpenedValue(state->snapshot(), *rows[0]->existing, core::WireContext::For(log_.config()));
+  // Of a set that was erased nothing has been admitted.
+  if (absl::IsPermissionDenied(current.status())) return update;
+  KT_RETURN_IF_ERROR(current.status());
+  KT_ASSIGN_OR_RETURN(update.current, smime::CertificateSet::Decode(current->value.value));
+  return update;
 }
 
 absl::StatusOr<UpdateAnswer> UpdateService::Answer(
@@ -167,7 +168,8 @@ absl::StatusOr<UpdateAnswer> UpdateService::AnswerFrom(
                       ReadCreated(log_, state, request.label, first, &rows));
   KT_RETURN_IF_ERROR(CheckEndsItsEntry(log_, state, request, created.position, &rows));
   created.of_request = created_at == created.position;
-  const auto greatest = static_cast<base::Version>(first + created.values.size() - 1);
+  const auto greatest = static_cast<base::Version>(uint64_t{first} + created.skipped_versions +
+                                                   created.values.size() - 1);
   KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log_.vrf(), request.label,
                                   core::UpdateVersions(request.greatest_version, greatest), &rows));
   KT_ASSIGN_OR_RETURN(

@@ -23,13 +23,12 @@ struct UpdateAnswer {
   size_t vrf_proofs = 0;  // that had to be made, which costs more than all the rest
 };
 
-// "User Operations / Updating a Label": tells owners of versions that they do not know of, and
-// publishes the values that they send. docs/extensions.md, "Updates". Thread-safe.
+// "User Operations / Updating a Label": what the log has to say to owners. docs/extensions.md,
+// "Updates". Thread-safe.
 class UpdateService {
  public:
-  // Borrows both.
-  UpdateService(const TransparencyLog& log, PublishService& publish)
-      : log_(log), publish_(publish) {}
+  // Borrows `log`.
+  explicit UpdateService(const TransparencyLog& log) : log_(log) {}
 
   // kInvalidArgument if `bytes` is not an UpdateRequest.
   static absl::StatusOr<core::UpdateRequest> Decode(base::ByteView bytes);
@@ -40,9 +39,8 @@ class UpdateService {
   // values; kUnavailable if the log has nothing to show.
   absl::StatusOr<core::UpdateDecision> Decide(const core::UpdateRequest& request) const;
 
-  // Publishes request.values, in one log entry and all or none. `done` as PublishService::Update;
-  // kAborted if Decide would say kCatchUp by now, or soon.
-  void Create(const Token& token, const core::UpdateRequest& request, const Sequencer::Done& done);
+  // What PublishService::Update is to do for a request for which Decide said kCreate.
+  absl::StatusOr<OwnerUpdate> Prepare(const core::UpdateRequest& request) const;
 
   // The response that tells of the versions in the first log entry after those that the request
   // knows of. `created`: the log entry that holds what the request asked for, if that was created.
@@ -57,7 +55,6 @@ class UpdateService {
                                           std::optional<base::LogPosition> created) const;
 
   const TransparencyLog& log_;
-  PublishService& publish_;
 };
 
 }  // namespace kt::server

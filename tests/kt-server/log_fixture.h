@@ -103,6 +103,12 @@ class LogFixture {
       config_.auditor_public_key = auditor_->public_key();
       config_.max_auditor_lag = 1'000;
     }
+    if (mode == core::DeploymentMode::kThirdPartyManagement) {
+      auto leaf = base::CreateSigner(algorithm, base::GenerateSignatureSecret(algorithm, random_));
+      KT_CHECK(leaf.ok());
+      leaf_ = *std::move(leaf);
+      config_.leaf_public_key = leaf_->public_key();
+    }
     KT_CHECK(Reopen().ok());
     auto verifier = core::ResponseVerifier::Create(config_);
     KT_CHECK(verifier.ok());
@@ -164,6 +170,7 @@ class LogFixture {
 
   TransparencyLog& log() { return *log_; }
   const base::Signer& auditor() const { return *auditor_; }
+  const base::Signer& leaf() const { return *leaf_; }
   FaultyStore& store() { return *faulty_; }
   Store& real_store() { return faulty_->real(); }
   testing::FakeClock& clock() { return clock_; }
@@ -181,6 +188,7 @@ class LogFixture {
   base::SecretBytes vrf_secret_;
   core::Configuration config_;
   std::unique_ptr<base::Signer> auditor_;  // thirdPartyAuditing
+  std::unique_ptr<base::Signer> leaf_;     // thirdPartyManagement: the operator's
   StoreFactory open_store_;
   std::unique_ptr<FaultyStore> faulty_;
   std::unique_ptr<HeadGuard> guard_;

@@ -10,13 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "kt-core/commitment_value.h"
-#include "kt-core/monitoring_prover.h"
 #include "kt-server/grpc_service.h"
 #include "kt-server/update_call.h"
 #include "kt-server/update_service.h"
 #include "smime/certificate.h"
 #include "tests/kt-server/log_fixture.h"
+#include "tests/kt-server/verifying_owner.h"
 #include "tests/support/paths.h"
 #include "tests/support/status_matchers.h"
 
@@ -44,7 +43,9 @@ class UpdateTest : public ::testing::TestWithParam<core::CipherSuite> {
  protected:
   explicit UpdateTest(core::DeploymentMode mode = core::DeploymentMode::kContactMonitoring,
                       int epoch_ms = 5)
-      : fixture_(GetParam(), mode), gate_({.requests_per_second = 1e6}, fixture_.clock()) {
+      : fixture_(GetParam(), mode),
+        gate_({.requests_per_second = 1e6}, fixture_.clock()),
+        alice_(fixture_, kAlice) {
     Start(epoch_ms);
   }
   ~UpdateTest() override { Stop(); }
@@ -67,7 +68,7 @@ class UpdateTest : public ::testing::TestWithParam<core::CipherSuite> {
         *smime::TrustAnchors::FromPem(Vector("ca.rsa.crt.pem") + Vector("ca.ed25519.crt.pem"));
     publish_ = std::make_unique<PublishService>(std::move(service_options), std::move(tokens),
                                                 *sequencer_, fixture_.clock());
-    updates_ = std::make_unique<UpdateService>(fixture_.log(), *publish_);
+    updates_ = std::make_unique<UpdateService>(fixture_.log());
     grpc_ = std::make_unique<PublisherGrpc>(*publish_, *updates_, gate_);
     grpc::ServerBuilder builder;
     builder.RegisterService(grpc_.get());
@@ -97,12 +98,7 @@ class UpdateTest : public ::testing::TestWithParam<core::CipherSuite> {
 
   core::UpdateRequest Request(std::optional<base::Version> greatest,
                               const std::vector<base::Bytes>& values = {}) const {
-    core::UpdateRequest request;
-    if (state_.has_value()) request.last = state_->tree_size();
-    request.label = base::ToBytes(kAlice);
-    request.greatest_version = greatest;
-    for (const base::Bytes& value : values) request.values.push_back({value});
-    return request;
+    return alice_.Request(greatest, values);
   }
   Reply CallRaw(const std::string& body, const std::string& token) {
     grpc::ClientContext context;
@@ -142,40 +138,13 @@ class UpdateTest : public ::testing::TestWithParam<core::CipherSuite> {
   }
 
   // Makes Alice the owner from the first log entry on.
-  void Own() {
-    core::OwnerInitRequest request;
-    request.label = base::ToBytes(kAlice);
-    const auto state = fixture_.log().current();
-    core::LabelRecord record;
-    for (const base::Version version : core::OwnerInitVersions(request, state->size(), {})) {
-      const auto proven = fixture_.log().vrf().Prove(
-          std::vector<base::Bytes>{*core::EncodeVrfInput(request.label, version)});
-      record[version] = {proven[0].output, proven[0].proof, std::nullopt};
-    }
-    const auto response =
-        core::ProveOwnerInit(fixture_.config(), *state, state->head(), request, {}, record);
-    ASSERT_THAT(response, IsOk());
-    const auto verified = fixture_.verifier().VerifyOwnerInit(
-        request, base::codec::Encode(*response, core::WireContext::For(fixture_.config())), nullptr,
-        fixture_.clock().NowMs());
-    ASSERT_THAT(verified, IsOk());
-    owner_ = verified->owner;
-    state_ = verified->state;
-  }
+  void Own() { alice_.Own(); }
   // What the owner makes of a reply to `request`: the positions and counts of versions.
   std::vector<std::pair<base::LogPosition, size_t>> Verify(core::UpdateRequest request,
                                                            const Reply& reply) {
     std::vector<std::pair<base::LogPosition, size_t>> entries;
-    for (const core::UpdateResponse& response : reply.responses) {
-      const auto verified = fixture_.verifier().VerifyUpdate(
-          request, base::codec::Encode(response, core::WireContext::For(fixture_.config())), owner_,
-          &*state_, fixture_.clock().NowMs());
-      EXPECT_THAT(verified, IsOk());
-      if (!verified.ok()) break;
-      owner_ = verified->owner;
-      state_ = verified->state;
-      entries.emplace_back(verified->position, verified->created.size());
-      request = core::FollowingUpdateRequest(request, response, state_->tree_size());
+    for (const core::VerifiedUpdate& update : alice_.Verify(std::move(request), reply.responses)) {
+      entries.emplace_back(update.position, update.created.size());
     }
     return entries;
   }
@@ -191,8 +160,7 @@ class UpdateTest : public ::testing::TestWithParam<core::CipherSuite> {
   std::unique_ptr<PublisherGrpc> grpc_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::Publisher::Stub> stub_;
-  core::OwnerState owner_;
-  std::optional<core::UserState> state_;
+  VerifyingOwner alice_;
 };
 
 TEST_P(UpdateTest, CreatesAllVersionsOfARequestInOneEntry) {
@@ -203,7 +171,7 @@ TEST_P(UpdateTest, CreatesAllVersionsOfARequestInOneEntry) {
   ASSERT_THAT(reply.responses, SizeIs(1));
   EXPECT_TRUE(reply.responses[0].values.empty()) << "they are the request's";
   EXPECT_THAT(Verify(request, reply), ElementsAre(std::pair(1, 3)));
-  EXPECT_EQ(owner_.greatest_version(), 2u);
+  EXPECT_EQ(alice_.owner().greatest_version(), 2u);
   const auto next = Request(2, {Encryption()});
   EXPECT_THAT(Verify(next, Call(next)), ElementsAre(std::pair(2, 1)));
 }
@@ -263,7 +231,7 @@ TEST_P(UpdateTest, ManyEntriesTakeSeveralCalls) {
   Reply reply = Call(request);
   EXPECT_TRUE(reply.status.ok());
   EXPECT_THAT(Verify(request, reply), SizeIs(UpdateCall::kMaxResponses));
-  request = Request(owner_.greatest_version());
+  request = Request(alice_.owner().greatest_version());
   reply = Call(request);
   EXPECT_TRUE(reply.status.ok());
   EXPECT_THAT(Verify(request, reply), SizeIs(3));
@@ -446,7 +414,7 @@ TEST_P(SlowUpdateTest, OthersVersionsOfTheSameEpochAreInAnotherEntry) {
   const auto entries = Verify(request, reply);
   ASSERT_THAT(entries, SizeIs(1));
   // Whoever came first.
-  const auto rest = Request(owner_.greatest_version());
+  const auto rest = Request(alice_.owner().greatest_version());
   const Reply more = Call(rest);
   if (more.status.ok()) {
     const auto later = Verify(rest, more);

@@ -10,9 +10,7 @@
 #include "kt-server/audit_service.h"
 #include "kt-server/head_guard.h"
 #include "kt-server/monitoring_service.h"
-#include "kt-server/publish_service.h"
 #include "kt-server/search_service.h"
-#include "kt-server/sequencer.h"
 #include "kt-server/update_service.h"
 
 namespace kt::sim {
@@ -40,21 +38,6 @@ core::CipherSuite SuiteOf(uint64_t seed) {
 DeploymentMode ModeOf(uint64_t seed) {
   return seed % 3 == 0 ? DeploymentMode::kThirdPartyAuditing : DeploymentMode::kContactMonitoring;
 }
-
-// The part of the update service that answers, without a sequencer that runs.
-class Updates {
- public:
-  explicit Updates(server::LogFixture& log)
-      : sequencer_({}, log.log(), log.clock(), nullptr, nullptr),
-        publish_({}, {}, sequencer_, log.clock()),
-        service_(log.log(), publish_) {}
-  const server::UpdateService& service() const { return service_; }
-
- private:
-  server::Sequencer sequencer_;
-  server::PublishService publish_;
-  server::UpdateService service_;
-};
 
 }  // namespace
 
@@ -352,10 +335,10 @@ absl::Status Simulation::Own() {
 
 // The owner learns of every version, with its value: whatever is under her name, she sees it.
 absl::Status Simulation::CatchUp() {
-  const Updates updates(log_);
+  const server::UpdateService updates(log_.log());
   for (;;) {
     KT_ASSIGN_OR_RETURN(const auto request, owner_->MakeUpdate(base::AsBytes(kOwned), {}));
-    const auto answer = updates.service().Answer(request, std::nullopt);
+    const auto answer = updates.Answer(request, std::nullopt);
     if (absl::IsNotFound(answer.status())) break;
     if (!answer.ok()) return Broken("an update is not answered", answer.status());
     const auto result = owner_->Update(request, answer->response, log_.clock().NowMs());
