@@ -61,6 +61,7 @@ class ClientImpl : public Client {
     result.found = !history.versions.empty();
     result.erased = history.erased;
     result.expired = history.expired;
+    result.skipped = history.skipped;
     for (const SearchResult& version : history.versions) {
       HistoryEntry& entry = result.versions.emplace_back();
       entry.version = version.version;

@@ -95,6 +95,8 @@ struct HistoryResult {
   std::vector<HistoryEntry> versions;  // newest first; all that exist and have not expired
   // The log says that the values of these were erased, which nobody can verify. Descending.
   std::vector<base::Version> erased;
+  // Versions in between that hold nothing, as the log says: its manager skipped them. Descending.
+  std::vector<base::Version> skipped;
   bool expired = false;  // older versions exist, but are past their lifetime
   LogInfo log;
 };

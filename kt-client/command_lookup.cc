@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // kt-client lookup and kt-client history.
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -113,6 +114,15 @@ struct HistoryOptions {
   size_t limit = 100;
 };
 
+// Of a history that found something.
+base::Version OldestTold(const HistoryResult& result) {
+  base::Version oldest = result.versions.back().version;
+  for (const auto* without_value : {&result.erased, &result.skipped}) {
+    if (!without_value->empty()) oldest = std::min(oldest, without_value->back());
+  }
+  return oldest;
+}
+
 absl::StatusOr<int> History(const HistoryOptions& options) {
   KT_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Create(options.common.client));
   KT_ASSIGN_OR_RETURN(const HistoryResult result, client->History(options.address, options.limit));
@@ -131,17 +141,21 @@ absl::StatusOr<int> History(const HistoryOptions& options) {
     }
     if (unreadable > 0) std::cout << "  and " << unreadable << " that cannot be read\n";
   }
-  for (const base::Version version : result.erased) {
-    if (options.common.json) break;
-    std::cerr << "version " << version << ": erased by the log: cannot be verified\n";
+  if (!options.common.json) {
+    for (const base::Version version : result.erased) {
+      std::cerr << "version " << version << ": erased by the log: cannot be verified\n";
+    }
+    for (const base::Version version : result.skipped) {
+      std::cerr << "the log says that version " << version << " was skipped\n";
+    }
   }
-  bool older_not_shown = !result.expired && result.found && result.versions.back().version > 0;
-  if (!result.erased.empty() && result.erased.back() == 0) older_not_shown = false;
+  const bool older_not_shown = !result.expired && result.found && OldestTold(result) > 0;
   if (options.common.json) {
     PrintJson({{"address", options.address},
                {"found", result.found},
                {"versions", versions},
                {"erased", result.erased},
+               {"skipped", result.skipped},
                {"older_expired", result.expired},
                {"older_not_shown", older_not_shown},
                {"log", ToJson(result.log)}});

@@ -63,6 +63,12 @@ absl::Status FromStatus(const Exchange& exchange, const LogRecord& record,
                             base::ToText(exchange.answer));
   switch (exchange.operation) {
     case Operation::kSearch:
+      // docs/extensions.md, "Management".
+      if (status.error_code() == grpc::StatusCode::NOT_FOUND &&
+          config.mode == core::DeploymentMode::kThirdPartyManagement) {
+        return absl::NotFoundError("the log says that the version was skipped");
+      }
+      return FromSearch(status, config, server);
     case Operation::kCredentialSearch:
       return FromSearch(status, server);
     case Operation::kUpdate: {

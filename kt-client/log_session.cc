@@ -282,7 +282,7 @@ absl::StatusOr<SearchResult> LogSession::SearchOnce(base::ByteView label,
 absl::StatusOr<SearchHistory> LogSession::History(base::ByteView label, size_t limit) {
   SearchHistory history;
   std::optional<base::Version> version;  // nullopt: the greatest
-  while (history.versions.size() + history.erased.size() < limit) {
+  while (history.versions.size() + history.erased.size() + history.skipped.size() < limit) {
     // Of an erased version nothing was verified that an absence below it could contradict.
     const bool follows_erased = !history.erased.empty() && *version + 1 == history.erased.back();
     absl::StatusOr<SearchResult> result;
@@ -300,6 +300,12 @@ absl::StatusOr<SearchHistory> LogSession::History(base::ByteView label, size_t l
     if (version.has_value() && status.code() == absl::StatusCode::kOutOfRange) {
       history.expired = true;
       break;
+    }
+    if (version.has_value() && absl::IsNotFound(status) && !FailureOf(status).has_value()) {
+      history.skipped.push_back(*version);
+      if (*version == 0) break;
+      --*version;
+      continue;
     }
     KT_RETURN_IF_ERROR(status);
     if (!result->found && follows_erased) return HistoryGap(*version);

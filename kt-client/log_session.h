@@ -28,6 +28,9 @@ struct SearchHistory {
   std::vector<SearchResult> versions;  // empty: the label has none
   // In between or before them: the log says that their values were erased. Descending.
   std::vector<base::Version> erased;
+  // In between: the log says that its manager skipped them ("Third Parties / Management").
+  // Descending.
+  std::vector<base::Version> skipped;
   bool expired = false;  // the log says that the versions before these have expired
 };
 

@@ -16,11 +16,11 @@ namespace {
 
 constexpr size_t kMaxForeignVersions = 1024;  // of one label
 
-// Whether what was created is exactly `values`, the versions after `previous`.
+// Whether what was created is exactly `values`, after `previous` and what a manager skipped.
 bool Matches(const core::VerifiedUpdate& update, std::optional<base::Version> previous,
              const std::vector<base::Hash>& values) {
-  const base::Version first = previous.has_value() ? *previous + 1 : 0;
-  return update.skipped_versions == 0 && update.created.front().version == first &&
+  const base::Version first = (previous.has_value() ? *previous + 1 : 0) + update.skipped_versions;
+  return update.created.front().version == first &&
          std::ranges::equal(update.created, values, {},
                             [](const core::NewVersion& v) { return base::Sha256(v.value); });
 }

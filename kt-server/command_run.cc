@@ -11,6 +11,7 @@
 #include "kt-server/commands.h"
 #include "kt-server/event_log.h"
 #include "kt-server/grpc_log.h"
+#include "kt-server/operator_server.h"
 #include "kt-server/server.h"
 #include "kt-server/server_config.h"
 #include "vrf/implementation.h"
@@ -42,21 +43,12 @@ struct RunOptions {
   bool accept_clock = false;
 };
 
-absl::Status Run(const RunOptions& options) {
-  KT_ASSIGN_OR_RETURN(const ServerConfig config, LoadServerConfig(options.config));
-  KT_RETURN_IF_ERROR(vrf::LimitDefaultImplementation(config.crypto.vrf_implementation));
-  EventLog events(config.logging.level);
-  const GrpcLogRedirect redirect(events);
-  RaiseFileLimit();
-  const sigset_t signals = BlockSignals();
-  const auto trust =
-      options.accept_clock ? Server::ClockTrust::kAccept : Server::ClockTrust::kCheck;
-  KT_ASSIGN_OR_RETURN(
-      const std::unique_ptr<Server> server,
-      Server::Start(config, events, base::SystemClock(), base::SystemRandom(), trust));
+// Until a signal says otherwise.
+template <typename AnyServer>
+void Serve(AnyServer& server, EventLog& events, const sigset_t& signals) {
   for (int signal = 0; signal != SIGTERM && signal != SIGINT;) {
     if (sigwait(&signals, &signal) != 0 || signal != SIGHUP) continue;
-    const absl::Status status = server->ReloadTokens();
+    const absl::Status status = server.ReloadTokens();
     if (status.ok()) {
       events.Info("tokens_reloaded", {});
     } else {
@@ -64,8 +56,29 @@ absl::Status Run(const RunOptions& options) {
     }
   }
   events.Info("stopping", {});
-  server->Stop();
+  server.Stop();
   events.Info("stopped", {});
+}
+
+absl::Status Run(const RunOptions& options) {
+  KT_ASSIGN_OR_RETURN(const ServerConfig config, LoadServerConfig(options.config));
+  KT_RETURN_IF_ERROR(vrf::LimitDefaultImplementation(config.crypto.vrf_implementation));
+  EventLog events(config.logging.level);
+  const GrpcLogRedirect redirect(events);
+  RaiseFileLimit();
+  const sigset_t signals = BlockSignals();
+  if (config.management.role == ServerConfig::Role::kOperator) {
+    KT_ASSIGN_OR_RETURN(const std::unique_ptr<OperatorServer> server,
+                        OperatorServer::Start(config, events, base::SystemClock()));
+    Serve(*server, events, signals);
+    return absl::OkStatus();
+  }
+  const auto trust =
+      options.accept_clock ? Server::ClockTrust::kAccept : Server::ClockTrust::kCheck;
+  KT_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Server> server,
+      Server::Start(config, events, base::SystemClock(), base::SystemRandom(), trust));
+  Serve(*server, events, signals);
   return absl::OkStatus();
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-server/grpc_service.h"
 
-#include <string_view>
 #include <utility>
 
 #include "base/status.h"
@@ -10,16 +9,6 @@
 
 namespace kt::server {
 namespace {
-
-std::string BearerToken(const grpc::CallbackServerContext& context) {
-  constexpr std::string_view kPrefix = "Bearer ";
-  const auto& metadata = context.client_metadata();
-  const auto entry = metadata.find("authorization");
-  if (entry == metadata.end()) return "";
-  const std::string_view value(entry->second.data(), entry->second.size());
-  if (!value.starts_with(kPrefix)) return "";
-  return std::string(value.substr(kPrefix.size()));
-}
 
 absl::StatusOr<Publication> FromProto(const v1::PublishRequest& request) {
   Publication publication;
@@ -93,7 +82,7 @@ absl::Status KeyTransparencyGrpc::Answer(UnaryCall& call, const v1::SearchReques
   return absl::OkStatus();
 }
 
-grpc::ServerUnaryReactor* PublisherGrpc::Publish(grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* PublisherBase::Publish(grpc::CallbackServerContext* context,
                                                  const v1::PublishRequest* request,
                                                  v1::PublishResponse* response) {
   auto* const call = new UnaryCall(*context, gate_);
@@ -129,7 +118,7 @@ grpc::ServerUnaryReactor* PublisherGrpc::Publish(grpc::CallbackServerContext* co
 grpc::ServerWriteReactor<v1::UpdateResponse>* PublisherGrpc::Update(
     grpc::CallbackServerContext* context, const v1::UpdateRequest* request) {
   auto* const call =
-      new OwnerUpdateCall(*context, gate_, updates_, publish_, BearerToken(*context));
+      new OwnerUpdateCall(*context, gate(), updates_, publish(), BearerToken(*context));
   call->Run(request->request());
   return call;
 }

@@ -38,22 +38,35 @@ class KeyTransparencyGrpc : public v1::KeyTransparency::CallbackService {
   CallGate& gate_;
 };
 
-// kt.v1.Publisher. Borrows all references.
-class PublisherGrpc : public v1::Publisher::CallbackService {
+// What kt.v1.Publisher is wherever the log is hosted. Borrows all references.
+class PublisherBase : public v1::Publisher::CallbackService {
  public:
-  PublisherGrpc(PublishService& publish, const UpdateService& updates, CallGate& gate)
-      : publish_(publish), updates_(updates), gate_(gate) {}
-
   grpc::ServerUnaryReactor* Publish(grpc::CallbackServerContext* context,
                                     const v1::PublishRequest* request,
                                     v1::PublishResponse* response) override;
+
+ protected:
+  PublisherBase(PublishService& publish, CallGate& gate) : publish_(publish), gate_(gate) {}
+
+  PublishService& publish() const { return publish_; }
+  CallGate& gate() const { return gate_; }
+
+ private:
+  PublishService& publish_;
+  CallGate& gate_;
+};
+
+// kt.v1.Publisher where the log is. Borrows all references.
+class PublisherGrpc : public PublisherBase {
+ public:
+  PublisherGrpc(PublishService& publish, const UpdateService& updates, CallGate& gate)
+      : PublisherBase(publish, gate), updates_(updates) {}
+
   grpc::ServerWriteReactor<v1::UpdateResponse>* Update(grpc::CallbackServerContext* context,
                                                        const v1::UpdateRequest* request) override;
 
  private:
-  PublishService& publish_;
   const UpdateService& updates_;
-  CallGate& gate_;
 };
 
 // kt.v1.Manager. Whether the caller is the operator is settled before, by TLS. Borrows all

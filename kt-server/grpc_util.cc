@@ -2,6 +2,7 @@
 #include "kt-server/grpc_util.h"
 
 #include <string>
+#include <string_view>
 
 namespace kt::server {
 
@@ -17,6 +18,16 @@ grpc::Status ToGrpc(const absl::Status& status) {
     default:
       return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
   }
+}
+
+std::string BearerToken(const grpc::CallbackServerContext& context) {
+  constexpr std::string_view kPrefix = "Bearer ";
+  const auto& metadata = context.client_metadata();
+  const auto entry = metadata.find("authorization");
+  if (entry == metadata.end()) return "";
+  const std::string_view value(entry->second.data(), entry->second.size());
+  if (!value.starts_with(kPrefix)) return "";
+  return std::string(value.substr(kPrefix.size()));
 }
 
 grpc::Status TooFast() {

@@ -85,11 +85,11 @@ size_t SizeOf(const OwnerUpdate& update) {
 
 }  // namespace
 
-PublishService::PublishService(Options options, Tokens tokens, Sequencer& sequencer,
+PublishService::PublishService(Options options, Tokens tokens, Submitter& submitter,
                                const base::Clock& clock)
     : options_(std::move(options)),
       domains_(options_.domains.begin(), options_.domains.end()),
-      sequencer_(sequencer),
+      submitter_(submitter),
       clock_(clock),
       limiter_(options_.publishes_per_second, clock),
       tokens_(std::move(tokens)) {}
@@ -165,18 +165,19 @@ absl::Status PublishService::CheckSets(const smime::Address& address,
   return absl::OkStatus();
 }
 
-void PublishService::Update(const Token& token, OwnerUpdate update, const Sequencer::Done& done) {
+void PublishService::Update(const Token& token, OwnerUpdate update, const Submitter::Done& done) {
   const absl::StatusOr<smime::Address> address = CheckAddress(token, base::ToText(update.label));
   if (!address.ok()) return done(address.status());
   if (base::ToBytes(address->label()) != update.label) {
     return done(absl::InvalidArgumentError("label: the address is not in normal form"));
   }
   if (absl::Status status = CheckSets(*address, update); !status.ok()) return done(status);
-  Sequencer::Submission submission;
+  Submitter::Submission submission;
   submission.label = update.label;
   submission.submitter = token.id;
   submission.bytes = SizeOf(update);
   submission.alone = true;
+  submission.last = update.last;
   submission.mutation =
       [greatest = update.greatest_version, values = std::move(update.values)](
           const CurrentValue* current) -> absl::StatusOr<std::vector<base::Bytes>> {
@@ -188,12 +189,12 @@ void PublishService::Update(const Token& token, OwnerUpdate update, const Sequen
     return values;
   };
   submission.done = done;
-  const absl::Status submitted = sequencer_.Submit(std::move(submission));
+  const absl::Status submitted = submitter_.Submit(std::move(submission));
   if (!submitted.ok()) done(submitted);
 }
 
 void PublishService::Publish(const Token& token, Publication publication,
-                             const Sequencer::Done& done) {
+                             const Submitter::Done& done) {
   const absl::StatusOr<smime::Address> address = CheckAddress(token, publication.address);
   if (!address.ok()) return done(address.status());
   if (absl::Status status = CheckCertificates(*address, publication); !status.ok()) {
@@ -207,7 +208,7 @@ void PublishService::Publish(const Token& token, Publication publication,
     return std::vector<base::Bytes>{std::move(value)};
   };
   const absl::Status submitted =
-      sequencer_.Submit({address->label(), token.id, bytes, mutation, done});
+      submitter_.Submit({address->label(), token.id, bytes, mutation, done});
   if (!submitted.ok()) done(submitted);
 }
 

@@ -36,13 +36,14 @@ struct Publication {
 // New versions of an address, in one log entry: "Updating a Label".
 struct OwnerUpdate {
   base::Bytes label;
+  std::optional<base::TreeSize> last;  // that the owner advertises
   // The greatest version, which these follow; nullopt if there is none. Its value is `current`.
   std::optional<base::Version> greatest_version;
   smime::CertificateSet current;
   std::vector<base::Bytes> values;  // encoded CertificateSets; at least one
 };
 
-// Decides who may publish what, and hands it to the sequencer. Thread-safe.
+// Decides who may publish what, and hands it on to who adds it to the log. Thread-safe.
 class PublishService {
  public:
   struct Options {
@@ -51,8 +52,8 @@ class PublishService {
     double publishes_per_second = 50;  // of one token
   };
 
-  // Borrows `sequencer` and `clock`.
-  PublishService(Options options, Tokens tokens, Sequencer& sequencer, const base::Clock& clock);
+  // Borrows `submitter` and `clock`.
+  PublishService(Options options, Tokens tokens, Submitter& submitter, const base::Clock& clock);
 
   // Replaces the tokens, for requests from now on.
   void SetTokens(Tokens tokens);
@@ -66,12 +67,12 @@ class PublishService {
   // this log does not cover the address; kInvalidArgument for malformed input; kFailedPrecondition
   // for what admission or the expected version forbid, and for removing what is not there;
   // kResourceExhausted if too much is waiting.
-  void Publish(const Token& token, Publication publication, const Sequencer::Done& done);
+  void Publish(const Token& token, Publication publication, const Submitter::Done& done);
 
   // The same for an owner's versions. Entries that are in the current set already are not checked
   // again: what made them admissible may be over. kAborted if the address has another greatest
   // version by now.
-  void Update(const Token& token, OwnerUpdate update, const Sequencer::Done& done);
+  void Update(const Token& token, OwnerUpdate update, const Submitter::Done& done);
 
  private:
   absl::StatusOr<smime::Address> CheckAddress(const Token& token, const std::string& text) const;
@@ -81,7 +82,7 @@ class PublishService {
 
   const Options options_;
   const std::set<std::string> domains_;
-  Sequencer& sequencer_;
+  Submitter& submitter_;
   const base::Clock& clock_;
   RateLimiter limiter_;
 

@@ -113,7 +113,7 @@ absl::StatusOr<SearchAnswer> SearchService::Search(base::ByteView request_bytes)
     return absl::DataLossError("a version below the greatest is missing in the database");
   }
   if (rows.rows.at(target).existing->skipped()) {
-    return absl::FailedPreconditionError("the version was skipped: it has no value");
+    return absl::NotFoundError("the version was skipped: it has no value");
   }
   absl::StatusOr<SearchAnswer> answer = AnswerFound(log_, *state, *request, target, rows);
   if (answer.ok()) answer->vrf_proofs = rows.vrf_proofs_made;

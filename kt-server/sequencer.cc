@@ -18,19 +18,6 @@
 namespace kt::server {
 namespace {
 
-// Takes one off `key`'s count, and forgets keys that have none left.
-template <typename Key>
-void CountDown(std::map<Key, size_t>& counts, const Key& key) {
-  const auto found = counts.find(key);
-  if (--found->second == 0) counts.erase(found);
-}
-
-template <typename Key>
-size_t CountOf(const std::map<Key, size_t>& counts, const Key& key) {
-  const auto found = counts.find(key);
-  return found == counts.end() ? 0 : found->second;
-}
-
 // What is wrong with the disk is for the operator; publishers would learn paths from it.
 absl::Status ForPublishers(const absl::Status& failure) {
   if (failure.ok()) return failure;
@@ -231,7 +218,11 @@ Sequencer::Sequencer(const SequencerOptions& options, TransparencyLog& log,
       clock_(clock),
       observer_(std::move(observer)),
       clock_observer_(std::move(clock_observer)),
-      clock_guard_(clock, options.max_clock_step_ms) {}
+      clock_guard_(clock, options.max_clock_step_ms),
+      waiting_({.max_count = options.max_pending,
+                .max_bytes = options.max_pending_bytes,
+                .max_per_submitter = options.max_pending_per_submitter,
+                .max_per_label = options.max_pending_per_label}) {}
 
 Sequencer::~Sequencer() { Stop(); }
 
@@ -275,32 +266,12 @@ absl::Status Sequencer::CheckDowntime() const {
       "right, start once with --accept-clock"));
 }
 
-absl::Status Sequencer::CheckRoom(const Submission& submission) const {
-  if (waiting_.count >= options_.max_pending ||
-      submission.bytes > options_.max_pending_bytes - waiting_.bytes) {
-    return absl::ResourceExhaustedError("too many publications are waiting; try again later");
-  }
-  if (CountOf(waiting_.of_submitter, submission.submitter) >= options_.max_pending_per_submitter) {
-    return absl::ResourceExhaustedError(
-        "too many publications of this token are waiting; try again later");
-  }
-  if (CountOf(waiting_.of_label, submission.label) >= options_.max_pending_per_label) {
-    return absl::ResourceExhaustedError(
-        "too many publications for the address are waiting; try again later");
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Sequencer::Submit(Submission submission) {
   KT_RETURN_IF_ERROR(log_.writable());
   KT_RETURN_IF_ERROR(clock_guard_.NowMs().status());
   absl::MutexLock lock(&mutex_);
   if (stopping_ || !running_) return absl::UnavailableError("the log is not accepting submissions");
-  KT_RETURN_IF_ERROR(CheckRoom(submission));
-  waiting_.bytes += submission.bytes;
-  ++waiting_.count;
-  ++waiting_.of_label[submission.label];
-  ++waiting_.of_submitter[submission.submitter];
+  KT_RETURN_IF_ERROR(waiting_.Enter(submission.label, submission.submitter, submission.bytes));
   submission.done = [this, label = submission.label, submitter = submission.submitter,
                      bytes = submission.bytes,
                      done = std::move(submission.done)](absl::StatusOr<Outcome> outcome) {
@@ -314,16 +285,12 @@ absl::Status Sequencer::Submit(Submission submission) {
 
 void Sequencer::Release(const base::Bytes& label, const std::string& submitter, size_t bytes) {
   absl::MutexLock lock(&mutex_);
-  waiting_.bytes -= bytes;
-  --waiting_.count;
-  CountDown(waiting_.of_label, label);
-  CountDown(waiting_.of_submitter, submitter);
+  waiting_.Leave(label, submitter, bytes);
 }
 
 // When there is room for no more, or soon none, waiting for the end of the epoch helps nobody.
 bool Sequencer::ShouldWake() const {
-  return stopping_ || (!pending_.empty() && (waiting_.count >= options_.max_pending ||
-                                             waiting_.bytes >= options_.max_pending_bytes / 2));
+  return stopping_ || (!pending_.empty() && waiting_.IsNearlyFull());
 }
 
 void Sequencer::WatchClock() {

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "kt-server/clock_guard.h"
 #include "kt-server/transparency_log.h"
+#include "kt-server/waiting_room.h"
 
 namespace kt::server {
 
@@ -65,24 +66,49 @@ struct NewValues {
   std::vector<core::UpdateValue> values;
 };
 
-// The single writer: gathers submissions, turns them into versions in the order of arrival, and
-// commits them together, one thread.
-class Sequencer {
+// Takes submissions of new versions and answers each when it is done.
+class Submitter {
  public:
+  virtual ~Submitter() = default;
+
   // Makes the next values, at least one, out of the current one (nullptr: the label has none), or
-  // says why not. They become versions of one log entry. Runs on the sequencer's thread, so it only
-  // computes.
+  // says why not. They become versions of one log entry. Runs on a thread of the submitter's, so it
+  // only computes.
   using Mutation = std::function<absl::StatusOr<NewValues>(const CurrentValue* current)>;
 
   struct Outcome {
     base::Version version = 0;  // the greatest of those that were added
     base::LogPosition position = 0;
     base::TreeSize tree_size = 0;  // of a published head that covers it
+    // What the manager answered, encoded, if the log has one.
+    base::Bytes update_response = {};
   };
-  // Called once for each submission, on the sequencer's thread: when it is durable and published,
-  // or when it failed. A refusal waits like the rest, since it may rest on what is being added.
+  // Called once for each submission: when it is durable and published, or when it failed. A refusal
+  // waits like the rest, since it may rest on what is being added.
   using Done = std::function<void(absl::StatusOr<Outcome>)>;
 
+  struct Submission {
+    base::Bytes label;
+    std::string submitter;  // who answers for it; for limits only
+    size_t bytes = 0;       // of memory that `mutation` holds
+    Mutation mutation;
+    Done done;
+    // The label's versions in its log entry are those of this submission only.
+    bool alone = false;
+    // The tree size that the owner advertises to whom Outcome.update_response goes.
+    std::optional<base::TreeSize> last = std::nullopt;
+  };
+
+  // kResourceExhausted if too much is waiting: altogether, of the submitter or for the label;
+  // kUnavailable when stopping or when nothing can be added. `done` is called only if the result is
+  // OK.
+  virtual absl::Status Submit(Submission submission) = 0;
+};
+
+// The single writer: gathers submissions, turns them into versions in the order of arrival, and
+// commits them together, one thread.
+class Sequencer : public Submitter {
+ public:
   // Told of every commit, successful or not, on the sequencer's thread.
   struct CommitReport {
     absl::Status status;
@@ -96,21 +122,11 @@ class Sequencer {
   // on the sequencer's thread.
   using ClockObserver = std::function<void(const absl::Status&)>;
 
-  struct Submission {
-    base::Bytes label;
-    std::string submitter;  // who answers for it; for limits only
-    size_t bytes = 0;       // of memory that `mutation` holds
-    Mutation mutation;
-    Done done;
-    // The label's versions in its log entry are those of this submission only.
-    bool alone = false;
-  };
-
   // Borrows `log` and `clock`.
   Sequencer(const SequencerOptions& options, TransparencyLog& log, const base::Clock& clock,
             Observer observer, ClockObserver clock_observer);
   // As Stop.
-  ~Sequencer();
+  ~Sequencer() override;
 
   // Gives the log its first entry if it has none, then starts the thread. kFailedPrecondition if
   // the newest entry is so old, by the wall clock, that the clock may be wrong.
@@ -119,24 +135,14 @@ class Sequencer {
   // Commits what is waiting, answers every submission, and ends the thread.
   void Stop();
 
-  // kResourceExhausted if too much is waiting: altogether, of the submitter or for the label;
-  // kUnavailable when stopping or while the clock cannot be believed; otherwise the status of the
-  // log. `done` is called only if the result is OK.
-  absl::Status Submit(Submission submission);
+  // As Submitter. kUnavailable too while the clock cannot be believed; otherwise the status of the
+  // log. `done` is called on the sequencer's thread.
+  absl::Status Submit(Submission submission) override;
 
  private:
   class Batch;
 
-  // How much waits for its answer.
-  struct Waiting {
-    size_t count = 0;
-    size_t bytes = 0;
-    std::map<base::Bytes, size_t> of_label;
-    std::map<std::string, size_t> of_submitter;
-  };
-
   absl::Status CheckDowntime() const;
-  absl::Status CheckRoom(const Submission& submission) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Release(const base::Bytes& label, const std::string& submitter, size_t bytes);
   void Run();
   bool ShouldWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -157,7 +163,7 @@ class Sequencer {
 
   absl::Mutex mutex_;
   std::vector<Submission> pending_ ABSL_GUARDED_BY(mutex_);
-  Waiting waiting_ ABSL_GUARDED_BY(mutex_);
+  WaitingRoom waiting_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool running_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;

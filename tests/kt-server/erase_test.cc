@@ -192,7 +192,7 @@ INSTANTIATE_TEST_SUITE_P(Suites, ErasedSetTest, ::testing::Values(core::CipherSu
 
 TEST_P(ErasedSetTest, CatchingUpOverAnErasedVersionHasAClearStatus) {
   ASSERT_THAT(eraser_.Erase(kAlice, 2), IsOk());
-  const UpdateService updates(fixture_.log(), *publish_);
+  const UpdateService updates(fixture_.log());
   core::UpdateRequest request;
   request.label = base::ToBytes(kAlice);
   request.greatest_version = 1;

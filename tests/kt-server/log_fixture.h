@@ -104,9 +104,8 @@ class LogFixture {
       config_.max_auditor_lag = 1'000;
     }
     if (mode == core::DeploymentMode::kThirdPartyManagement) {
-      auto leaf = base::CreateSigner(algorithm, base::GenerateSignatureSecret(algorithm, random_));
-      KT_CHECK(leaf.ok());
-      leaf_ = *std::move(leaf);
+      leaf_secret_ = base::GenerateSignatureSecret(algorithm, random_);
+      leaf_ = MakeLeaf();
       config_.leaf_public_key = leaf_->public_key();
     }
     KT_CHECK(Reopen().ok());
@@ -152,6 +151,12 @@ class LogFixture {
     KT_CHECK(signer.ok());
     return *std::move(signer);
   }
+  // The operator's, in thirdPartyManagement mode.
+  std::unique_ptr<base::Signer> MakeLeaf() const {
+    auto leaf = base::CreateSigner(core::SignatureAlgorithmOf(config_.ciphersuite), leaf_secret_);
+    KT_CHECK(leaf.ok());
+    return *std::move(leaf);
+  }
   std::unique_ptr<vrf::Prover> MakeProver() const {
     auto prover = vrf::CreateProver(core::VrfSuiteOf(config_.ciphersuite), vrf_secret_);
     KT_CHECK(prover.ok());
@@ -186,6 +191,7 @@ class LogFixture {
   testing::SeededRandom random_;
   base::SecretBytes signature_secret_;
   base::SecretBytes vrf_secret_;
+  base::SecretBytes leaf_secret_;
   core::Configuration config_;
   std::unique_ptr<base::Signer> auditor_;  // thirdPartyAuditing
   std::unique_ptr<base::Signer> leaf_;     // thirdPartyManagement: the operator's

@@ -206,16 +206,13 @@ class TwinTest : public ::testing::TestWithParam<std::tuple<core::CipherSuite, b
 
   // Updates without values from each version on; those of unexpired entries must be told.
   void CheckUpdates() {
-    // Nothing is published through it.
-    Sequencer sequencer(SequencerOptions(), twin_.log(), twin_.clock(), {}, {});
-    PublishService publish({}, Tokens(), sequencer, twin_.clock());
     for (const auto& [label, positions] : positions_) {
       for (size_t known = 0; known < positions.size(); ++known) {
         core::UpdateRequest request;
         request.label = base::ToBytes(label);
         if (known > 0) request.greatest_version = static_cast<base::Version>(known - 1);
         const auto answer = [&](TransparencyLog& log) -> Answer {
-          auto made = UpdateService(log, publish).Answer(request, std::nullopt);
+          auto made = UpdateService(log).Answer(request, std::nullopt);
           // Expired, in the words of this call.
           if (absl::IsAborted(made.status())) return absl::OutOfRangeError("expired");
           if (!made.ok()) return made.status();

@@ -12,6 +12,7 @@ namespace {
 using ::kt::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kMinimal[] = "[log]\ndomains = [\"smime.example\"]\n";
 
@@ -49,6 +50,32 @@ TEST(ServerConfig, WrittenConfigurationReadsBack) {
   EXPECT_EQ(read.limits.requests_per_second, 2.5);
   EXPECT_EQ(read.crypto.vrf_implementation, "portable");
   EXPECT_EQ(read.logging.level, "warn");
+}
+
+TEST(ServerConfig, RolesReadBackWithWhatBelongsToThem) {
+  ServerConfig manager;
+  manager.management.role = ServerConfig::Role::kManager;
+  manager.management.operators = "/etc/kt/operators.pem";
+  const std::string managers_text = FormatServerConfig(manager);
+  ASSERT_OK_AND_ASSIGN(const ServerConfig hosts, ParseServerConfig(managers_text, "/etc/kt"));
+  EXPECT_EQ(hosts.management.role, ServerConfig::Role::kManager);
+  EXPECT_EQ(hosts.management.operators, "/etc/kt/operators.pem");
+  EXPECT_THAT(managers_text, Not(HasSubstr("[publishers]")));
+  EXPECT_THAT(managers_text, Not(HasSubstr("leaf_key")));
+
+  ServerConfig faces_users;
+  faces_users.log.domains = {"smime.example"};
+  faces_users.management.role = ServerConfig::Role::kOperator;
+  faces_users.management.manager = "[::1]:8443";
+  faces_users.management.manager_ca = "ca.pem";
+  const std::string operators_text = FormatServerConfig(faces_users);
+  ASSERT_OK_AND_ASSIGN(const ServerConfig read, ParseServerConfig(operators_text, "/etc/kt"));
+  EXPECT_EQ(read.management.role, ServerConfig::Role::kOperator);
+  EXPECT_EQ(read.management.manager, "[::1]:8443");
+  EXPECT_EQ(read.management.manager_ca, "/etc/kt/ca.pem");
+  EXPECT_EQ(read.management.signing_record, "/etc/kt/signed/record");
+  EXPECT_THAT(operators_text, Not(HasSubstr("vrf_key")));
+  EXPECT_THAT(operators_text, Not(HasSubstr("database")));
 }
 
 struct BadConfig {
@@ -102,6 +129,14 @@ INSTANTIATE_TEST_SUITE_P(
             "VrfImplementation",
             "[log]\ndomains=[\"x.example\"]\n[crypto]\nvrf_implementation = \"avx512-ifma\"\n",
             "vrf_implementation"},
+        BadConfig{"NoRole", "[log]\ndomains=[\"x.example\"]\n[management]\n", "role"},
+        BadConfig{"OtherRole", "[log]\ndomains=[\"x.example\"]\n[management]\nrole = \"auditor\"\n",
+                  "manager or operator"},
+        BadConfig{"OperatorWithoutManager",
+                  "[log]\ndomains=[\"x.example\"]\n[management]\nrole = \"operator\"\n",
+                  "HOST:PORT"},
+        BadConfig{"OperatorWithoutDomains",
+                  "[management]\nrole = \"operator\"\nmanager = \"x:1\"\n", "domain"},
         BadConfig{"Level", "[log]\ndomains=[\"x.example\"]\n[logging]\nlevel = \"loud\"\n",
                   "level"}),
     [](const auto& test) { return test.param.name; });
