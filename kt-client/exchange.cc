@@ -65,10 +65,10 @@ absl::Status FromStatus(const Exchange& exchange, const LogRecord& record,
     case Operation::kSearch:
       // docs/extensions.md, "Management".
       if (status.error_code() == grpc::StatusCode::NOT_FOUND &&
-          config.mode == core::DeploymentMode::kThirdPartyManagement) {
+          record.config.mode == core::DeploymentMode::kThirdPartyManagement) {
         return absl::NotFoundError("the log says that the version was skipped");
       }
-      return FromSearch(status, config, server);
+      return FromSearch(status, server);
     case Operation::kCredentialSearch:
       return FromSearch(status, server);
     case Operation::kUpdate: {

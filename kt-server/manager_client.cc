@@ -35,6 +35,7 @@ absl::Status FromGrpc(const grpc::Status& status) {
     case grpc::StatusCode::OUT_OF_RANGE:
     case grpc::StatusCode::PERMISSION_DENIED:
     case grpc::StatusCode::FAILED_PRECONDITION:
+    case grpc::StatusCode::ABORTED:
     case grpc::StatusCode::RESOURCE_EXHAUSTED:
       return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
                           status.error_message());

@@ -133,10 +133,9 @@ absl::Status ReadManagement(const toml::table& file, ServerConfig::Management* m
 
 absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   constexpr int64_t kDayMs = 24 * 60 * 60 * 1000;
-  static const std::set<std::string> kSections = {"log",       "listen",     "epoch",
-                                                  "admission", "publishers", "limits",
-                                                  "pruning",   "crypto",     "logging",
-                                                  "management"};
+  static const std::set<std::string> kSections = {"log",        "listen",    "epoch",   "admission",
+                                                  "publishers", "limits",    "pruning", "crypto",
+                                                  "logging",    "management"};
   for (const auto& [key, node] : file) {
     if (!kSections.contains(std::string(key.str()))) {
       return absl::InvalidArgumentError(absl::StrCat("line ", node.source().begin.line, ": ",

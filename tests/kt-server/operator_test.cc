@@ -82,8 +82,8 @@ class Manager : public v1::Manager::Service {
     if (!request.ok()) return ToGrpc(request.status());
     if (const absl::Status status = managed_->Check(*request); !status.ok()) return ToGrpc(status);
     const core::UpdateRequest plain = ManagedUpdates::AsUpdateRequest(*request);
-    const UpdateService updates(fixture_.log());
-    const auto decision = updates.Decide(plain);
+    const UpdateService service(fixture_.log());
+    const auto decision = service.Decide(plain);
     if (!decision.ok()) return ToGrpc(decision.status());
     std::optional<base::LogPosition> created;
     if (*decision == core::UpdateDecision::kCreate) {
@@ -95,7 +95,7 @@ class Manager : public v1::Manager::Service {
       if (outcome.ok()) created = outcome->position;
     }
     if (lost == Loss::kAnswer) return {grpc::StatusCode::UNAVAILABLE, "lost"};
-    const auto answer = updates.Answer(plain, created);
+    const auto answer = service.Answer(plain, created);
     if (!answer.ok()) return ToGrpc(answer.status());
     old_.set_response(base::ToText(answer->response));
     writer->Write(old_);

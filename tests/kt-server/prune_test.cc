@@ -228,7 +228,7 @@ class TwinTest : public ::testing::TestWithParam<std::tuple<core::CipherSuite, b
       for (const base::TreeSize last : {horizon(), horizon() - 1}) {
         if (horizon() == 0) break;
         create.last = last;
-        const auto decision = UpdateService(pruned_.log(), publish).Decide(create);
+        const auto decision = UpdateService(pruned_.log()).Decide(create);
         EXPECT_EQ(absl::IsAborted(decision.status()), last < horizon()) << decision.status();
         EXPECT_TRUE(decision.ok() || last < horizon()) << decision.status();
       }
