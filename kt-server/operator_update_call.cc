@@ -51,7 +51,8 @@ absl::StatusOr<OwnerUpdate> OperatorUpdateCall::Prepare(
   update.label = request_.label;
   update.last = request_.last;
   update.greatest_version = request_.greatest_version;
-  if (current.has_value()) {
+  // Of a set that was erased nothing has been admitted.
+  if (current.has_value() && !current->erased) {
     KT_ASSIGN_OR_RETURN(update.current, smime::CertificateSet::Decode(current->value));
   }
   for (const core::LabelValue& value : request_.values) update.values.push_back(value.value);

@@ -30,6 +30,7 @@ struct SigningQueue::Lookup {
   v1::SearchResponse response;
   Found done;
   int attempts = 0;
+  size_t versions = 0;  // that were looked for because the greatest one has no value
 
   base::ByteView body() const {
     return base::AsBytes(response.has_found() ? response.found() : response.absent());
@@ -211,14 +212,50 @@ void SigningQueue::Ask(const std::shared_ptr<Lookup>& lookup) {
   v1::SearchRequest message;
   message.set_request(base::ToText(base::codec::Encode(lookup->request)));
   manager_.Search(message, [this, lookup](absl::StatusOr<v1::SearchResponse> response) {
-    if (!response.ok()) return lookup->done(response.status());
+    if (!response.ok()) return Refused(lookup, response.status());
     lookup->response = *std::move(response);
     follower_.Check(lookup->body(), [this, lookup](const absl::Status& status) {
       if (absl::IsAborted(status) && ++lookup->attempts < kMaxAttempts) return Ask(lookup);
       if (!status.ok()) return lookup->done(LastWord(status));
-      lookup->done(Verify(*lookup));
+      auto current = Verify(*lookup);
+      const bool absent = current.ok() && !current->has_value();
+      if (absent && lookup->request.version.has_value()) return AskForPrevious(lookup);
+      lookup->done(std::move(current));
     });
   });
+}
+
+// A greatest version whose value was erased cannot be shown. It is one that was signed, so it is
+// looked for among those: what the log says of it nobody can verify, but another signature for a
+// version that was signed is not made for any answer.
+void SigningQueue::Refused(const std::shared_ptr<Lookup>& lookup, const absl::Status& status) {
+  std::optional<base::Version>& version = lookup->request.version;
+  if (absl::IsPermissionDenied(status)) {
+    if (version.has_value()) {
+      return lookup->done(CurrentValue{.version = *version, .value = {}, .erased = true});
+    }
+    version = keys_.record->Greatest(lookup->request.label);
+    if (version.has_value()) return Ask(lookup);
+  } else if (absl::IsNotFound(status) && version.has_value()) {
+    return AskForPrevious(lookup);
+  }
+  // What it has against the operator's question is not the publisher's business.
+  if (absl::IsUnavailable(status) || absl::IsResourceExhausted(status)) return lookup->done(status);
+  events_.Error("manager_not_believed", {{"error", std::string(status.message())}});
+  lookup->done(absl::UnavailableError("the log's manager does not say what the address has"));
+}
+
+// The version is not there, or was skipped.
+void SigningQueue::AskForPrevious(const std::shared_ptr<Lookup>& lookup) {
+  std::optional<base::Version>& version = lookup->request.version;
+  // No more were ever signed that the log does not have.
+  if (*version == 0 || ++lookup->versions == core::kMaxVersionsInEntry) {
+    events_.Error("manager_not_believed", {{"error", "an erased version that is not there"}});
+    return lookup->done(
+        absl::UnavailableError("the log's manager does not say what the address has"));
+  }
+  --*version;
+  Ask(lookup);
 }
 
 absl::StatusOr<std::optional<CurrentValue>> SigningQueue::Verify(const Lookup& lookup) const {

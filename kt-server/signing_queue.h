@@ -41,7 +41,9 @@ class SigningQueue : public Submitter {
   // verified, by the owner if Submission.last is set, otherwise here.
   absl::Status Submit(Submission submission) override;
 
-  // The label's greatest version, verified; nullopt if it has none. `done` is called exactly once.
+  // The label's greatest version, verified unless it was erased; nullopt if it has none. `done` is
+  // called exactly once: kResourceExhausted if the manager has too much to do, otherwise
+  // kUnavailable.
   using Found = std::function<void(absl::StatusOr<std::optional<CurrentValue>>)>;
   void FindCurrent(const base::Bytes& label, Found done);
 
@@ -72,6 +74,8 @@ class SigningQueue : public Submitter {
   void Confirm(const JobPtr& job);
   void End(const JobPtr& job, const absl::StatusOr<Outcome>& outcome);
   void Ask(const std::shared_ptr<Lookup>& lookup);
+  void Refused(const std::shared_ptr<Lookup>& lookup, const absl::Status& status);
+  void AskForPrevious(const std::shared_ptr<Lookup>& lookup);
   absl::StatusOr<std::optional<CurrentValue>> Verify(const Lookup& lookup) const;
 
   OperatorKeys& keys_;

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "kt-server/eraser.h"
 #include "kt-server/grpc_util.h"
 #include "kt-server/managed_updates.h"
 #include "kt-server/monitoring_grpc.h"
@@ -65,6 +66,7 @@ class Manager : public v1::Manager::Service {
   std::atomic<Loss> loss = Loss::kNone;  // of the next update
   std::atomic<bool> claims = false;      // to have added what it drops, with an old response
   std::function<void(SearchAnswer&)> tamper;
+  std::atomic<grpc::StatusCode> refusal = grpc::StatusCode::OK;  // of whatever it is asked
   std::atomic<int> updates = 0;
 
   v1::KeyTransparency::Service& search() { return search_; }
@@ -72,6 +74,7 @@ class Manager : public v1::Manager::Service {
   grpc::Status Update(grpc::ServerContext*, const v1::ManagerUpdateRequest* message,
                       grpc::ServerWriter<v1::UpdateResponse>* writer) override {
     ++updates;
+    if (refusal != grpc::StatusCode::OK) return {refusal, "refused"};
     const Loss lost = loss.exchange(Loss::kNone);
     if (lost == Loss::kRequest) return {grpc::StatusCode::UNAVAILABLE, "lost"};
     if (claims) {
@@ -108,6 +111,7 @@ class Manager : public v1::Manager::Service {
     SearchGrpc(LogFixture& fixture, Manager& manager) : fixture_(fixture), manager_(manager) {}
     grpc::Status Search(grpc::ServerContext*, const v1::SearchRequest* request,
                         v1::SearchResponse* response) override {
+      if (manager_.refusal != grpc::StatusCode::OK) return {manager_.refusal, "refused"};
       const SearchService service(fixture_.log());
       auto answer = service.Search(base::AsBytes(request->request()));
       if (!answer.ok()) return ToGrpc(answer.status());
@@ -276,6 +280,10 @@ class OperatorTest : public ::testing::TestWithParam<core::CipherSuite> {
     return fixture_.verifier().VerifySearch(request, base::AsBytes(response.found()), nullptr,
                                             fixture_.clock().NowMs());
   }
+  void Erase() {
+    Eraser eraser(fixture_.log(), fixture_.store(), events_, fixture_.clock());
+    ASSERT_THAT(eraser.Erase(kAlice, std::nullopt), IsOk());
+  }
   bool HasEvidence() const { return access(evidence_path().c_str(), F_OK) == 0; }
 
   testing::TemporaryDirectory directory_;
@@ -399,6 +407,64 @@ TEST_P(OperatorTest, RecordThatTheLogIsAheadOfSignsNothing) {
   ExpectUnavailable(Publish(kEncrypt), "could not sign");
   EXPECT_EQ(manager_.updates, before);
   EXPECT_THAT(Search(), IsOk()) << "queries go on";
+}
+
+TEST_P(OperatorTest, ErasedVersionsAreFollowedByOthers) {
+  EXPECT_EQ(MustPublish(kSign), 0u);
+  Erase();
+  const int before = manager_.updates;
+  const Published added = Publish(kEncrypt, kAlice, v1::PublishRequest::ADD);
+  EXPECT_EQ(added.status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(added.status.error_message(), HasSubstr("erased"));
+  EXPECT_EQ(manager_.updates, before);
+  EXPECT_EQ(MustPublish(kEncrypt), 1u);
+  // The erased version is found below versions that were skipped and one that never arrived.
+  manager_.loss = Manager::Loss::kRequest;
+  ExpectUnavailable(Publish(kSign), "did not say whether");
+  EXPECT_EQ(MustPublish(kEncrypt), 3u);
+  manager_.loss = Manager::Loss::kRequest;
+  ExpectUnavailable(Publish(kSign), "did not say whether");
+  Erase();
+  EXPECT_EQ(MustPublish(kEncrypt), 5u);
+  ASSERT_OK_AND_ASSIGN(const core::VerifiedSearch found, Search());
+  EXPECT_EQ(found.version, 5u);
+}
+
+TEST_P(OperatorTest, OwnersGoOnAfterAnErasure) {
+  alice_.Own();
+  auto request = alice_.Request(std::nullopt, {Set(kSign)});
+  ASSERT_THAT(alice_.Verify(request, Update(request).responses), SizeIs(1));
+  Erase();
+  request = alice_.Request(0, {Set(kEncrypt)});
+  const Reply reply = Update(request);
+  const auto updates = alice_.Verify(request, reply.responses);
+  ASSERT_THAT(updates, SizeIs(1)) << reply.status.error_message();
+  EXPECT_TRUE(updates[0].of_request);
+}
+
+// A user could have caused such a status with a question of her own; the operator's has no fault.
+TEST_P(OperatorTest, ManagerThatDoesNotSayWhatThereIsIsNoPublishersFault) {
+  for (const grpc::StatusCode code :
+       {grpc::StatusCode::PERMISSION_DENIED, grpc::StatusCode::FAILED_PRECONDITION,
+        grpc::StatusCode::NOT_FOUND, grpc::StatusCode::OUT_OF_RANGE,
+        grpc::StatusCode::INVALID_ARGUMENT}) {
+    manager_.refusal = code;
+    ExpectUnavailable(Publish(kSign), "does not say what");
+    EXPECT_EQ(Update(alice_.Request(std::nullopt, {Set(kSign)})).status.error_code(),
+              grpc::StatusCode::UNAVAILABLE);
+  }
+  EXPECT_EQ(keys_.record->Greatest(base::AsBytes(kAlice)), std::nullopt) << "nothing was signed";
+  manager_.refusal = grpc::StatusCode::OK;
+  EXPECT_EQ(MustPublish(kSign), 0u);
+  EXPECT_EQ(keys_.record->Greatest(base::AsBytes(kAlice)), 0u);
+}
+
+TEST_P(OperatorTest, OwnersHearThatSomethingHasExpired) {
+  alice_.Own();
+  manager_.refusal = grpc::StatusCode::ABORTED;
+  const Reply reply = Update(alice_.Request(std::nullopt));
+  EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::ABORTED);
+  EXPECT_THAT(reply.status.error_message(), HasSubstr("refused"));
 }
 
 TEST_P(OperatorTest, SwappedValueIsNotBelieved) {
