@@ -15,6 +15,7 @@
 
 #include "proto/kt.grpc.pb.h"
 #include "tests/e2e/managed_deployment.h"
+#include "tests/support/paths.h"
 
 namespace kt::testing {
 namespace {
@@ -85,10 +86,13 @@ class Managed : public ::testing::TestWithParam<std::string> {
     deployment_.SetManagerEpoch(epoch_ms);
     ASSERT_TRUE(deployment_.StartManager()) << deployment_.manager().Log();
   }
-  // The operator finds a manager that was away by itself, if not at once.
+  // The operator finds a manager that was away by itself, if not at once, and sends what it signs
+  // over a connection of its own.
   void AwaitManager() {
+    const std::vector<std::string> arguments = {"--cert", deployment_.Vector("bob.encr.crt.pem"),
+                                                "--state", deployment_.File("other")};
     for (int i = 0; i < 50; ++i) {
-      if (deployment_.Client("lookup", {kAlice}).exit_code != 4) return;
+      if (deployment_.Publish("bob@smime.example", arguments).exit_code == 0) return;
       std::this_thread::sleep_for(std::chrono::milliseconds(200));
     }
     FAIL() << deployment_.server().Log();
@@ -132,6 +136,50 @@ TEST_P(Managed, EverythingThatUsersAndOwnersDo) {
   RestartOperator();
   EXPECT_EQ(deployment_.Client("lookup", {kAlice}).exit_code, 0);
   EXPECT_EQ(Owner("monitor", {"--all"}).exit_code, 0);
+  StopBoth();
+}
+
+// The walk to a distinguished entry goes through the operator, and the manager's signature is in
+// the credential.
+TEST_P(Managed, CredentialIsVerifiedByItsReceiver) {
+  ASSERT_EQ(Published(kSign)["version"], 0);
+  for (int i = 0; i < 2; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(kWindowMs + 100));
+    const ProcessResult other = deployment_.Publish(
+        "bob@smime.example",
+        {"--cert", deployment_.Vector("bob.encr.crt.pem"), "--state", deployment_.File("other")});
+    ASSERT_EQ(other.exit_code, 0) << other.err;
+  }
+  const std::string file = deployment_.File("alice.credential");
+  const ProcessResult made =
+      RunProcess({ClientProgram(), "credential", "make", "--dns-server", deployment_.dns(), "--ca",
+                  deployment_.ca_file(), "--state", deployment_.state(), kAlice, "--out", file});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const ProcessResult heads =
+      deployment_.Client("heads", {"smime.example", "--state", deployment_.File("receiver")});
+  ASSERT_EQ(heads.exit_code, 0) << heads.err;
+  StopBoth();
+  const auto check = [&](const std::string& address) {
+    return RunProcess({ClientProgram(), "credential", "check", file, "--json", "--state",
+                       deployment_.File("receiver"), "--address", address});
+  };
+  const ProcessResult checked = check(kAlice);
+  ASSERT_EQ(checked.exit_code, 0) << checked.err;
+  EXPECT_EQ(json::parse(checked.out)["state"], "final");
+  EXPECT_EQ(check("bob@smime.example").exit_code, 3);
+}
+
+// The manager erases; the operator cannot see the greatest version any more, and goes on.
+TEST_P(Managed, ErasedVersionIsFollowedByAnother) {
+  ASSERT_EQ(Published(kSign)["version"], 0);
+  const ProcessResult erased = deployment_.ServerCommand(
+      {"erase", "--config", deployment_.manager_config(), kAlice, "--all"});
+  ASSERT_EQ(erased.exit_code, 0) << erased.err;
+  const ProcessResult lookup = deployment_.Client("lookup", {kAlice});
+  EXPECT_THAT(lookup.err, HasSubstr("erased by the log: cannot be verified"));
+  EXPECT_EQ(Publish(kEncrypt, "other", {"--add"}).exit_code, 5) << "to what?";
+  EXPECT_EQ(Published(kEncrypt)["version"], 1);
+  EXPECT_EQ(Lookup()["version"], 1);
   StopBoth();
 }
 
