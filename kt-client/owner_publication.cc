@@ -56,20 +56,30 @@ absl::StatusOr<base::Bytes> NextValue(const PublishRequest& request, smime::Cert
 absl::StatusOr<PublishResult> PublishOnce(LogSession& session, base::ByteView label,
                                           const PublishRequest& request, const std::string& token) {
   KT_RETURN_IF_ERROR(session.CatchUp(label).status());
-  // The search proves what catching up could only be told: that nothing is newer.
-  KT_ASSIGN_OR_RETURN(const SearchResult search, session.Search(label, std::nullopt));
+  // The search proves what catching up could only be told: that nothing is newer. It cannot if the
+  // newest value was erased; then the update's own proof has to do.
+  const absl::StatusOr<SearchResult> search = session.Search(label, std::nullopt);
+  const bool erased = FailureOf(search.status()) == Failure::kErased;
+  if (!erased) KT_RETURN_IF_ERROR(search.status());
   const OwnedLabel* const owned = session.record()->FindOwned(label);
   if (owned == nullptr) return absl::FailedPreconditionError("the address is not owned here");
   const std::optional<base::Version> greatest = owned->owner.greatest_version();
-  if (search.found && greatest < std::optional(search.version)) {
+  if (!erased && search->found && greatest < std::optional(search->version)) {
     return absl::AbortedError("others have published for the address meanwhile");
   }
   KT_RETURN_IF_ERROR(CheckExpectation(request, greatest));
   KT_RETURN_IF_ERROR(CheckForeign(request, *owned));
   smime::CertificateSet current;
-  // A value of an unknown format can be replaced, but not added to.
-  if (search.found && request.operation != PublishRequest::Operation::kReplace) {
-    KT_ASSIGN_OR_RETURN(current, DecodeSet(search.value));
+  // A value that was erased or is of an unknown format can be replaced, but not added to.
+  if (request.operation != PublishRequest::Operation::kReplace) {
+    if (erased) {
+      return FailedBecause(Failure::kRefusedByPolicy,
+                           "the set in force was erased: it can only be replaced as a whole "
+                           "(--replace)");
+    }
+    if (search->found) {
+      KT_ASSIGN_OR_RETURN(current, DecodeSet(search->value));
+    }
   }
   KT_ASSIGN_OR_RETURN(base::Bytes value, NextValue(request, std::move(current)));
   KT_ASSIGN_OR_RETURN(const core::MonitorMapEntry published,

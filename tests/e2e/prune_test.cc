@@ -25,6 +25,7 @@ using ::testing::Not;
 constexpr int kFound = 0;
 constexpr int kUsage = 2;
 constexpr int kUnavailable = 4;
+constexpr int kRefused = 5;
 constexpr int kExpired = 6;
 constexpr char kAlice[] = "alice@smime.example";
 
@@ -193,6 +194,36 @@ TEST_P(Retention, AnErasedVersionIsToldAsErased) {
   ASSERT_EQ(published.exit_code, 0) << published.err;
   lookup = deployment_->Client("lookup", {kAlice});
   EXPECT_EQ(lookup.exit_code, kFound) << lookup.err;
+}
+
+// Of an owner, who has to go on without a search that proves the newest value.
+TEST_P(Retention, AnErasedSetIsReplacedByItsOwner) {
+  Begin({});
+  const auto owner = [&](const std::string& command, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), kAlice);
+    arguments.insert(arguments.end(), {"--state", deployment_->File("owner")});
+    return deployment_->Client(command, arguments);
+  };
+  const auto publish = [&](const std::string& how) {
+    return owner("publish", {"--token-file", deployment_->token_file(), "--cert",
+                             deployment_->Vector("alice.sign.crt.pem"), how});
+  };
+  ProcessResult result = owner("own", {});
+  ASSERT_EQ(result.exit_code, kFound) << result.err;
+  result = publish("--replace");
+  ASSERT_EQ(result.exit_code, kFound) << result.err;
+  ASSERT_EQ(
+      deployment_->ServerCommand({"erase", "--config", deployment_->config(), kAlice, "--all"})
+          .exit_code,
+      0);
+  result = publish("--add");
+  EXPECT_EQ(result.exit_code, kRefused);
+  EXPECT_THAT(result.err, HasSubstr("erased"));
+  result = publish("--replace");
+  EXPECT_EQ(result.exit_code, kFound) << result.err;
+  EXPECT_EQ(deployment_->Client("lookup", {kAlice}).exit_code, kFound);
+  result = owner("monitor", {});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
 }
 
 TEST_P(Retention, EraseRefusesWhatIsNotThere) {

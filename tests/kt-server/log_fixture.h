@@ -80,7 +80,8 @@ class LogFixture {
   explicit LogFixture(core::CipherSuite suite = core::CipherSuite::kEd25519,
                       core::DeploymentMode mode = core::DeploymentMode::kContactMonitoring,
                       std::optional<uint64_t> maximum_lifetime = std::nullopt,
-                      StoreFactory open_store = CreateMemoryStore)
+                      StoreFactory open_store = CreateMemoryStore,
+                      uint64_t max_auditor_lag = 1'000)
       : random_(7),
         open_store_(std::move(open_store)),
         faulty_(std::make_unique<FaultyStore>(open_store_())) {
@@ -101,7 +102,7 @@ class LogFixture {
       KT_CHECK(auditor.ok());
       auditor_ = *std::move(auditor);
       config_.auditor_public_key = auditor_->public_key();
-      config_.max_auditor_lag = 1'000;
+      config_.max_auditor_lag = max_auditor_lag;
     }
     if (mode == core::DeploymentMode::kThirdPartyManagement) {
       leaf_secret_ = base::GenerateSignatureSecret(algorithm, random_);

@@ -396,9 +396,10 @@ class AuditedPruneTest : public HorizonTest {
       : fixture_(core::CipherSuite::kEd25519, core::DeploymentMode::kThirdPartyAuditing,
                  kLifetimeMs) {}
 
-  void Audit() {
-    const base::TreeSize size = fixture_.log().newest()->size();
-    ASSERT_THAT(fixture_.log().SubmitAuditorHead(fixture_.AuditorHead(size)), IsOk());
+  void Audit() { Audit(fixture_); }
+  static void Audit(LogFixture& fixture) {
+    const base::TreeSize size = fixture.log().newest()->size();
+    ASSERT_THAT(fixture.log().SubmitAuditorHead(fixture.AuditorHead(size)), IsOk());
   }
   void Prune() {
     Pruner pruner(TestOptions(), fixture_.log(), fixture_.store(), fixture_.clock(),
@@ -417,6 +418,20 @@ TEST_F(AuditedPruneTest, KeepsWhatTheAuditorHasNotTaken) {
   Prune();
   const auto state = fixture_.log().newest();
   EXPECT_THAT(AuditService::MakeUpdates(*state, 10, 20), IsOk());
+}
+
+// Users are shown entries that the auditor has not seen for as long as max_auditor_lag allows; here
+// that is longer than what a log keeps.
+TEST_F(AuditedPruneTest, KeepsWhatAnAuditorWhoMayLagForLongHasNotTaken) {
+  LogFixture fixture(core::CipherSuite::kEd25519, core::DeploymentMode::kThirdPartyAuditing,
+                     kLifetimeMs, CreateMemoryStore, 10 * kLifetimeMs);
+  Grow(fixture, 10);
+  Audit(fixture);
+  Grow(fixture, 30);
+  ASSERT_EQ(fixture.log().current()->size(), 40u);
+  EXPECT_EQ(Horizon(fixture), 9u) << "the update of entry 10 is proven from entry 9";
+  Audit(fixture);
+  EXPECT_EQ(Horizon(fixture), 34u) << "lifetime and window";
 }
 
 TEST_F(AuditedPruneTest, UpdatesFromBeforeTheHorizonHaveAClearStatus) {
