@@ -192,8 +192,7 @@ absl::Status CreateFiles(const InitOptions& options, const ServerConfig& config,
         base::WriteFileAtomically(config.management.operators, base::AsBytes(operators), 0644));
   }
   // Serves up to about 130 million label-versions; docs/decisions/ has the trade-off.
-  const merkle::PrefixTreeLayout layout{.bucket_depth = 20, .rows_per_snapshot = 16};
-  return CreateLogFiles(config, log, layout, base::SystemRandom());
+  return CreateLogFiles(config, log, kDefaultLayout, base::SystemRandom());
 }
 
 // What there is to know of a new log. The operator of a managed one gets it from the manager.

@@ -23,7 +23,7 @@ absl::StatusOr<ErasureReport> Eraser::Erase(const std::string& text,
   std::vector<ErasureRow> erasures;
   for (const auto& [number, row] : rows.rows) {
     if (!row.existing.has_value() || (version.has_value() && number != *version)) continue;
-    erasures.push_back({.value_hash = row.existing->value_hash,
+    erasures.push_back({.commitment = row.existing->commitment,
                         .vrf_output = row.vrf_output,
                         .version = number,
                         .position = row.existing->position,

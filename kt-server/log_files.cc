@@ -26,6 +26,7 @@ absl::Status CreateDatabase(const ServerConfig& config, const core::Configuratio
   properties.configuration = base::codec::Encode(public_config);
   properties.bucket_depth = layout.bucket_depth;
   properties.rows_per_snapshot = layout.rows_per_snapshot;
+  properties.deepest_from_leaves = layout.deepest_from_leaves ? 1 : 0;
   KT_RETURN_IF_ERROR(store->WriteProperties(base::codec::Encode(properties)));
   KT_RETURN_IF_ERROR(MakeParentDirectory(config.log.head_guard));
   return HeadGuard::Open(config.log.head_guard, core::ConfigurationFingerprint(public_config),
@@ -51,6 +52,9 @@ absl::StatusOr<LogProperties> ReadProperties(const Store& store) {
   KT_ASSIGN_OR_RETURN(const base::Bytes bytes, store.ReadProperties());
   absl::StatusOr<LogProperties> properties = base::codec::Decode<LogProperties>(bytes);
   if (!properties.ok()) return absl::DataLossError("the database's properties are malformed");
+  if (properties->deepest_from_leaves > 1) {
+    return absl::DataLossError("the database's properties are malformed");
+  }
   if (properties->format != LogProperties::kFormat) {
     return absl::FailedPreconditionError(
         absl::StrCat("the database has format ", properties->format,
@@ -70,7 +74,9 @@ absl::StatusOr<std::unique_ptr<Store>> OpenDatabase(const ServerConfig& config,
         absl::StrCat(config.log.database, " belongs to a log with another configuration than ",
                      config.log.configuration));
   }
-  *layout = {properties.bucket_depth, properties.rows_per_snapshot};
+  *layout = {.bucket_depth = properties.bucket_depth,
+             .rows_per_snapshot = properties.rows_per_snapshot,
+             .deepest_from_leaves = properties.deepest_from_leaves != 0};
   return store;
 }
 

@@ -20,19 +20,25 @@
 
 namespace kt::server {
 
+// Of new logs; good for up to about 130 million versions. docs/decisions/0012.
+inline constexpr merkle::PrefixTreeLayout kDefaultLayout{
+    .bucket_depth = 20, .rows_per_snapshot = 32, .deepest_from_leaves = true};
+
 // What is fixed when a log is created, as the database keeps it.
 struct LogProperties {
-  static constexpr uint16_t kFormat = 1;
+  static constexpr uint16_t kFormat = 2;
 
   uint16_t format = kFormat;
   base::Bytes configuration;  // encoded
   uint8_t bucket_depth = 0;
   uint8_t rows_per_snapshot = 0;
+  uint8_t deepest_from_leaves = 0;  // 0 or 1
 
   static constexpr auto Fields() {
     return base::codec::List(&LogProperties::format,
                              base::codec::Opaque<uint16_t>(&LogProperties::configuration),
-                             &LogProperties::bucket_depth, &LogProperties::rows_per_snapshot);
+                             &LogProperties::bucket_depth, &LogProperties::rows_per_snapshot,
+                             &LogProperties::deepest_from_leaves);
   }
 };
 

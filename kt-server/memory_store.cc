@@ -148,7 +148,7 @@ size_t DeleteBehind(base::LogPosition horizon, CommitNumber commit, size_t limit
     const bool follows = before != nullptr && before->label == row.label &&
                          before->version + 1 == row.version && before->existing.has_value();
     if (follows && row.existing.has_value() && row.existing->position < horizon) {
-      expired.insert(before->existing->value_hash);
+      expired.insert(before->existing->commitment);
     }
     before = &row;
     return true;
@@ -303,17 +303,17 @@ class MemorySnapshot : public Snapshot {
     return out;
   }
 
-  absl::StatusOr<base::Bytes> ReadValue(const base::Hash& value_hash) const override {
+  absl::StatusOr<base::Bytes> ReadValue(const base::Hash& commitment) const override {
     absl::ReaderMutexLock lock(&tables_.mutex);
-    const base::Bytes* value = tables_.values.Find(value_hash, commit_);
+    const base::Bytes* value = tables_.values.Find(commitment, commit_);
     if (value == nullptr) return absl::NotFoundError("there is no such value");
     return *value;
   }
 
   absl::StatusOr<std::optional<ErasureRow>> ReadErasure(
-      const base::Hash& value_hash) const override {
+      const base::Hash& commitment) const override {
     absl::ReaderMutexLock lock(&tables_.mutex);
-    const ErasureRow* row = tables_.erasures.Find(value_hash, commit_);
+    const ErasureRow* row = tables_.erasures.Find(commitment, commit_);
     return row == nullptr ? std::nullopt : std::make_optional(*row);
   }
 
@@ -400,9 +400,9 @@ class MemoryStore : public Store {
     {
       absl::MutexLock lock(&tables_.mutex);
       for (const ErasureRow& row : erasures) {
-        if (tables_.erasures.Find(row.value_hash, commits_) != nullptr) continue;
-        tables_.values.Delete(row.value_hash, commits_);
-        tables_.erasures.Put(row.value_hash, commits_, row);
+        if (tables_.erasures.Find(row.commitment, commits_) != nullptr) continue;
+        tables_.values.Delete(row.commitment, commits_);
+        tables_.erasures.Put(row.commitment, commits_, row);
         ++erased;
       }
     }

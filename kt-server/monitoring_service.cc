@@ -87,8 +87,8 @@ absl::StatusOr<MonitoringAnswer> MonitoringService::ContactMonitor(base::ByteVie
   for (const core::MonitorMapEntry& entry : request.entries) {
     KT_RETURN_IF_ERROR(CheckExists(entry.version, rows));
   }
-  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request.label,
-                                  core::ContactMonitorVersions(request), &rows));
+  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), log_.unsaved_proofs(),
+                                  request.label, core::ContactMonitorVersions(request), &rows));
   return Encode(
       log_, rows.vrf_proofs_made,
       core::ProveContactMonitor(log_.config(), *state, state->head(), request, RecordOf(rows)));
@@ -100,7 +100,8 @@ absl::StatusOr<MonitoringAnswer> MonitoringService::OwnerInit(base::ByteView byt
   const auto& [request, state] = question;
   KT_ASSIGN_OR_RETURN(LabelRows rows, ReadWholeLabel(state->snapshot(), request.label));
   const core::LabelHistory history = HistoryOf(rows);
-  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request.label,
+  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), log_.unsaved_proofs(),
+                                  request.label,
                                   core::OwnerInitVersions(request, state->size(), history), &rows));
   return Encode(
       log_, rows.vrf_proofs_made,
@@ -119,9 +120,9 @@ absl::StatusOr<MonitoringAnswer> MonitoringService::OwnerMonitor(base::ByteView 
     KT_RETURN_IF_ERROR(CheckExists(*request.greatest_version, rows));
   }
   const core::LabelHistory history = HistoryOf(rows);
-  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request.label,
-                                  core::OwnerMonitorVersions(request, state->size(), history),
-                                  &rows));
+  KT_RETURN_IF_ERROR(
+      CompleteRows(state->snapshot(), log_.vrf(), log_.unsaved_proofs(), request.label,
+                   core::OwnerMonitorVersions(request, state->size(), history), &rows));
   return Encode(log_, rows.vrf_proofs_made,
                 core::ProveOwnerMonitor(log_.config(), *state, state->head(), request, history,
                                         RecordOf(rows)));
@@ -142,8 +143,9 @@ absl::StatusOr<MonitoringAnswer> MonitoringService::UpdateCredential(base::ByteV
   const auto& [request, state] = question;
   KT_ASSIGN_OR_RETURN(LabelRows rows, ReadLabel(state->snapshot(), request.label));
   KT_RETURN_IF_ERROR(CheckExists(request.version, rows));
-  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request.label,
-                                  core::MonitoringBinaryLadder(request.version), &rows));
+  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), log_.unsaved_proofs(),
+                                  request.label, core::MonitoringBinaryLadder(request.version),
+                                  &rows));
   // A credential shows a version in an entry from the one on that added it.
   const VersionRow& row = rows.rows.at(request.version);
   if (!row.existing.has_value() || row.existing->position > request.terminal) {

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/status.h"
 #include "kt-server/retention.h"
+#include "kt-server/rocksdb_snapshot.h"
 
 namespace kt::server {
 namespace {
@@ -145,17 +146,21 @@ absl::Status PrunePass::NextBands(size_t max_rows, rocksdb::WriteBatch* batch) {
 // Values of versions whose successors were added before the horizon.
 absl::Status PrunePass::NextVersions(size_t max_rows, rocksdb::WriteBatch* batch) {
   const std::unique_ptr<rocksdb::Iterator> it = Iterate(Table::kVersion);
-  std::optional<VersionRow> before;
+  const rocksdb::ReadOptions options;
+  LeafFinder leaves(database_, options);
+  std::optional<StoredVersion> before;
   size_t looked_at = 0;
   for (it->Seek(AsSlice(cursor_)); IsAtRow(*it); it->Next()) {
-    KT_ASSIGN_OR_RETURN(VersionRow row, DecodeVersion(AsView(it->key()), AsView(it->value())));
-    const bool follows = before.has_value() && before->label == row.label &&
-                         before->version + 1 == row.version && before->existing.has_value();
+    KT_ASSIGN_OR_RETURN(StoredVersion next, DecodeVersion(AsView(it->key()), AsView(it->value())));
+    const VersionRow& row = next.row;
+    const bool follows = before.has_value() && before->row.label == row.label &&
+                         before->row.version + 1 == row.version && before->row.existing.has_value();
     if (follows && row.existing.has_value() && row.existing->position < pruned_.horizon &&
         row.existing->position >= pruned_.completed) {
-      Delete(Table::kValue, before->existing->value_hash.bytes, batch);
+      KT_RETURN_IF_ERROR(leaves.Complete(&*before));
+      Delete(Table::kValue, before->row.existing->commitment.bytes, batch);
     }
-    before = std::move(row);
+    before = std::move(next);
     // The row at which this ends is the next one's predecessor.
     cursor_ = base::ToBytes(AsView(it->key()));
     if (++looked_at > max_rows) return absl::OkStatus();

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/hash.h"
 #include "base/status.h"
 
 namespace kt::server {
@@ -124,6 +123,28 @@ class RocksSnapshot::MultiGet {
   std::vector<rocksdb::PinnableSlice> values_;
   std::vector<rocksdb::Status> statuses_;
 };
+
+absl::Status LeafFinder::Complete(StoredVersion* version) {
+  if (!version->leaf.has_value()) return absl::OkStatus();
+  if (it_ == nullptr)
+    it_.reset(database_.db().NewIterator(options_, database_.table(Table::kLeaf)));
+  const LeafName& name = *version->leaf;
+  size_t found = 0;
+  it_->Seek(AsSlice(name.prefix));
+  for (; it_->Valid() && it_->key().starts_with(AsSlice(name.prefix)); it_->Next()) {
+    KT_ASSIGN_OR_RETURN(const merkle::LeafRow leaf,
+                        DecodeLeaf(AsView(it_->key()), AsView(it_->value())));
+    if (leaf.insert_pos != name.position) continue;
+    version->row.vrf_output = leaf.key;
+    version->row.existing->commitment = leaf.commitment;
+    ++found;
+  }
+  KT_RETURN_IF_ERROR(FromRocksDb(it_->status(), Context(Table::kLeaf)));
+  if (found == 1) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("table leaf: version ", version->row.version, " of a label, which log entry ",
+                   name.position, " added, has ", found == 0 ? "no leaf" : "several leaves"));
+}
 
 absl::StatusOr<std::shared_ptr<const RocksSnapshot>> RocksSnapshot::Take(
     const RocksDatabase& database, std::atomic<int>& live) {
@@ -320,13 +341,34 @@ absl::StatusOr<std::vector<std::vector<merkle::SubtreeId>>> RocksSnapshot::ReadC
 
 absl::StatusOr<std::vector<VersionRow>> RocksSnapshot::ReadVersions(base::ByteView label,
                                                                     size_t limit) const {
-  std::vector<VersionRow> out;
+  KT_ASSIGN_OR_RETURN(std::vector<StoredVersion> stored, ScanVersions(label, limit));
+  return Complete(std::move(stored));
+}
+
+absl::StatusOr<std::vector<VersionRow>> RocksSnapshot::ReadWanted(base::ByteView label,
+                                                                  size_t limit,
+                                                                  const Wanted& wanted) const {
+  KT_ASSIGN_OR_RETURN(std::vector<StoredVersion> stored, ScanVersions(label, limit));
+  const auto greatest = std::find_if(stored.rbegin(), stored.rend(), [](const StoredVersion& row) {
+    return row.row.existing.has_value();
+  });
+  if (greatest != stored.rend()) {
+    const base::Version version = greatest->row.version;
+    std::erase_if(stored, [&](const StoredVersion& row) {
+      return row.row.version != version && !wanted(row.row.version, version);
+    });
+  }
+  return Complete(std::move(stored));
+}
+
+absl::StatusOr<std::vector<StoredVersion>> RocksSnapshot::ScanVersions(base::ByteView label,
+                                                                       size_t limit) const {
+  std::vector<StoredVersion> out;
   if (label.size() > kMaxLabelSize) return out;  // none can be stored
   RangeReader reader(database_, Table::kVersion, read_options_);
   const KeyRange range = VersionRange(label);
   const auto add = [&](base::ByteView key, base::ByteView value) -> absl::StatusOr<bool> {
-    KT_ASSIGN_OR_RETURN(VersionRow row, DecodeVersion(key, value));
-    out.push_back(std::move(row));
+    KT_ASSIGN_OR_RETURN(out.emplace_back(), DecodeVersion(key, value));
     return limit == 0 || out.size() < limit;
   };
   // Nearly all labels have few rows, and forwards is the faster way to read.
@@ -338,6 +380,18 @@ absl::StatusOr<std::vector<VersionRow>> RocksSnapshot::ReadVersions(base::ByteVi
   return out;
 }
 
+absl::StatusOr<std::vector<VersionRow>> RocksSnapshot::Complete(
+    std::vector<StoredVersion> stored) const {
+  LeafFinder leaves(database_, read_options_);
+  std::vector<VersionRow> out;
+  out.reserve(stored.size());
+  for (StoredVersion& row : stored) {
+    KT_RETURN_IF_ERROR(leaves.Complete(&row));
+    out.push_back(std::move(row.row));
+  }
+  return out;
+}
+
 absl::StatusOr<std::vector<std::optional<VersionRow>>> RocksSnapshot::ReadVersionRows(
     base::ByteView label, std::span<const base::Version> versions) const {
   std::vector<std::optional<VersionRow>> out(versions.size());
@@ -345,28 +399,28 @@ absl::StatusOr<std::vector<std::optional<VersionRow>>> RocksSnapshot::ReadVersio
   MultiGet rows(*this, Table::kVersion);
   for (const base::Version version : versions) rows.Add(VersionKey(label, version));
   KT_RETURN_IF_ERROR(rows.Run());
+  LeafFinder leaves(database_, read_options_);
   for (size_t i = 0; i < versions.size(); ++i) {
     if (!rows.found(i)) continue;
-    KT_ASSIGN_OR_RETURN(out[i], DecodeVersion(rows.key(i), rows.value(i)));
+    KT_ASSIGN_OR_RETURN(StoredVersion stored, DecodeVersion(rows.key(i), rows.value(i)));
+    KT_RETURN_IF_ERROR(leaves.Complete(&stored));
+    out[i] = std::move(stored.row);
   }
   return out;
 }
 
-absl::StatusOr<base::Bytes> RocksSnapshot::ReadValue(const base::Hash& value_hash) const {
+absl::StatusOr<base::Bytes> RocksSnapshot::ReadValue(const base::Hash& commitment) const {
   rocksdb::PinnableSlice value;
   const rocksdb::Status status = database_.db().Get(read_options_, database_.table(Table::kValue),
-                                                    AsSlice(value_hash.bytes), &value);
+                                                    AsSlice(commitment.bytes), &value);
   if (status.IsNotFound()) return absl::NotFoundError("there is no such value");
   if (!status.ok()) return FromRocksDb(status, Context(Table::kValue));
-  if (base::Sha256(AsView(value)) != value_hash) {
-    return absl::DataLossError("table value: a value does not have the hash that it is kept under");
-  }
-  return base::ToBytes(AsView(value));
+  return DecodeValue(commitment, AsView(value));
 }
 
 absl::StatusOr<std::optional<ErasureRow>> RocksSnapshot::ReadErasure(
-    const base::Hash& value_hash) const {
-  const base::Bytes key = ErasureKey(value_hash);
+    const base::Hash& commitment) const {
+  const base::Bytes key = ErasureKey(commitment);
   KT_ASSIGN_OR_RETURN(const std::optional<std::string> row, GetMeta(AsSlice(key)));
   if (!row.has_value()) return std::optional<ErasureRow>();
   KT_ASSIGN_OR_RETURN(ErasureRow erasure, DecodeErasure(key, base::AsBytes(*row)));

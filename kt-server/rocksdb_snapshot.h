@@ -16,6 +16,22 @@
 
 namespace kt::server {
 
+// Reads what rows of versions leave to their leaves. Not thread-safe.
+class LeafFinder {
+ public:
+  // Borrows both.
+  LeafFinder(const RocksDatabase& database, const rocksdb::ReadOptions& options)
+      : database_(database), options_(options) {}
+
+  // kDataLoss unless the version has one leaf, or needs none.
+  absl::Status Complete(StoredVersion* version);
+
+ private:
+  const RocksDatabase& database_;
+  const rocksdb::ReadOptions& options_;
+  std::unique_ptr<rocksdb::Iterator> it_;
+};
+
 class RocksSnapshot : public Snapshot {
  public:
   // Of the database as it is now; `database` and `live`, which counts the snapshots that exist,
@@ -44,11 +60,13 @@ class RocksSnapshot : public Snapshot {
       std::span<const base::LogPosition> positions) const override;
   absl::StatusOr<std::vector<VersionRow>> ReadVersions(base::ByteView label,
                                                        size_t limit) const override;
+  absl::StatusOr<std::vector<VersionRow>> ReadWanted(base::ByteView label, size_t limit,
+                                                     const Wanted& wanted) const override;
   absl::StatusOr<std::vector<std::optional<VersionRow>>> ReadVersionRows(
       base::ByteView label, std::span<const base::Version> versions) const override;
-  absl::StatusOr<base::Bytes> ReadValue(const base::Hash& value_hash) const override;
+  absl::StatusOr<base::Bytes> ReadValue(const base::Hash& commitment) const override;
   absl::StatusOr<std::optional<ErasureRow>> ReadErasure(
-      const base::Hash& value_hash) const override;
+      const base::Hash& commitment) const override;
   absl::StatusOr<std::vector<ErasureRow>> ReadErasures() const override;
 
  private:
@@ -61,6 +79,9 @@ class RocksSnapshot : public Snapshot {
                            std::vector<std::vector<merkle::LeafRow>>* leaves) const;
   absl::Status ReadBands(std::span<const merkle::BandQuery> bands,
                          std::vector<std::vector<merkle::BandRow>>* rows) const;
+
+  absl::StatusOr<std::vector<StoredVersion>> ScanVersions(base::ByteView label, size_t limit) const;
+  absl::StatusOr<std::vector<VersionRow>> Complete(std::vector<StoredVersion> stored) const;
 
   // Point reads in one round, in the order of the keys that were added.
   class MultiGet;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,7 +12,9 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "base/check.h"
 #include "base/status.h"
@@ -76,11 +77,29 @@ bool ValueBefore(const std::pair<base::Hash, base::Bytes>& a,
                  const std::pair<base::Hash, base::Bytes>& b) {
   return a.first < b.first;
 }
-bool VersionBefore(const VersionRow& a, const VersionRow& b) {
-  if (a.label.size() != b.label.size()) return a.label.size() < b.label.size();
-  const int order =
-      a.label.empty() ? 0 : std::memcmp(a.label.data(), b.label.data(), a.label.size());
-  return order != 0 ? order < 0 : a.version < b.version;
+
+// Rows of versions that exist leave to their leaves what those hold, if the batch has them.
+void PutVersions(const CommitBatch& batch, RowWriter& out) {
+  absl::flat_hash_map<absl::string_view, const merkle::LeafRow*> leaves;  // by key
+  leaves.reserve(batch.prefix.leaves.size());
+  const auto as_key = [](const base::VrfOutput& output) -> absl::string_view {
+    return {reinterpret_cast<const char*>(output.bytes.data()), output.bytes.size()};
+  };
+  for (const merkle::LeafRow& row : batch.prefix.leaves) leaves[as_key(row.key)] = &row;
+  std::vector<std::pair<base::Bytes, const VersionRow*>> rows;
+  rows.reserve(batch.versions.size());
+  for (const VersionRow& row : batch.versions) {
+    rows.emplace_back(VersionKey(row.label, row.version), &row);
+  }
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [key, row] : rows) {
+    const auto leaf = leaves.find(as_key(row->vrf_output));
+    const bool has_leaf = row->existing.has_value() && leaf != leaves.end() &&
+                          leaf->second->insert_pos == row->existing->position &&
+                          leaf->second->commitment == row->existing->commitment;
+    out.Put(Table::kVersion, key, EncodeVersion(*row, has_leaf));
+  }
 }
 
 void PutRows(const CommitBatch& batch, base::LogPosition position, RowWriter& out) {
@@ -94,11 +113,9 @@ void PutRows(const CommitBatch& batch, base::LogPosition position, RowWriter& ou
   for (const merkle::BandRow& row : batch.prefix.bands) {
     out.Put(Table::kBand, BandKey(row.id, row.position), EncodeBand(row));
   }
-  for (const VersionRow* row : Sorted(batch.versions, VersionBefore)) {
-    out.Put(Table::kVersion, VersionKey(row->label, row->version), EncodeVersion(*row));
-  }
+  PutVersions(batch, out);
   for (const auto* value : Sorted(batch.values, ValueBefore)) {
-    out.Put(Table::kValue, value->first.bytes, value->second);
+    out.Put(Table::kValue, value->first.bytes, EncodeValue(value->first, value->second));
   }
   for (const ChangedRow& row : batch.changed) {
     out.Put(Table::kChanged, EntryKey(row.position), EncodeChanged(row));
@@ -194,11 +211,11 @@ class RocksStore : public Store {
     RowWriter rows(*database_);
     size_t erased = 0;
     for (const ErasureRow& row : erasures) {
-      erased_.push_back(row.value_hash);
-      KT_ASSIGN_OR_RETURN(const auto earlier, before->ReadErasure(row.value_hash));
+      erased_.push_back(row.commitment);
+      KT_ASSIGN_OR_RETURN(const auto earlier, before->ReadErasure(row.commitment));
       if (earlier.has_value()) continue;
-      rows.Delete(Table::kValue, row.value_hash.bytes);
-      rows.Put(Table::kMeta, ErasureKey(row.value_hash), EncodeErasure(row));
+      rows.Delete(Table::kValue, row.commitment.bytes);
+      rows.Put(Table::kMeta, ErasureKey(row.commitment), EncodeErasure(row));
       ++erased;
     }
     if (erased > 0) KT_RETURN_IF_ERROR(WriteAndRefresh(rows));

@@ -21,8 +21,8 @@ namespace {
 // the proof: both depend on the label's rows, but neither on the other.
 class SearchView : public core::LogView {
  public:
-  SearchView(const LogState& state, const base::Hash& value_hash)
-      : state_(state), value_hash_(value_hash) {}
+  SearchView(const LogState& state, const base::Hash& commitment)
+      : state_(state), commitment_(commitment) {}
 
   core::TreeSize size() const override { return state_.size(); }
   absl::StatusOr<uint64_t> Timestamp(core::LogPosition position) const override {
@@ -41,7 +41,7 @@ class SearchView : public core::LogView {
     return state_.ReadLogNodes(ids);
   }
   absl::StatusOr<core::ProofParts> ReadProof(const core::ProofQuery& query) const override {
-    return state_.ReadProof(query, {&value_hash_, 1}, &values_);
+    return state_.ReadProof(query, {&commitment_, 1}, &values_);
   }
 
   // Once the proof is made.
@@ -49,7 +49,7 @@ class SearchView : public core::LogView {
 
  private:
   const LogState& state_;
-  const base::Hash& value_hash_;
+  const base::Hash& commitment_;
   mutable std::vector<std::optional<base::Bytes>> values_;
 };
 
@@ -57,7 +57,8 @@ absl::StatusOr<SearchAnswer> AnswerAbsent(const TransparencyLog& log, const LogS
                                           const core::SearchRequest& request, LabelRows rows) {
   SearchAnswer answer;
   const base::Version version[] = {request.version.value_or(0)};
-  KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log.vrf(), request.label, version, &rows));
+  KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log.vrf(), log.unsaved_proofs(), request.label,
+                                  version, &rows));
   answer.vrf_proofs = rows.vrf_proofs_made;
   KT_ASSIGN_OR_RETURN(const core::AbsenceResponse response,
                       core::ProveAbsence(state, state.head(), request, RecordOf(rows)));
@@ -71,16 +72,16 @@ absl::StatusOr<SearchAnswer> AnswerFound(const TransparencyLog& log, const LogSt
                                          const LabelRows& rows) {
   const core::WireContext context =
       core::WireContext::For(log.config(), request.version.has_value());
-  const VersionRow::Existing& existing = *rows.rows.at(target).existing;
+  const VersionRow& version = rows.rows.at(target);
   if (HasExpired(rows, target, state.snapshot().horizon())) {
     return Expired(absl::StrCat("version ", target));
   }
-  const SearchView view(state, existing.value_hash);
+  const SearchView view(state, version.existing->commitment);
   KT_ASSIGN_OR_RETURN(core::SearchResponse response,
                       core::ProveSearch(log.config(), view, state.head(), request, target,
                                         RecordOf(rows), /*opening=*/{}, /*update=*/{}));
   KT_ASSIGN_OR_RETURN(OpenedValue opened,
-                      DecodeOpenedValue(state.snapshot(), existing, context, view.value()));
+                      DecodeOpenedValue(state.snapshot(), version, log.config(), view.value()));
   response.opening = opened.opening;
   response.value = std::move(opened.value);
   SearchAnswer answer;
@@ -101,14 +102,15 @@ absl::StatusOr<SearchAnswer> SearchService::Search(base::ByteView request_bytes)
         absl::StrCat("this log has ", state->size(), " entries, not ", *request->last));
   }
 
-  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadLabel(state->snapshot(), request->label));
+  KT_ASSIGN_OR_RETURN(LabelRows rows,
+                      ReadLabel(state->snapshot(), request->label, request->version));
   // What is not there is known before its binary ladder, up to 64 VRF proofs, is looked at.
   if (!rows.greatest.has_value() || request->version.value_or(0) > *rows.greatest) {
     return AnswerAbsent(log_, *state, *request, std::move(rows));
   }
   const base::Version target = request->version.value_or(*rows.greatest);
-  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), request->label,
-                                  core::BaseBinaryLadder(target), &rows));
+  KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), log_.unsaved_proofs(),
+                                  request->label, core::BaseBinaryLadder(target), &rows));
   if (!rows.rows.at(target).existing.has_value()) {
     return absl::DataLossError("a version below the greatest is missing in the database");
   }

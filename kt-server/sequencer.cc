@@ -88,7 +88,7 @@ class Sequencer::Batch {
  public:
   Batch(const core::Configuration& config, std::shared_ptr<const LogState> state,
         size_t max_versions_per_entry)
-      : context_(core::WireContext::For(config)),
+      : config_(config),
         state_(std::move(state)),
         max_versions_per_entry_(max_versions_per_entry) {}
 
@@ -192,7 +192,7 @@ class Sequencer::Batch {
     KT_ASSIGN_OR_RETURN(const LabelRows rows, ReadLabel(state_->snapshot(), label));
     if (!rows.greatest.has_value()) return std::nullopt;
     absl::StatusOr<OpenedValue> opened =
-        ReadOpenedValue(state_->snapshot(), *rows.rows.at(*rows.greatest).existing, context_);
+        ReadOpenedValue(state_->snapshot(), rows.rows.at(*rows.greatest), config_);
     if (absl::IsPermissionDenied(opened.status())) {
       return CurrentValue{.version = *rows.greatest, .value = {}, .erased = true};
     }
@@ -200,7 +200,7 @@ class Sequencer::Batch {
     return CurrentValue{.version = *rows.greatest, .value = std::move(opened->value.value)};
   }
 
-  const core::WireContext context_;
+  const core::Configuration& config_;
   const std::shared_ptr<const LogState> state_;
   const size_t max_versions_per_entry_;
   std::map<base::Bytes, std::optional<CurrentValue>> newest_;

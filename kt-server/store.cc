@@ -5,6 +5,20 @@
 
 namespace kt::server {
 
+absl::StatusOr<std::vector<VersionRow>> Snapshot::ReadWanted(base::ByteView label, size_t limit,
+                                                             const Wanted& wanted) const {
+  KT_ASSIGN_OR_RETURN(std::vector<VersionRow> rows, ReadVersions(label, limit));
+  std::optional<base::Version> greatest;
+  for (const VersionRow& row : rows) {
+    if (row.existing.has_value()) greatest = row.version;
+  }
+  if (!greatest.has_value()) return rows;
+  std::erase_if(rows, [&](const VersionRow& row) {
+    return row.version != *greatest && !wanted(row.version, *greatest);
+  });
+  return rows;
+}
+
 absl::StatusOr<ProofRows> Snapshot::ReadProof(const ProofReads& reads) const {
   ProofRows out;
   if (!reads.buckets.empty() || !reads.bands.empty()) {

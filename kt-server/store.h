@@ -6,6 +6,7 @@
 #define KT_SERVER_STORE_H_
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -34,8 +35,7 @@ struct VersionRow {
   // Absent for a version that does not exist yet.
   struct Existing {
     base::LogPosition position = 0;  // of the log entry that added it
-    base::Hash commitment;
-    base::Hash value_hash;  // SHA-256 of its row in the value table, which is found under it
+    base::Hash commitment;           // the value is found under it
 
     // A version without a value, which was skipped: "Third Parties / Management".
     bool skipped() const { return commitment.IsZero(); }
@@ -73,7 +73,7 @@ inline constexpr uint8_t kChangedDepth = 24;
 // That the value of a version and its opening were erased on purpose, kept in their place. Names
 // nobody: the VRF output tells the label only to the log's operator, who can compute it.
 struct ErasureRow {
-  base::Hash value_hash;  // VersionRow::Existing::value_hash
+  base::Hash commitment;  // of the version; its value was found under it
   base::VrfOutput vrf_output;
   base::Version version = 0;
   base::LogPosition position = 0;  // of the log entry that added the version
@@ -93,7 +93,7 @@ struct CommitBatch {
   std::vector<std::pair<merkle::LogNodeId, base::Hash>> log_nodes;
   merkle::PrefixWrites prefix;
   std::vector<VersionRow> versions;  // replace rows of the same (label, version)
-  std::vector<std::pair<base::Hash, base::Bytes>> values;  // keyed by their SHA-256
+  std::vector<std::pair<base::Hash, base::Bytes>> values;  // keyed by their commitments
   std::vector<ChangedRow> changed;  // one for each entry of an audited log, none for others
   HeadRow head;                     // tree_size == expected_tree_size + entries.size()
 };
@@ -139,18 +139,26 @@ class Snapshot : public merkle::PrefixStoreReader, public merkle::LogNodeReader 
   virtual absl::StatusOr<std::vector<VersionRow>> ReadVersions(base::ByteView label,
                                                                size_t limit) const = 0;
 
+  // The rows of `label` that answering a question takes, in one round. Of its `limit` greatest
+  // versions, calls `wanted` with each one and the greatest of them that exists, and returns those
+  // for which it is true, and that greatest one, ascending.
+  using Wanted = std::function<bool(base::Version version, base::Version greatest)>;
+  virtual absl::StatusOr<std::vector<VersionRow>> ReadWanted(base::ByteView label, size_t limit,
+                                                             const Wanted& wanted) const;
+
   // Rows of chosen versions of `label`, in one round; nullopt where there is none.
   virtual absl::StatusOr<std::vector<std::optional<VersionRow>>> ReadVersionRows(
       base::ByteView label, std::span<const base::Version> versions) const = 0;
 
   // kNotFound if it is not there (never stored, pruned or erased).
-  virtual absl::StatusOr<base::Bytes> ReadValue(const base::Hash& value_hash) const = 0;
+  // Whether it is the value that was committed to is for the caller to check.
+  virtual absl::StatusOr<base::Bytes> ReadValue(const base::Hash& commitment) const = 0;
 
   // nullopt if the value was not erased.
   virtual absl::StatusOr<std::optional<ErasureRow>> ReadErasure(
-      const base::Hash& value_hash) const = 0;
+      const base::Hash& commitment) const = 0;
 
-  // All of them, ordered by value_hash.
+  // All of them, ordered by commitment.
   virtual absl::StatusOr<std::vector<ErasureRow>> ReadErasures() const = 0;
 
   // All that a proof and its value need, in one round: nothing of it depends on the rest. Fails as

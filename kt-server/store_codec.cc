@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/hash.h"
 #include "base/status.h"
 
 namespace kt::server {
@@ -72,13 +73,50 @@ Bytes AfterPrefix(Bytes prefix) {
   return prefix;
 }
 
-Bytes LabelPrefix(ByteView label) {
+// number(n) of store_codec.h.
+void PutNumber(uint64_t n, Writer* w) {
+  const int size = (std::bit_width(n) + 7) / 8;
+  w->Int(static_cast<uint8_t>(size));
+  for (int i = size - 1; i >= 0; --i) w->Int(static_cast<uint8_t>(n >> (8 * i)));
+}
+
+template <typename T>
+bool ReadNumber(Reader& r, T* out) {
+  uint8_t size = 0;
+  ByteView bytes;
+  if (!r.Int(&size)) return false;
+  if (size > sizeof(T)) return r.Fail("a number is too great");
+  if (!r.Raw(size, &bytes)) return false;
+  if (size > 0 && bytes[0] == 0) return r.Fail("a number begins with zero");
+  *out = 0;
+  for (const uint8_t byte : bytes) *out = static_cast<T>(*out << 8 | byte);
+  return true;
+}
+
+// local@domain becomes domain@local; a label without '@' stays as it is.
+void PutDomainFirst(ByteView label, Writer* w) {
+  const size_t domain = static_cast<size_t>(  // begins behind the last '@'
+      label.rend() - std::find(label.rbegin(), label.rend(), uint8_t{'@'}));
+  w->Raw(label.subspan(domain));
+  if (domain == 0) return;
+  w->Int(uint8_t{'@'});
+  w->Raw(label.first(domain - 1));
+}
+
+// The inverse: a domain holds no '@'.
+Bytes FromDomainFirst(ByteView stored) {
+  const auto at = std::find(stored.begin(), stored.end(), uint8_t{'@'});
+  if (at == stored.end()) return base::ToBytes(stored);
+  Bytes label(at + 1, stored.end());
+  label.push_back('@');
+  label.insert(label.end(), stored.begin(), at);
+  return label;
+}
+
+void PutLabel(ByteView label, Writer* w) {
   KT_CHECK(label.size() <= kMaxLabelSize);
-  Bytes out;
-  out.reserve(1 + label.size() + sizeof(base::Version));
-  out.push_back(static_cast<uint8_t>(label.size()));
-  base::Append(out, label);
-  return out;
+  w->Int(static_cast<uint8_t>(label.size()));
+  PutDomainFirst(label, w);
 }
 
 }  // namespace
@@ -103,11 +141,11 @@ Bytes SealKey(uint64_t number) {
 
 // --- leaf ----------------------------------------------------------------------------------
 
-LeafKeyBytes LeafKey(const base::VrfOutput& key, base::LogPosition insert_pos) {
-  LeafKeyBytes out;
-  std::copy(key.bytes.begin(), key.bytes.end(), out.begin());
-  PutBigEndian(&out, base::kVrfOutputSize, insert_pos);
-  return out;
+Bytes LeafKey(const base::VrfOutput& key, base::LogPosition insert_pos) {
+  Writer w;
+  w.Raw(key.bytes);
+  PutNumber(insert_pos, &w);
+  return std::move(w).Take();
 }
 
 KeyRange LeafRange(const merkle::SubtreeId& bucket) {
@@ -129,7 +167,7 @@ absl::StatusOr<merkle::LeafRow> DecodeLeaf(ByteView key, ByteView value) {
   merkle::LeafRow row;
   Reader k(key);
   ReadFixed(k, &row.key.bytes);
-  k.Int(&row.insert_pos);
+  ReadNumber(k, &row.insert_pos);
   KT_RETURN_IF_ERROR(Finish(k, "leaf"));
   Reader v(value);
   ReadFixed(v, &row.commitment.bytes);
@@ -228,57 +266,102 @@ absl::StatusOr<EntryRow> DecodeEntry(ByteView value) {
 // --- version -----------------------------------------------------------------------------------
 
 Bytes VersionKey(ByteView label, base::Version version) {
-  Bytes out = LabelPrefix(label);
-  for (int shift = 24; shift >= 0; shift -= 8)
-    out.push_back(static_cast<uint8_t>(version >> shift));
-  return out;
-}
-
-KeyRange VersionRange(ByteView label) {
-  return {.begin = VersionKey(label, 0), .end = AfterPrefix(LabelPrefix(label))};
-}
-
-Bytes EncodeVersion(const VersionRow& row) {
-  KT_CHECK(row.vrf_proof.size() <= kMaxVrfProofSize);
   Writer w;
-  w.Raw(row.vrf_output.bytes);
-  w.Int(static_cast<uint8_t>(row.vrf_proof.size()));
-  w.Raw(row.vrf_proof);
-  w.Int<uint8_t>(row.existing.has_value() ? 1 : 0);
-  if (row.existing.has_value()) {
-    w.Int(row.existing->position);
-    w.Raw(row.existing->commitment.bytes);
-    w.Raw(row.existing->value_hash.bytes);
-  }
+  PutLabel(label, &w);
+  PutNumber(version, &w);
   return std::move(w).Take();
 }
 
-absl::StatusOr<VersionRow> DecodeVersion(ByteView key, ByteView value) {
-  VersionRow row;
+KeyRange VersionRange(ByteView label) {
+  Writer w;
+  PutLabel(label, &w);
+  return {.begin = VersionKey(label, 0), .end = AfterPrefix(std::move(w).Take())};
+}
+
+Bytes EncodeVersion(const VersionRow& row, bool has_leaf) {
+  KT_CHECK(row.vrf_proof.size() <= kMaxVrfProofSize);
+  const ByteView output = row.vrf_output.bytes;
+  Writer w;
+  if (!row.existing.has_value()) {
+    w.Int(static_cast<uint8_t>(VersionForm::kPlanned));
+    w.Raw(output);
+  } else {
+    w.Int(static_cast<uint8_t>(has_leaf ? VersionForm::kWithLeaf : VersionForm::kComplete));
+    PutNumber(row.existing->position, &w);
+    w.Raw(has_leaf ? output.first(kLeafPrefixSize) : output);
+    if (!has_leaf) w.Raw(row.existing->commitment.bytes);
+  }
+  w.Int(static_cast<uint8_t>(row.vrf_proof.size()));
+  w.Raw(row.vrf_proof);
+  return std::move(w).Take();
+}
+
+absl::StatusOr<StoredVersion> DecodeVersion(ByteView key, ByteView value) {
+  StoredVersion stored;
+  VersionRow& row = stored.row;
   Reader k(key);
   uint8_t label_size = 0;
   ByteView label;
   k.Int(&label_size);
-  if (k.Raw(label_size, &label)) row.label = base::ToBytes(label);
-  k.Int(&row.version);
+  if (k.Raw(label_size, &label)) row.label = FromDomainFirst(label);
+  ReadNumber(k, &row.version);
   KT_RETURN_IF_ERROR(Finish(k, "version"));
 
   Reader v(value);
+  uint8_t form = 0;
+  if (v.Int(&form) && form > static_cast<uint8_t>(VersionForm::kWithLeaf)) v.Fail("unknown form");
+  if (form == static_cast<uint8_t>(VersionForm::kPlanned)) {
+    ReadFixed(v, &row.vrf_output.bytes);
+  } else {
+    VersionRow::Existing& existing = row.existing.emplace();
+    ReadNumber(v, &existing.position);
+    if (form == static_cast<uint8_t>(VersionForm::kComplete)) {
+      ReadFixed(v, &row.vrf_output.bytes);
+      ReadFixed(v, &existing.commitment.bytes);
+    } else {
+      LeafName& leaf = stored.leaf.emplace();
+      leaf.position = existing.position;
+      ReadFixed(v, &leaf.prefix);
+    }
+  }
   uint8_t proof_size = 0;
   ByteView proof;
-  bool exists = false;
-  ReadFixed(v, &row.vrf_output.bytes);
-  v.Int(&proof_size);
-  if (v.Raw(proof_size, &proof)) row.vrf_proof = base::ToBytes(proof);
-  if (ReadFlag(v, &exists) && exists) {
-    VersionRow::Existing existing;
-    v.Int(&existing.position);
-    ReadFixed(v, &existing.commitment.bytes);
-    ReadFixed(v, &existing.value_hash.bytes);
-    row.existing = existing;
-  }
+  if (v.Int(&proof_size) && v.Raw(proof_size, &proof)) row.vrf_proof = base::ToBytes(proof);
   KT_RETURN_IF_ERROR(Finish(v, "version"));
-  return row;
+  return stored;
+}
+
+// --- value -------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr size_t kCheckSize = 8;
+
+std::array<uint8_t, kCheckSize> CheckOf(const base::Hash& key, ByteView row) {
+  const base::Hash hash = base::Sha256({key.bytes, row});
+  std::array<uint8_t, kCheckSize> check;
+  std::copy_n(hash.bytes.begin(), kCheckSize, check.begin());
+  return check;
+}
+
+}  // namespace
+
+Bytes EncodeValue(const base::Hash& key, ByteView row) {
+  Bytes out;
+  out.reserve(row.size() + kCheckSize);
+  base::Append(out, row);
+  base::Append(out, CheckOf(key, row));
+  return out;
+}
+
+absl::StatusOr<Bytes> DecodeValue(const base::Hash& key, ByteView value) {
+  if (value.size() < kCheckSize) return Corrupt("value", "truncated");
+  const ByteView row = value.first(value.size() - kCheckSize);
+  const std::array<uint8_t, kCheckSize> check = CheckOf(key, row);
+  if (!std::equal(check.begin(), check.end(), value.end() - kCheckSize)) {
+    return Corrupt("value", "a value is damaged, or not the one of its key");
+  }
+  return base::ToBytes(row);
 }
 
 // --- changed -----------------------------------------------------------------------------------
@@ -345,10 +428,10 @@ namespace {
 constexpr std::string_view kErasedPrefix = "erased";
 }  // namespace
 
-Bytes ErasureKey(const base::Hash& value_hash) {
+Bytes ErasureKey(const base::Hash& commitment) {
   Writer w;
   w.Raw(base::AsBytes(kErasedPrefix));
-  w.Raw(value_hash.bytes);
+  w.Raw(commitment.bytes);
   return std::move(w).Take();
 }
 
@@ -370,7 +453,7 @@ absl::StatusOr<ErasureRow> DecodeErasure(ByteView key, ByteView value) {
   ErasureRow row;
   if (key.size() < kErasedPrefix.size()) return Corrupt("meta", "not an erasure");
   Reader k(key.subspan(kErasedPrefix.size()));
-  ReadFixed(k, &row.value_hash.bytes);
+  ReadFixed(k, &row.commitment.bytes);
   KT_RETURN_IF_ERROR(Finish(k, "meta"));
   Reader v(value);
   ReadFixed(v, &row.vrf_output.bytes);

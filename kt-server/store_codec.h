@@ -4,18 +4,19 @@
 // a bucket, a tile's history and a label are each one range scan; rows decode exactly.
 //
 //   table    key                                                   value
-//   leaf     vrf_output (32) || insert_pos (8)                     commitment (32) [|| end_pos (8)]
+//   leaf     vrf_output (32) || number(insert_pos)                 commitment (32) [|| end_pos (8)]
 //   band     depth (1) || bits (3) || ~position (8): newest first  is_snapshot (1) || data
 //   log      level (1) || index (8)                                hash (32)
 //   entry    position (8)                                          timestamp_ms (8) || root (32)
-//   version  length (1) || label || version (4)                    see EncodeVersion
-//   value    SHA-256 of the row (32)                               opening (16) || UpdateValue
+//   version  length (1) || label, domain first || number(version)  see EncodeVersion
+//   value    commitment (32)                                       see EncodeValue
 //   changed  position (8)                                          first 3 bytes of keys, ascending
 //   meta     names                                                 head, auditor_head, properties,
 //                                                                  schema, pruned
-//            "erased" || value_hash (32)                           see EncodeErasure
+//            "erased" || commitment (32)                           see EncodeErasure
 //
-// Integers are big endian. Beside its rows every table holds marks, which show when it is opened
+// Integers are big endian. number(n) is the count of n's bytes (1) and these, without leading
+// zeros; it sorts as n does. Beside its rows every table holds marks, which show when it is opened
 // that nothing is missing: see RocksDatabase. kMarkKey is shorter than every other key and sorts
 // before all rows; keys of seals sort after all rows, from RowsEnd() on.
 //
@@ -25,6 +26,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "base/bytes.h"
@@ -42,7 +44,7 @@ inline constexpr unsigned kMaxSubtreeDepth = 24;
 
 inline constexpr std::array<uint8_t, 1> kMarkKey = {0};
 
-// Greater than the key of every row: the greatest is a label's, of 260 bytes.
+// Greater than the key of every row: the greatest is a label's, of at most 261 bytes.
 const base::Bytes& RowsEnd();
 // RowsEnd() || number (8)
 base::Bytes SealKey(uint64_t number);
@@ -54,8 +56,7 @@ struct KeyRange {
   bool Contains(base::ByteView key) const;
 };
 
-using LeafKeyBytes = std::array<uint8_t, base::kVrfOutputSize + 8>;
-LeafKeyBytes LeafKey(const base::VrfOutput& key, base::LogPosition insert_pos);
+base::Bytes LeafKey(const base::VrfOutput& key, base::LogPosition insert_pos);
 KeyRange LeafRange(const merkle::SubtreeId& bucket);
 base::Bytes EncodeLeaf(const merkle::LeafRow& row);
 absl::StatusOr<merkle::LeafRow> DecodeLeaf(base::ByteView key, base::ByteView value);
@@ -78,13 +79,43 @@ PositionKeyBytes EntryKey(base::LogPosition position);
 base::Bytes EncodeEntry(const EntryRow& row);
 absl::StatusOr<EntryRow> DecodeEntry(base::ByteView value);
 
-// A label of at most kMaxLabelSize bytes, here and below.
+// A label of at most kMaxLabelSize bytes, here and below. In keys what comes after its last '@'
+// stands first, so that labels of one domain are neighbours and share the beginnings of their keys.
 base::Bytes VersionKey(base::ByteView label, base::Version version);
 KeyRange VersionRange(base::ByteView label);
-// vrf_output (32) || proof length (1) || proof || exists (1)
-// [|| position (8) || commitment (32) || value_hash (32)]
-base::Bytes EncodeVersion(const VersionRow& row);
-absl::StatusOr<VersionRow> DecodeVersion(base::ByteView key, base::ByteView value);
+
+// Names a leaf by the first bytes of its key and its position. That two leaves of one log entry
+// share so many bits is out of the question (2^-64 for an entry of 65,536 leaves), and found out.
+inline constexpr size_t kLeafPrefixSize = 12;
+struct LeafName {
+  std::array<uint8_t, kLeafPrefixSize> prefix{};
+  base::LogPosition position = 0;
+  bool operator==(const LeafName&) const = default;
+};
+
+// A row of the table version, as it was decoded.
+struct StoredVersion {
+  VersionRow row;
+  // Where the row's vrf_output and commitment have to be read, if the row leaves them to its leaf.
+  std::optional<LeafName> leaf;
+  bool operator==(const StoredVersion&) const = default;
+};
+
+enum class VersionForm : uint8_t {
+  kPlanned = 0,   // vrf_output (32): a version that does not exist yet
+  kComplete = 1,  // number(position) || vrf_output (32) || commitment (32)
+  kWithLeaf = 2,  // number(position) || the first 12 bytes of vrf_output
+};
+// form (1) || what the form says || proof length (1) || proof. `has_leaf`: a leaf with the row's
+// vrf_output, position and commitment is stored, and need not be repeated. Of no effect on a
+// version that does not exist.
+base::Bytes EncodeVersion(const VersionRow& row, bool has_leaf);
+absl::StatusOr<StoredVersion> DecodeVersion(base::ByteView key, base::ByteView value);
+
+// row || the first 8 bytes of SHA-256(key || row). The row is opening (16) || UpdateValue; that the
+// commitment was made to it is checked where the label is known.
+base::Bytes EncodeValue(const base::Hash& key, base::ByteView row);
+absl::StatusOr<base::Bytes> DecodeValue(const base::Hash& key, base::ByteView value);
 
 // Rows of the table changed have the entry's key.
 base::Bytes EncodeChanged(const ChangedRow& row);
@@ -94,8 +125,8 @@ absl::StatusOr<std::vector<merkle::SubtreeId>> DecodeChanged(base::ByteView valu
 base::Bytes EncodeHead(const HeadRow& row);
 absl::StatusOr<HeadRow> DecodeHead(base::ByteView value);
 
-// vrf_output (32) || version (4) || position (8) || erased_at_ms (8), under "erased" || value_hash.
-base::Bytes ErasureKey(const base::Hash& value_hash);
+// vrf_output (32) || version (4) || position (8) || erased_at_ms (8), under "erased" || commitment.
+base::Bytes ErasureKey(const base::Hash& commitment);
 KeyRange ErasureRange();
 base::Bytes EncodeErasure(const ErasureRow& row);
 absl::StatusOr<ErasureRow> DecodeErasure(base::ByteView key, base::ByteView value);

@@ -11,7 +11,6 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/status.h"
-#include "kt-core/binary_ladder.h"
 #include "kt-core/commitment_value.h"
 #include "kt-core/tree_head.h"
 #include "kt-server/retention.h"
@@ -33,30 +32,37 @@ ChangedRow ChangedBy(base::LogPosition position, std::span<const merkle::PrefixL
   return row;
 }
 
+// Each takes a read before it is written.
+constexpr size_t kMaxUnsavedPerCommit = 4'096;
+
 // The rows that a commit writes, collected over all of its entries, whose labels it borrows.
 class RowPlan {
  public:
-  // Plans the row of a version that becomes existing, and those of its binary ladder, so that a
-  // search for it later finds every VRF proof made.
+  // Plans the row of a version that becomes existing, with the VRF proof that is stored if a search
+  // has asked for it before.
   absl::Status Add(const Snapshot& snapshot, const NewVersion& version) {
-    std::vector<base::Version> needed = core::BaseBinaryLadder(version.version);
-    std::erase_if(needed, [&](base::Version v) {
-      return v < version.version || index_.contains(KeyOf(version.label, v));
-    });
-    if (needed.empty()) return absl::OkStatus();
-    std::vector<std::optional<VersionRow>> stored(needed.size());
-    // Before version 0 a label has no rows.
-    if (version.version > 0) {
-      KT_ASSIGN_OR_RETURN(stored, snapshot.ReadVersionRows(version.label, needed));
+    const auto [entry, is_new] =
+        index_.try_emplace(KeyOf(version.label, version.version), rows_.size());
+    if (!is_new) return absl::OkStatus();
+    std::optional<VersionRow> stored;
+    if (version.version > 0) {  // before version 0 a label has no rows
+      KT_ASSIGN_OR_RETURN(stored, ReadRow(snapshot, version.label, version.version));
     }
-    for (size_t i = 0; i < needed.size(); ++i) {
-      index_.emplace(KeyOf(version.label, needed[i]), rows_.size());
-      if (stored[i].has_value()) {
-        rows_.push_back(*std::move(stored[i]));
-      } else {
-        unproven_.push_back(rows_.size());
-        rows_.push_back({version.label, needed[i], {}, {}, std::nullopt});
-      }
+    if (stored.has_value()) {
+      rows_.push_back(*std::move(stored));
+    } else {
+      unproven_.push_back(rows_.size());
+      rows_.push_back({version.label, version.version, {}, {}, std::nullopt});
+    }
+    return absl::OkStatus();
+  }
+
+  // Stores proofs that searches have made, unless their versions came to exist since.
+  absl::Status AddUnsaved(const Snapshot& snapshot, std::vector<VersionRow> unsaved) {
+    for (VersionRow& row : unsaved) {
+      if (index_.contains(KeyOf(row.label, row.version))) continue;
+      KT_ASSIGN_OR_RETURN(const auto stored, ReadRow(snapshot, row.label, row.version));
+      if (!stored.has_value()) rows_.push_back(std::move(row));
     }
     return absl::OkStatus();
   }
@@ -85,6 +91,12 @@ class RowPlan {
   using Key = std::pair<absl::string_view, base::Version>;
   static Key KeyOf(base::ByteView label, base::Version version) {
     return {absl::string_view(reinterpret_cast<const char*>(label.data()), label.size()), version};
+  }
+  static absl::StatusOr<std::optional<VersionRow>> ReadRow(const Snapshot& snapshot,
+                                                           base::ByteView label,
+                                                           base::Version version) {
+    KT_ASSIGN_OR_RETURN(auto rows, snapshot.ReadVersionRows(label, {&version, 1}));
+    return std::move(rows.front());
   }
 
   std::vector<VersionRow> rows_;
@@ -287,12 +299,12 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
                           core::CommitTo(keys_.config, opened.opening, version.label,
                                          version.version, opened.value));
       KT_ASSIGN_OR_RETURN(base::Bytes encoded, EncodeOpenedValue(opened, context));
-      existing.value_hash = base::Sha256(encoded);
-      batch->values.emplace_back(existing.value_hash, std::move(encoded));
+      batch->values.emplace_back(existing.commitment, std::move(encoded));
       change.added.push_back({row.vrf_output, existing.commitment});
     }
     ++position;
   }
+  KT_RETURN_IF_ERROR(plan.AddUnsaved(snapshot, unsaved_proofs_.Take(kMaxUnsavedPerCommit)));
   batch->versions = plan.TakeRows();
   return absl::OkStatus();
 }

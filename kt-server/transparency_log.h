@@ -20,6 +20,7 @@
 #include "kt-server/head_guard.h"
 #include "kt-server/log_state.h"
 #include "kt-server/store.h"
+#include "kt-server/unsaved_proofs.h"
 #include "merkle/prefix_tree.h"
 #include "vrf/vrf.h"
 
@@ -87,6 +88,7 @@ class TransparencyLog {
 
   // VRF proofs for label-versions that are not in the store.
   const vrf::Prover& vrf() const { return *keys_.vrf; }
+  UnsavedProofs& unsaved_proofs() const { return unsaved_proofs_; }
 
   // Appends `entries` (at least one; timestamps not before that of the last entry), signs the new
   // head, makes it durable and then publishes it. One writer at a time. On failure nothing is
@@ -126,6 +128,7 @@ class TransparencyLog {
   std::shared_ptr<merkle::PrefixTree> tree_;
   const std::shared_ptr<TimestampTable> timestamps_ = std::make_shared<TimestampTable>();
   const std::shared_ptr<NodeCache> nodes_ = std::make_shared<NodeCache>();
+  mutable UnsavedProofs unsaved_proofs_;
 
   std::unique_ptr<base::Verifier> auditor_key_;  // thirdPartyAuditing
 

@@ -43,7 +43,6 @@ base::Version FirstAfter(std::optional<base::Version> greatest) {
 absl::StatusOr<core::CreatedVersions> ReadCreated(const TransparencyLog& log, const LogState& state,
                                                   base::ByteView label, base::Version first,
                                                   LabelRows* rows) {
-  const core::WireContext context = core::WireContext::For(log.config());
   core::CreatedVersions created;
   const uint64_t end = uint64_t{*rows->greatest} + 1;
   for (uint64_t next = first; next < end; next += kRowsPerRead) {
@@ -51,7 +50,8 @@ absl::StatusOr<core::CreatedVersions> ReadCreated(const TransparencyLog& log, co
     for (uint64_t version = next; version < std::min(next + kRowsPerRead, end); ++version) {
       versions.push_back(static_cast<base::Version>(version));
     }
-    KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log.vrf(), label, versions, rows));
+    KT_RETURN_IF_ERROR(
+        CompleteRows(state.snapshot(), log.vrf(), log.unsaved_proofs(), label, versions, rows));
     for (const base::Version version : versions) {
       const std::optional<VersionRow::Existing>& existing = rows->rows.at(version).existing;
       if (!existing.has_value()) {
@@ -76,7 +76,7 @@ absl::StatusOr<core::CreatedVersions> ReadCreated(const TransparencyLog& log, co
         continue;
       }
       KT_ASSIGN_OR_RETURN(OpenedValue opened,
-                          ReadOpenedValue(state.snapshot(), *existing, context));
+                          ReadOpenedValue(state.snapshot(), rows->rows.at(version), log.config()));
       created.values.push_back(std::move(opened.value));
       created.openings.push_back(opened.opening);
     }
@@ -90,7 +90,8 @@ absl::Status CheckEndsItsEntry(const TransparencyLog& log, const LogState& state
                                LabelRows* rows) {
   if (!request.greatest_version.has_value()) return absl::OkStatus();
   const base::Version greatest[] = {*request.greatest_version};
-  KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log.vrf(), request.label, greatest, rows));
+  KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log.vrf(), log.unsaved_proofs(), request.label,
+                                  greatest, rows));
   const std::optional<VersionRow::Existing>& existing = rows->rows.at(greatest[0]).existing;
   if (!existing.has_value()) {
     return absl::DataLossError("a version below the greatest is missing in the database");
@@ -138,7 +139,7 @@ absl::StatusOr<OwnerUpdate> UpdateService::Prepare(const core::UpdateRequest& re
     return absl::DataLossError("the greatest version is missing in the database");
   }
   const absl::StatusOr<OpenedValue> current =
-      ReadOpenedValue(state->snapshot(), *rows[0]->existing, core::WireContext::For(log_.config()));
+      ReadOpenedValue(state->snapshot(), *rows[0], log_.config());
   // Of a set that was erased nothing has been admitted.
   if (absl::IsPermissionDenied(current.status())) return update;
   KT_RETURN_IF_ERROR(current.status());
@@ -170,7 +171,8 @@ absl::StatusOr<UpdateAnswer> UpdateService::AnswerFrom(
   created.of_request = created_at == created.position;
   const auto greatest = static_cast<base::Version>(uint64_t{first} + created.skipped_versions +
                                                    created.values.size() - 1);
-  KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log_.vrf(), request.label,
+  KT_RETURN_IF_ERROR(CompleteRows(state.snapshot(), log_.vrf(), log_.unsaved_proofs(),
+                                  request.label,
                                   core::UpdateVersions(request.greatest_version, greatest), &rows));
   KT_ASSIGN_OR_RETURN(
       const core::UpdateResponse response,

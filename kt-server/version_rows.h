@@ -12,25 +12,34 @@
 #include "base/types.h"
 #include "kt-core/prover.h"
 #include "kt-server/store.h"
+#include "kt-server/unsaved_proofs.h"
 #include "vrf/vrf.h"
 
 namespace kt::server {
 
-// What the store knows of a label's greatest versions, read in one range scan.
+// What the store knows of a label's versions.
 struct LabelRows {
   std::map<base::Version, VersionRow> rows;
   std::optional<base::Version> greatest;  // the greatest version that exists
-  size_t vrf_proofs_made = 0;             // by CompleteRows
+  // Of the versions beyond it, those without a row are known to have none: all (nullopt) or these.
+  std::optional<std::vector<base::Version>> looked_for;
+  size_t vrf_proofs_made = 0;  // by CompleteRows
 };
-absl::StatusOr<LabelRows> ReadLabel(const Snapshot& snapshot, base::ByteView label);
 
-// The same for all versions of a label, as many as it has had changes.
+// The greatest version of a label and the binary ladder of `target`, or (nullopt) of the greatest
+// version, read in one range scan.
+absl::StatusOr<LabelRows> ReadLabel(const Snapshot& snapshot, base::ByteView label,
+                                    std::optional<base::Version> target = std::nullopt);
+
+// All versions of a label, as many as it has had changes.
 absl::StatusOr<LabelRows> ReadWholeLabel(const Snapshot& snapshot, base::ByteView label);
 
 // Adds the rows of `versions` that `rows` lacks: from the store, and where that has none by
-// evaluating the VRF. Versions that the store does not know do not exist.
-absl::Status CompleteRows(const Snapshot& snapshot, const vrf::Prover& vrf, base::ByteView label,
-                          std::span<const base::Version> versions, LabelRows* rows);
+// evaluating the VRF. Versions that the store does not know do not exist. What was made for a label
+// that exists is kept in `unsaved`.
+absl::Status CompleteRows(const Snapshot& snapshot, const vrf::Prover& vrf, UnsavedProofs& unsaved,
+                          base::ByteView label, std::span<const base::Version> versions,
+                          LabelRows* rows);
 
 // The value of a version and what opens the commitment to it: one row of the value table, so that
 // one deletion takes both. The opening is random, so no two versions ever share a row.
@@ -41,16 +50,15 @@ struct OpenedValue {
 absl::StatusOr<base::Bytes> EncodeOpenedValue(const OpenedValue& opened,
                                               const core::WireContext& context);
 
-// Reads it. kPermissionDenied if it was erased, kDataLoss if what is stored is not one.
-absl::StatusOr<OpenedValue> ReadOpenedValue(const Snapshot& snapshot,
-                                            const VersionRow::Existing& existing,
-                                            const core::WireContext& context);
+// Reads that of `version`, which exists. kPermissionDenied if it was erased, kDataLoss if what is
+// stored is not what the version's commitment was made to.
+absl::StatusOr<OpenedValue> ReadOpenedValue(const Snapshot& snapshot, const VersionRow& version,
+                                            const core::Configuration& config);
 
 // The same of a row that was read from the value table together with other things; nullopt if it is
 // not there.
-absl::StatusOr<OpenedValue> DecodeOpenedValue(const Snapshot& snapshot,
-                                              const VersionRow::Existing& existing,
-                                              const core::WireContext& context,
+absl::StatusOr<OpenedValue> DecodeOpenedValue(const Snapshot& snapshot, const VersionRow& version,
+                                              const core::Configuration& config,
                                               const std::optional<base::Bytes>& row);
 
 // Whether `version` can never be found again, and its value may have been pruned: its successor

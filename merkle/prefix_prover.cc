@@ -61,20 +61,26 @@ int32_t Prover::PlanTile(const SubtreeId& id, LogPosition position, const Tile* 
     while (entering.end < range.end && Contains(child_id, writer.key(entering.end))) ++entering.end;
     range.begin = entering.end;
     if (known != nullptr && known->kind(Tile::kFirstChild + child) != NodeKind::kParent) continue;
+    const Tile* const current_below = current == nullptr ? nullptr : current->below(child).get();
+    const bool is_bucket = IsBucket(child_id, position, current_below);
     // Evaluated first: planning further steps moves those that are there.
-    const int32_t below = child_depth == layout_.bucket_depth
-                              ? PlanBucket(child_id)
-                              : PlanTile(child_id, position,
-                                         current == nullptr ? nullptr : current->below(child).get(),
-                                         entering, writer);
+    const int32_t below = is_bucket ? PlanBucket(child_id)
+                                    : PlanTile(child_id, position, current_below, entering, writer);
     steps_[index].below[child] = below;
+    if (is_bucket) steps_[index].buckets |= 1u << child;
   }
   return static_cast<int32_t>(index);
 }
 
+bool Prover::IsBucket(const SubtreeId& id, LogPosition position, const Tile* current) {
+  if (id.depth == layout_.bucket_depth) return true;
+  return layout_.deepest_from_leaves && id.depth == layout_.deepest_tile_depth() &&
+         KnownTile(id, position, current) == nullptr;
+}
+
 int32_t Prover::PlanBucket(const SubtreeId& id) {
-  const auto [entry, is_new] =
-      bucket_of_bits_.try_emplace(id.bits, static_cast<int32_t>(bucket_ids_.size()));
+  const auto [entry, is_new] = bucket_of_id_.try_emplace(std::pair(id.depth, id.bits),
+                                                         static_cast<int32_t>(bucket_ids_.size()));
   if (is_new) bucket_ids_.push_back(id);
   return entry->second;
 }
@@ -143,7 +149,7 @@ absl::Status Prover::SearchChild(Step* step, unsigned node, LogPosition position
   const int32_t below = step->below[child];
   KT_CHECK(below >= 0);
   const SubtreeId child_id = ChildId(step->id, child);
-  if (child_id.depth == layout_.bucket_depth) {
+  if ((step->buckets >> child & 1) != 0) {
     std::optional<Bucket>& bucket = buckets_[static_cast<size_t>(below)];
     if (!bucket.has_value()) {
       std::vector<LeafRow>& rows = leaves_[static_cast<size_t>(below)];

@@ -51,11 +51,14 @@ class Prover {
     size_t query = 0;                          // of its rows, if `tile` is null
     size_t held = kNotHeld;                    // in held_, if it was decoded and is to be cached
     std::array<int32_t, kTileChildren> below;  // a step, or a bucket; -1 if not needed
+    uint32_t buckets = 0;                      // bit i: below[i] is a bucket
   };
 
   int32_t PlanTile(const SubtreeId& id, base::LogPosition position, const Tile* current,
                    ProofWriter::Range range, const ProofWriter& writer);
   int32_t PlanBucket(const SubtreeId& id);
+  // Whether a child of a tile is read as one bucket.
+  bool IsBucket(const SubtreeId& id, base::LogPosition position, const Tile* current);
   const Tile* KnownTile(const SubtreeId& id, base::LogPosition position, const Tile* current);
   absl::Status ReadAll(const PrefixStoreReader& reader);
   absl::Status Decode(base::LogPosition position, Step* step);
@@ -77,7 +80,7 @@ class Prover {
   std::vector<BandQuery> queries_;
   std::vector<std::vector<BandRow>> rows_;
   std::vector<SubtreeId> bucket_ids_;
-  absl::flat_hash_map<uint32_t, int32_t> bucket_of_bits_;
+  absl::flat_hash_map<std::pair<uint8_t, uint32_t>, int32_t> bucket_of_id_;  // by depth and bits
   std::vector<std::vector<LeafRow>> leaves_;
   std::vector<std::optional<Bucket>> buckets_;
 };

@@ -213,7 +213,11 @@ std::vector<Stager::NodeChange> Stager::ReplayTiles(unsigned depth, LogPosition 
     }
     if (tile == nullptr) continue;
     tile->Rehash(changed);
-    writes_.bands.push_back(AddRow(id, position, changed, layout_.rows_per_snapshot, tile));
+    if (layout_.deepest_from_leaves && depth == layout_.deepest_tile_depth()) {
+      tile->SetNewestRow(position, 0);
+    } else {
+      writes_.bands.push_back(AddRow(id, position, changed, layout_.rows_per_snapshot, tile));
+    }
     NodeChange root{.bits = id.bits, .value = tile->value(Tile::kRoot), .leaf = {}};
     if (root.value.kind == NodeKind::kLeaf) root.leaf = tile->leaf(Tile::kRoot);
     above.push_back(root);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "merkle/prefix_tree.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "merkle/prefix_bucket.h"
 #include "merkle/prefix_prover.h"
 #include "merkle/prefix_stage.h"
 #include "merkle/prefix_tile.h"
@@ -136,7 +138,12 @@ class Loader {
       : layout_(layout), entries_(entries) {}
 
   absl::StatusOr<TreeVersion> Run(const PrefixStoreReader& reader) {
-    for (depth_ = layout_.bucket_depth; depth_ > 0;) {
+    depth_ = layout_.bucket_depth;
+    if (layout_.deepest_from_leaves) {
+      depth_ = layout_.deepest_tile_depth();
+      KT_RETURN_IF_ERROR(AddDeepest(reader));
+    }
+    while (depth_ > 0) {
       depth_ -= kTileLevels;
       below_ = std::exchange(row_, {});
       next_below_ = 0;
@@ -152,6 +159,53 @@ class Loader {
   }
 
  private:
+  // Makes the deepest tiles out of all leaves.
+  absl::Status AddDeepest(const PrefixStoreReader& reader) {
+    SubtreeId id;
+    std::vector<LeafRow> leaves;  // of the tile at hand
+    const auto add = [&](const LeafRow& leaf) -> absl::Status {
+      if (!leaves.empty() && !Contains(id, leaf.key)) {
+        KT_RETURN_IF_ERROR(AddTileOf(id, leaves));
+        leaves.clear();
+      }
+      if (leaves.empty()) {
+        id = {static_cast<uint8_t>(depth_), LeadingBits(leaf.key, depth_)};
+        if (!row_.empty() && id.bits <= row_.back().first) return Corrupt(id, "out of order");
+      }
+      leaves.push_back(leaf);
+      return absl::OkStatus();
+    };
+    KT_RETURN_IF_ERROR(reader.ScanLeaves(add));
+    return leaves.empty() ? absl::OkStatus() : AddTileOf(id, leaves);
+  }
+
+  absl::Status AddTileOf(const SubtreeId& id, std::span<const LeafRow> leaves) {
+    KT_RETURN_IF_ERROR(CheckLeafRows(id, leaves));
+    auto tile = std::make_shared<Tile>();
+    base::LogPosition last_change = 0;
+    for (size_t begin = 0; begin < leaves.size();) {
+      const unsigned child = ChildIndex(LeadingBits(leaves[begin].key, 32), depth_);
+      const SubtreeId child_id = ChildId(id, child);
+      bucket_rows_.clear();
+      for (; begin < leaves.size() && Contains(child_id, leaves[begin].key); ++begin) {
+        const LeafRow& leaf = leaves[begin];
+        const bool ended = leaf.end_pos != kNeverRemoved;
+        last_change = std::max({last_change, leaf.insert_pos, ended ? leaf.end_pos : 0});
+        bucket_rows_.push_back(leaf);
+      }
+      if (last_change >= entries_) return Corrupt(child_id, "newer than the log");
+      bucket_.Reset(child_id, &bucket_rows_);
+      const NodeValue value = bucket_.RootAt(entries_ - 1);
+      tile->SetChild(
+          child, value,
+          value.kind == NodeKind::kLeaf ? bucket_.LoneLeafAt(entries_ - 1) : PrefixLeaf());
+    }
+    tile->Rehash((1u << kTileChildren) - 1);
+    tile->SetNewestRow(last_change, 0);
+    row_.emplace_back(id.bits, std::move(tile));
+    return absl::OkStatus();
+  }
+
   absl::Status Add(std::span<const BandRow> rows) {
     if (rows.empty()) return absl::InternalError("prefix tree: a tile without rows");
     const SubtreeId id = rows[0].id;
@@ -173,6 +227,9 @@ class Loader {
   TileRow row_;            // of depth_
   TileRow below_;          // of depth_ + 4
   size_t next_below_ = 0;  // of below_, not yet attached
+  // Of the bucket at hand; the next one takes over their storage.
+  Bucket bucket_;
+  std::vector<LeafRow> bucket_rows_;
 };
 
 }  // namespace
@@ -181,7 +238,8 @@ absl::StatusOr<std::unique_ptr<PrefixTree>> PrefixTree::Load(const PrefixTreeLay
                                                              const PrefixStoreReader& reader,
                                                              base::TreeSize entries) {
   if (layout.bucket_depth == 0 || layout.bucket_depth > kMaxBucketDepth ||
-      layout.bucket_depth % kTileLevels != 0 || layout.rows_per_snapshot == 0) {
+      layout.bucket_depth % kTileLevels != 0 || layout.rows_per_snapshot == 0 ||
+      (layout.deepest_from_leaves && layout.bucket_depth < 2 * kTileLevels)) {
     return absl::InvalidArgumentError("prefix tree layout is not supported");
   }
   KT_ASSIGN_OR_RETURN(TreeVersion version, Loader(layout, entries).Run(reader));

@@ -22,6 +22,12 @@ namespace kt::merkle {
 struct PrefixTreeLayout {
   uint8_t bucket_depth = 16;       // 4, 8, 12, 16, 20 or 24
   uint8_t rows_per_snapshot = 16;  // every so many rows of a tile is a snapshot
+  // Keeps no rows of the deepest tiles, which in small entries are a third of all that a leaf
+  // takes. What such a tile was at an old position follows from its leaves: those of up to sixteen
+  // buckets, read as one. Loading the tree reads all leaves. Needs a bucket_depth from 8 on.
+  bool deepest_from_leaves = false;
+
+  uint8_t deepest_tile_depth() const { return static_cast<uint8_t>(bucket_depth - 4); }
 };
 
 // The changes that one log entry makes.

@@ -79,18 +79,23 @@ class CountingStore : public server::Store {
       counts_.Add(1);
       return snapshot_->ReadVersions(label, limit);
     }
+    absl::StatusOr<std::vector<server::VersionRow>> ReadWanted(
+        base::ByteView label, size_t limit, const Wanted& wanted) const override {
+      counts_.Add(1);
+      return snapshot_->ReadWanted(label, limit, wanted);
+    }
     absl::StatusOr<std::vector<std::optional<server::VersionRow>>> ReadVersionRows(
         base::ByteView label, std::span<const base::Version> versions) const override {
       counts_.Add(versions.size());
       return snapshot_->ReadVersionRows(label, versions);
     }
-    absl::StatusOr<base::Bytes> ReadValue(const base::Hash& value_hash) const override {
+    absl::StatusOr<base::Bytes> ReadValue(const base::Hash& commitment) const override {
       counts_.Add(1);
-      return snapshot_->ReadValue(value_hash);
+      return snapshot_->ReadValue(commitment);
     }
     absl::StatusOr<std::optional<server::ErasureRow>> ReadErasure(
-        const base::Hash& value_hash) const override {
-      return snapshot_->ReadErasure(value_hash);
+        const base::Hash& commitment) const override {
+      return snapshot_->ReadErasure(commitment);
     }
     absl::StatusOr<std::vector<server::ErasureRow>> ReadErasures() const override {
       return snapshot_->ReadErasures();

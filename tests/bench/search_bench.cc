@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "kt-core/response_verifier.h"
 #include "kt-server/head_guard.h"
+#include "kt-server/log_files.h"
 #include "kt-server/search_service.h"
 #include "kt-server/store.h"
 #include "kt-server/transparency_log.h"
@@ -93,8 +94,7 @@ class Log {
     store_ = Must(OpenRocksDbStore({.path = directory_.File("db"), .create_if_missing = true}));
     counting_ = std::make_unique<bench::CountingStore>(*store_);
     log_ =
-        Must(TransparencyLog::Open(std::move(keys), {.bucket_depth = 16, .rows_per_snapshot = 16},
-                                   *counting_, *guard_, random_));
+        Must(TransparencyLog::Open(std::move(keys), kDefaultLayout, *counting_, *guard_, random_));
     service_ = std::make_unique<SearchService>(*log_);
     Fill();
   }

@@ -71,6 +71,9 @@ class FaultyStore : public Store {
   int commits_ = 0;
 };
 
+inline constexpr merkle::PrefixTreeLayout kLayout{
+    .bucket_depth = 8, .rows_per_snapshot = 4, .deepest_from_leaves = true};
+
 // A log over a memory store that survives Reopen, or over the store that `open_store` opens, with a
 // real head guard.
 class LogFixture {
@@ -122,8 +125,7 @@ class LogFixture {
     KT_ASSIGN_OR_RETURN(
         guard_, HeadGuard::Open(directory_.File("guard"), core::ConfigurationFingerprint(config_),
                                 HeadGuard::IfMissing::kCreate));
-    KT_ASSIGN_OR_RETURN(log_, TransparencyLog::Open({config_, MakeSigner(), MakeProver()},
-                                                    {.bucket_depth = 8, .rows_per_snapshot = 4},
+    KT_ASSIGN_OR_RETURN(log_, TransparencyLog::Open({config_, MakeSigner(), MakeProver()}, kLayout,
                                                     *faulty_, *guard_, random_));
     return absl::OkStatus();
   }

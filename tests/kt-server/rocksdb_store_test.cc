@@ -238,7 +238,7 @@ TEST(RocksDbStore, LaterSchemaIsRefused) {
   RecordedLog().Extend(dir.path("db"), 1);
   PutRaw(dir.path("db"), "meta", kSchemaKey, EncodeUint64(kSchemaVersion + 1));
   EXPECT_THAT(Open(dir.path("db")),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("schema version 4")));
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("schema version 5")));
   PutRaw(dir.path("db"), "meta", kSchemaKey, base::Bytes{1});
   EXPECT_THAT(Open(dir.path("db")), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("meta")));
 }
@@ -333,13 +333,13 @@ TEST(RocksDbStore, DamagedRowsAreDataLossAndNameTheirTable) {
   const std::string label =
       "\x05"
       "mails";
-  const LeafKeyBytes leaf = LeafKey(KeyAt(0), 0);
+  const base::Bytes leaf = LeafKey(KeyAt(0), 0);
   const BandKeyBytes band = BandKey({8, 0}, 0);
   PutRaw(dir.path("db"), "leaf", base::ToText(leaf), base::Bytes(31));
   PutRaw(dir.path("db"), "band", base::ToText(band), base::Bytes{7});
   PutRaw(dir.path("db"), "log", base::ToText(LogNodeKey({0, 0})), base::Bytes(33));
   PutRaw(dir.path("db"), "entry", base::ToText(EntryKey(0)), base::Bytes(39));
-  PutRaw(dir.path("db"), "version", label + std::string(4, '\0'), base::Bytes(3));
+  PutRaw(dir.path("db"), "version", label + std::string(1, '\0'), base::Bytes(3));
   PutRaw(dir.path("db"), "value", base::ToText(HashOf(1).bytes), base::ToBytes("not of that hash"));
   {
     ASSERT_OK_AND_ASSIGN(const auto store, Open(dir.path("db")));
@@ -366,6 +366,38 @@ TEST(RocksDbStore, DamagedRowsAreDataLossAndNameTheirTable) {
   }
   PutRaw(dir.path("db"), "meta", kHeadKey, base::Bytes(9));
   EXPECT_THAT(Open(dir.path("db")), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("table meta")));
+}
+
+TEST(RocksDbStore, AVersionWithoutItsLeafIsDataLoss) {
+  TempDir dir;
+  BatchMaker maker;
+  CommitBatch batch = maker.Next(2);
+  batch.versions = {ExistingVersion("a", 0, 1)};
+  const base::VrfOutput& output = batch.versions[0].vrf_output;
+  batch.prefix.leaves = {
+      {.key = output, .insert_pos = 1, .commitment = batch.versions[0].existing->commitment}};
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, Open(dir.path("db"), true));
+    ASSERT_THAT(store->Commit(batch, 0), IsOk());
+    ASSERT_OK_AND_ASSIGN(const auto snapshot, store->GetSnapshot());
+    EXPECT_THAT(snapshot->ReadVersions(base::AsBytes("a"), 0), IsOkAndHolds(batch.versions));
+  }
+  const auto read = [&] {
+    const auto store = Open(dir.path("db"));
+    KT_CHECK(store.ok());
+    return (*(*store)->GetSnapshot())->ReadVersions(base::AsBytes("a"), 0).status();
+  };
+  // Another leaf of the same entry with the same first bytes.
+  base::VrfOutput neighbour = output;
+  neighbour.bytes[31] ^= 1;
+  PutRaw(dir.path("db"), "leaf", base::ToText(LeafKey(neighbour, 1)), base::Bytes(32));
+  EXPECT_THAT(read(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("several leaves")));
+  // The version says that it is of another entry than its leaf.
+  VersionRow moved = batch.versions[0];
+  moved.existing->position = 0;
+  PutRaw(dir.path("db"), "version", base::ToText(VersionKey(moved.label, 0)),
+         EncodeVersion(moved, true));
+  EXPECT_THAT(read(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("no leaf")));
 }
 
 enum class Outcome { kRefused, kDataLossInRead, kNewest, kEarlierCommit };
@@ -685,7 +717,7 @@ TEST(RocksDbCrash, DISABLED_PrunesUntilKilled) {
     const base::LogPosition position = maker.size() - 1;
     batch.values = {ValueRow(std::string(500, 'x') + std::to_string(position))};
     VersionRow row = ExistingVersion("label", static_cast<base::Version>(position), position);
-    row.existing->value_hash = batch.values[0].first;
+    row.existing->commitment = batch.values[0].first;
     batch.versions = {row};
     batch.prefix.bands = {{{0, 0}, position, position % 4 == 0, base::Bytes(100, 7)}};
     ASSERT_THAT(store->Commit(batch, position), IsOk());

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "kt-server/version_rows.h"
 #include "tests/bench/counting_store.h"
 #include "tests/kt-server/log_fixture.h"
 #include "tests/support/status_matchers.h"
@@ -16,6 +17,7 @@ namespace kt::server {
 namespace {
 
 using ::kt::testing::IsOk;
+using ::kt::testing::StatusIs;
 
 class SearchServiceTest : public ::testing::Test {
  protected:
@@ -57,6 +59,58 @@ TEST_F(SearchServiceTest, VersionsThatExistNeedNoNewVrfProof) {
   }
 }
 
+// A label that nobody has asked for has no VRF proofs but those of its versions. The others are
+// made for the first search, and the next commit stores them.
+TEST_F(SearchServiceTest, ProofsOfVersionsToComeAreKeptFromTheFirstSearchOn) {
+  const base::Bytes label = base::ToBytes("a@x.example");
+  const std::vector<base::Version> to_come = {7, 6};  // of the binary ladder of version 5
+  const auto stored = [&] {
+    const auto rows = fixture_.log().current()->snapshot().ReadVersionRows(label, to_come);
+    EXPECT_THAT(rows, IsOk());
+    return (*rows)[0].has_value() + (*rows)[1].has_value();
+  };
+  EXPECT_EQ(Search("a@x.example", std::nullopt).vrf_proofs, 2u);
+  EXPECT_EQ(Search("a@x.example", std::nullopt).vrf_proofs, 0u);
+  EXPECT_EQ(stored(), 0);
+  fixture_.clock().Advance(1);
+  ASSERT_THAT(fixture_.AddEmpty(), IsOk());
+  EXPECT_EQ(stored(), 2);
+  EXPECT_EQ(Search("a@x.example", std::nullopt).vrf_proofs, 0u);
+  ASSERT_THAT(fixture_.AddEmpty(), IsOk());
+  EXPECT_EQ(Search("a@x.example", std::nullopt).vrf_proofs, 0u) << "stored once";
+}
+
+// What is stored under a commitment has to be what it was made to.
+TEST_F(SearchServiceTest, AValueOfAnotherVersionIsDataLoss) {
+  const auto state = fixture_.log().current();
+  const auto rows = state->snapshot().ReadVersions(base::AsBytes("a@x.example"), 0);
+  ASSERT_THAT(rows, IsOk());
+  const auto row = state->snapshot().ReadValue((*rows)[2].existing->commitment);
+  ASSERT_THAT(row, IsOk());
+  const auto open = [&](const VersionRow& version, const base::Bytes& bytes) {
+    return DecodeOpenedValue(state->snapshot(), version, fixture_.config(), bytes).status();
+  };
+  EXPECT_THAT(open((*rows)[2], *row), IsOk());
+  EXPECT_THAT(open((*rows)[3], *row), StatusIs(absl::StatusCode::kDataLoss));
+  VersionRow other_label = (*rows)[2];
+  other_label.label = base::ToBytes("b@x.example");
+  EXPECT_THAT(open(other_label, *row), StatusIs(absl::StatusCode::kDataLoss));
+  for (const size_t i : {size_t{0}, size_t{15}, row->size() - 1}) {
+    base::Bytes damaged = *row;
+    damaged[i] ^= 1;
+    EXPECT_THAT(open((*rows)[2], damaged), StatusIs(absl::StatusCode::kDataLoss)) << i;
+  }
+}
+
+// Otherwise a peer could have any number of rows stored.
+TEST_F(SearchServiceTest, ProofsOfOtherAbsentVersionsAreNotKept) {
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(Search("a@x.example", 1000).vrf_proofs, 1u);
+    EXPECT_EQ(Search("nobody@x.example", std::nullopt).vrf_proofs, 1u);
+  }
+  EXPECT_TRUE(fixture_.log().unsaved_proofs().Take(10).empty());
+}
+
 // A binary ladder to a great version has up to 64 of them.
 TEST_F(SearchServiceTest, AbsentVersionsCostOneVrfProofAtMost) {
   for (const base::Version version :
@@ -79,9 +133,9 @@ TEST_F(SearchServiceTest, ReadsOneRoundAfterTheLabelsRows) {
     ASSERT_THAT(fixture_.Add("user" + std::to_string(i) + "@x.example", 0, "value"), IsOk());
   }
   bench::CountingStore store(fixture_.real_store());
-  const auto log = TransparencyLog::Open(
-      {fixture_.config(), fixture_.MakeSigner(), fixture_.MakeProver()},
-      {.bucket_depth = 8, .rows_per_snapshot = 4}, store, fixture_.guard(), fixture_.random());
+  const auto log =
+      TransparencyLog::Open({fixture_.config(), fixture_.MakeSigner(), fixture_.MakeProver()},
+                            kLayout, store, fixture_.guard(), fixture_.random());
   ASSERT_THAT(log, IsOk());
   const SearchService service(**log);
   const uint64_t now_ms = fixture_.clock().NowMs();

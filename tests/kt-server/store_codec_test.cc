@@ -45,7 +45,7 @@ TEST(LeafCodec, RoundTripsAndIsExact) {
   EXPECT_THAT(DecodeLeaf(LeafKey(row.key, 7), EncodeLeaf(row)), IsOkAndHolds(row));
   EXPECT_EQ(EncodeLeaf(row).size(), 32u);
   row.end_pos = kLast - 1;
-  const LeafKeyBytes key = LeafKey(row.key, row.insert_pos);
+  const base::Bytes key = LeafKey(row.key, row.insert_pos);
   EXPECT_THAT(DecodeLeaf(key, EncodeLeaf(row)), IsOkAndHolds(row));
 
   ExpectExact("table leaf", EncodeLeaf(row), {32},
@@ -55,7 +55,7 @@ TEST(LeafCodec, RoundTripsAndIsExact) {
 }
 
 TEST(LeafCodec, RejectsLifetimesThatCannotBe) {
-  const LeafKeyBytes key = LeafKey(KeyAt(0), 7);
+  const base::Bytes key = LeafKey(KeyAt(0), 7);
   for (const uint64_t end : {uint64_t{0}, uint64_t{7}, kLast}) {
     base::Bytes value(32);
     base::Append(value, EncodeUint64(end));
@@ -109,23 +109,84 @@ TEST(VersionCodec, RoundTripsAndIsExact) {
     for (const base::Version version : {0u, 1u, 0xffffffffu}) {
       for (VersionRow row : {PlannedVersion(label, version), ExistingVersion(label, version, 5)}) {
         const base::Bytes key = VersionKey(row.label, version);
-        EXPECT_THAT(DecodeVersion(key, EncodeVersion(row)), IsOkAndHolds(row));
-        ExpectExact("table version", EncodeVersion(row), {},
-                    [&](base::ByteView value) { return DecodeVersion(key, value).status(); });
-        ExpectExact("table version", key, {}, [&](base::ByteView k) {
-          return DecodeVersion(k, EncodeVersion(row)).status();
-        });
+        const StoredVersion whole{row, std::nullopt};
+        EXPECT_THAT(DecodeVersion(key, EncodeVersion(row, false)), IsOkAndHolds(whole));
+        for (const bool has_leaf : {false, true}) {
+          const base::Bytes encoded = EncodeVersion(row, has_leaf);
+          ExpectExact("table version", encoded, {},
+                      [&](base::ByteView value) { return DecodeVersion(key, value).status(); });
+          ExpectExact("table version", key, {},
+                      [&](base::ByteView k) { return DecodeVersion(k, encoded).status(); });
+        }
         row.vrf_proof.clear();
-        EXPECT_THAT(DecodeVersion(key, EncodeVersion(row)), IsOkAndHolds(row));
+        EXPECT_THAT(DecodeVersion(key, EncodeVersion(row, false)),
+                    IsOkAndHolds(StoredVersion{row, std::nullopt}));
       }
+    }
+  }
+}
+
+TEST(VersionCodec, LeavesToTheLeafWhatItHolds) {
+  const VersionRow row = ExistingVersion("alice@example.com", 3, 0x12345);
+  const base::Bytes key = VersionKey(row.label, 3);
+  const base::Bytes encoded = EncodeVersion(row, true);
+  EXPECT_EQ(EncodeVersion(row, false).size() - encoded.size(), 20u + 32u);
+  ASSERT_OK_AND_ASSIGN(const StoredVersion stored, DecodeVersion(key, encoded));
+  EXPECT_EQ(stored.row.label, row.label);
+  EXPECT_EQ(stored.row.version, 3u);
+  EXPECT_EQ(stored.row.vrf_proof, row.vrf_proof);
+  ASSERT_TRUE(stored.row.existing.has_value());
+  EXPECT_EQ(stored.row.existing->position, 0x12345u);
+  ASSERT_TRUE(stored.leaf.has_value());
+  EXPECT_EQ(stored.leaf->position, 0x12345u);
+  EXPECT_TRUE(std::equal(stored.leaf->prefix.begin(), stored.leaf->prefix.end(),
+                         row.vrf_output.bytes.begin()));
+  // A version that does not exist has no leaf to leave anything to.
+  const VersionRow planned = PlannedVersion("alice@example.com", 4);
+  EXPECT_EQ(EncodeVersion(planned, true), EncodeVersion(planned, false));
+}
+
+TEST(VersionCodec, LabelsOfOneDomainAreNeighbours) {
+  const auto key = [](const std::string& label) { return VersionKey(base::AsBytes(label), 0); };
+  EXPECT_EQ(base::ToText(key("bob@a.example")), std::string("\x0d"
+                                                            "a.example@bob\0",
+                                                            15));
+  EXPECT_LT(key("bob@a.example"), key("amy@b.example"));
+  EXPECT_NE(key("a@b"), key("b@a"));
+  for (const std::string label : {"", "@", "a@", "@a", "a@b@c", "@@", "nothing", "a@b@"}) {
+    ASSERT_OK_AND_ASSIGN(const StoredVersion stored,
+                         DecodeVersion(key(label), EncodeVersion(PlannedVersion(label, 0), false)));
+    EXPECT_EQ(base::AsText(stored.row.label), label);
+  }
+}
+
+TEST(VersionCodec, RejectsNumbersOfAnotherLength) {
+  const base::Bytes value = EncodeVersion(PlannedVersion("a", 1), false);
+  for (const base::Bytes& key : {base::Bytes{1, 'a', 1, 0}, base::Bytes{1, 'a', 2, 0, 1},
+                                 base::Bytes{1, 'a', 5, 1, 1, 1, 1, 1}}) {
+    EXPECT_THAT(DecodeVersion(key, value), StatusIs(absl::StatusCode::kDataLoss));
+  }
+}
+
+TEST(ValueCodec, RoundTripsAndFindsDamage) {
+  for (const std::string& row : {std::string(), std::string("value"), std::string(3'000, 'x')}) {
+    const base::Bytes encoded = EncodeValue(HashOf(1), base::AsBytes(row));
+    EXPECT_THAT(DecodeValue(HashOf(1), encoded), IsOkAndHolds(base::ToBytes(row)));
+    EXPECT_THAT(DecodeValue(HashOf(2), encoded), StatusIs(absl::StatusCode::kDataLoss));
+    ExpectExact("table value", encoded, {},
+                [](base::ByteView value) { return DecodeValue(HashOf(1), value).status(); });
+    for (size_t i = 0; i < encoded.size(); i += 1 + encoded.size() / 50) {
+      base::Bytes damaged = encoded;
+      damaged[i] ^= 1;
+      EXPECT_THAT(DecodeValue(HashOf(1), damaged), StatusIs(absl::StatusCode::kDataLoss)) << i;
     }
   }
 }
 
 TEST(VersionCodec, RejectsUnknownFlag) {
   const VersionRow row = PlannedVersion("a", 1);
-  base::Bytes value = EncodeVersion(row);
-  value.back() = 2;
+  base::Bytes value = EncodeVersion(row, false);
+  value.front() = 3;
   EXPECT_THAT(DecodeVersion(VersionKey(row.label, 1), value),
               StatusIs(absl::StatusCode::kDataLoss));
 }
@@ -153,7 +214,7 @@ TEST(HeadCodec, RejectsTheWrongNumberOfSubtrees) {
 
 // The order of keys is what range scans rely on.
 TEST(KeyOrder, LeavesAscendByKeyThenPosition) {
-  const std::vector<LeafKeyBytes> keys = {
+  const std::vector<base::Bytes> keys = {
       LeafKey(KeyAt(0), 0),          LeafKey(KeyAt(0), 255),
       LeafKey(KeyAt(0), 256),        LeafKey(KeyAt(0, 1), 0),
       LeafKey(KeyAt(1), 0),          LeafKey(KeyAt(0x100), 0),

@@ -77,7 +77,7 @@ class StorePruneTest : public ::testing::TestWithParam<Kind> {
                               .commitment = HashOf(1)}};
       batch.values = {ValueRow("value of version " + std::to_string(version))};
       VersionRow row = ExistingVersion("label", version, position);
-      row.existing->value_hash = batch.values[0].first;
+      row.existing->commitment = batch.values[0].first;
       hashes_.push_back(batch.values[0].first);
       batch.versions = {row, testing::PlannedVersion("label", version + 1)};
       ASSERT_THAT(store_->Commit(batch, position), IsOk());
@@ -363,7 +363,7 @@ class RocksSpaceTest : public ::testing::Test {
       batch.values = {ValueRow(value)};
       values_.push_back(value);
       VersionRow row = ExistingVersion("label", version, position);
-      row.existing->value_hash = batch.values[0].first;
+      row.existing->commitment = batch.values[0].first;
       batch.versions = {row};
       base::Bytes band(1'000);
       random_.Fill(band);

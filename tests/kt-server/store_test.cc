@@ -288,7 +288,6 @@ TEST_P(StoreDeathTest, AbortsOnABatchThatContradictsItself) {
   };
   refused([](CommitBatch& batch) { batch.entries.pop_back(); });
   refused([](CommitBatch& batch) { batch.head.full_subtrees.emplace_back(); });
-  refused([](CommitBatch& batch) { batch.values = {{HashOf(1), base::ToBytes("v")}}; });
   refused([](CommitBatch& batch) { batch.log_nodes.push_back({{1, 1}, HashOf(1)}); });
   refused([](CommitBatch& batch) {
     batch.prefix.leaves = {{.key = KeyAt(1), .insert_pos = 2, .commitment = HashOf(1)}};
@@ -608,6 +607,61 @@ TEST_P(StoreTest, LabelsThatArePrefixesOfEachOtherStayApart) {
     EXPECT_THAT(snapshot->ReadVersionRows(base::AsBytes(label), std::vector<base::Version>{0}),
                 IsOkAndHolds(ElementsAre(std::nullopt)));
   }
+}
+
+// The rows that exist find what they need in their leaves, whether these came with them or not.
+TEST_P(StoreTest, VersionsAndTheirLeaves) {
+  BatchMaker maker;
+  CommitBatch batch = maker.Next(2);
+  for (base::Version version = 0; version < 6; ++version) {
+    batch.versions.push_back(ExistingVersion("alice@example.com", version, version / 3));
+    const VersionRow& row = batch.versions.back();
+    // The rest share their first bytes and positions with others, and have no leaves of their own.
+    if (version % 2 == 1) continue;
+    batch.prefix.leaves.push_back({.key = row.vrf_output,
+                                   .insert_pos = row.existing->position,
+                                   .commitment = row.existing->commitment});
+  }
+  // Only their last bytes differ.
+  for (size_t i = 0; i < batch.versions.size(); ++i) {
+    base::VrfOutput& output = batch.versions[i].vrf_output;
+    output.bytes[0] = static_cast<uint8_t>(i);
+    if (i % 2 == 0) batch.prefix.leaves[i / 2].key = output;
+  }
+  batch.versions.push_back(PlannedVersion("alice@example.com", 6));
+  Commit(batch);
+  const base::ByteView label = base::AsBytes("alice@example.com");
+  EXPECT_THAT(Now()->ReadVersions(label, 0), IsOkAndHolds(batch.versions));
+  const std::vector<base::Version> some = {4, 1, 6, 0};
+  EXPECT_THAT(Now()->ReadVersionRows(label, some),
+              IsOkAndHolds(ElementsAre(batch.versions[4], batch.versions[1], batch.versions[6],
+                                       batch.versions[0])));
+}
+
+TEST_P(StoreTest, WantedVersions) {
+  BatchMaker maker;
+  CommitBatch batch = maker.Next(1);
+  for (base::Version version = 0; version < 20; ++version) {
+    batch.versions.push_back(version < 15 ? ExistingVersion("a", version, 0)
+                                          : PlannedVersion("a", version));
+    batch.versions.push_back(PlannedVersion("none of it exists", version));
+  }
+  Commit(batch);
+  const auto read = [&](const std::string& label, size_t limit, const auto& wanted) {
+    std::vector<base::Version> versions;
+    const auto rows = Now()->ReadWanted(base::AsBytes(label), limit, wanted);
+    EXPECT_THAT(rows, IsOk());
+    for (const VersionRow& row : *rows) versions.push_back(row.version);
+    return versions;
+  };
+  const auto even = [](base::Version version, base::Version greatest) {
+    EXPECT_EQ(greatest, 14u);
+    return version % 2 == 0;
+  };
+  EXPECT_THAT(read("a", 9, even), ElementsAre(12, 14, 16, 18));
+  EXPECT_THAT(read("a", 0, [](auto, auto) { return false; }), ElementsAre(14)) << "in any case";
+  EXPECT_THAT(read("none of it exists", 3, even), ElementsAre(17, 18, 19));
+  EXPECT_THAT(read("b", 3, even), IsEmpty());
 }
 
 TEST_P(StoreTest, VersionRowsComeInTheOrderAskedFor) {

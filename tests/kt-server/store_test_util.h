@@ -115,7 +115,7 @@ inline server::VersionRow ExistingVersion(const std::string& label, base::Versio
   server::VersionRow::Existing existing;
   existing.position = position;
   existing.commitment = HashOf(static_cast<uint8_t>(version + 1));
-  existing.value_hash = HashOf(static_cast<uint8_t>(version + 2));
+  existing.commitment = HashOf(static_cast<uint8_t>(version + 2));
   row.existing = existing;
   return row;
 }

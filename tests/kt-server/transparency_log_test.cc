@@ -160,9 +160,8 @@ TEST_P(TransparencyLogTest, RefusesKeysOfAnotherConfiguration) {
   auto signer = base::CreateSigner(algorithm, base::GenerateSignatureSecret(algorithm, random));
   ASSERT_THAT(signer, IsOk());
   auto store = CreateMemoryStore();
-  EXPECT_THAT(TransparencyLog::Open({config, *std::move(signer), other.MakeProver()},
-                                    {.bucket_depth = 8, .rows_per_snapshot = 4}, *store,
-                                    fixture_.guard(), random),
+  EXPECT_THAT(TransparencyLog::Open({config, *std::move(signer), other.MakeProver()}, kLayout,
+                                    *store, fixture_.guard(), random),
               StatusIs(absl::StatusCode::kInvalidArgument));
 }
 

@@ -26,7 +26,18 @@ class DamagedReader : public PrefixStoreReader {
     return status;
   }
   absl::Status ScanLeaves(const std::function<absl::Status(const LeafRow&)>& visit) const override {
-    return reader_->ScanLeaves(visit);
+    LeafLists leaves(1);
+    RowLists rows;
+    absl::Status status = reader_->ScanLeaves([&](const LeafRow& row) {
+      leaves[0].push_back(row);
+      return absl::OkStatus();
+    });
+    damage_(&leaves, &rows);
+    for (const LeafRow& row : leaves[0]) {
+      status.Update(visit(row));
+      if (!status.ok()) return status;
+    }
+    return status;
   }
   absl::Status ScanNewestBands(
       uint8_t depth,
@@ -56,7 +67,8 @@ class DamagedReader : public PrefixStoreReader {
 // replacement.
 class PrefixTreeCorruption : public ::testing::Test {
  protected:
-  PrefixTreeCorruption() : log_({8, 100}) {
+  explicit PrefixTreeCorruption(bool deepest_from_leaves = false)
+      : log_({8, 100, deepest_from_leaves}) {
     SeededRandom random(8);
     for (int i = 0; i < 10; ++i) {
       PrefixChanges changes;
@@ -181,8 +193,9 @@ TEST_F(PrefixTreeCorruption, LoadRefusesRowsThatAreMissingAboveOrNewerThanTheLog
 }
 
 TEST_F(PrefixTreeCorruption, LoadRefusesUnknownLayouts) {
-  for (const PrefixTreeLayout& layout : {PrefixTreeLayout{0, 16}, PrefixTreeLayout{6, 16},
-                                         PrefixTreeLayout{28, 16}, PrefixTreeLayout{16, 0}}) {
+  for (const PrefixTreeLayout& layout :
+       {PrefixTreeLayout{0, 16}, PrefixTreeLayout{6, 16}, PrefixTreeLayout{28, 16},
+        PrefixTreeLayout{16, 0}, PrefixTreeLayout{4, 16, true}}) {
     EXPECT_THAT(PrefixTree::Load(layout, *MemoryPrefixStore().Snapshot(), 0),
                 StatusIs(absl::StatusCode::kInvalidArgument));
   }
@@ -216,6 +229,48 @@ TEST_F(PrefixTreeCorruption, ProveAndStageRefuseDamagedLeaves) {
     }
     EXPECT_THAT(Stage(change), StatusIs(absl::StatusCode::kDataLoss));
   }
+}
+
+// The same tree without rows of its deepest tiles.
+class PrefixTreeCorruptionOfLeaves : public PrefixTreeCorruption {
+ protected:
+  PrefixTreeCorruptionOfLeaves() : PrefixTreeCorruption(true) {}
+};
+
+TEST_F(PrefixTreeCorruptionOfLeaves, NoRowsAreKeptOfTheDeepestTiles) {
+  const auto snapshot = log_.store().Snapshot();
+  size_t tiles = 0;
+  const auto count = [&](std::span<const BandRow>) {
+    ++tiles;
+    return absl::OkStatus();
+  };
+  ASSERT_THAT(snapshot->ScanNewestBands(0, count), IsOk());
+  EXPECT_EQ(tiles, 1u);
+  ASSERT_THAT(snapshot->ScanNewestBands(4, count), IsOk());
+  EXPECT_EQ(tiles, 1u);
+}
+
+TEST_F(PrefixTreeCorruptionOfLeaves, ProveStageAndLoadRefuseDamagedLeaves) {
+  ASSERT_THAT(Stage([](LeafLists*, RowLists*) {}), IsOk());
+  ASSERT_THAT(Load([](LeafLists*, RowLists*) {}), IsOk());
+  for (const auto& [name, damage] : kLeafDamages) {
+    SCOPED_TRACE(name);
+    const auto change = [&damaged = damage](LeafLists* leaves, RowLists*) {
+      for (std::vector<LeafRow>& bucket : *leaves) damaged(&bucket);
+    };
+    for (const LogPosition position : {log_.size() - 1, log_.size() - 2, LogPosition{4}}) {
+      EXPECT_THAT(Prove(position, key_, change), StatusIs(absl::StatusCode::kDataLoss));
+    }
+    EXPECT_THAT(Stage(change), StatusIs(absl::StatusCode::kDataLoss));
+    EXPECT_THAT(Load(change), StatusIs(absl::StatusCode::kDataLoss));
+  }
+}
+
+TEST_F(PrefixTreeCorruptionOfLeaves, LoadRefusesLeavesNewerThanTheLog) {
+  EXPECT_THAT(PrefixTree::Load(log_.layout(), *log_.store().Snapshot(), log_.size() - 1),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("newer than the log")));
+  EXPECT_THAT(PrefixTree::Load(log_.layout(), *log_.store().Snapshot(), 0),
+              StatusIs(absl::StatusCode::kDataLoss));
 }
 
 TEST_F(PrefixTreeCorruption, StageRefusesLeavesNewerThanTheTree) {

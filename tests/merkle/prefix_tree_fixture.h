@@ -30,7 +30,8 @@ using kt::testing::StatusIs;
 using kt::testing::TestSeed;
 using ::testing::HasSubstr;
 
-inline constexpr PrefixTreeLayout kLayouts[] = {{4, 16}, {8, 3}, {16, 16}, {20, 4}, {24, 1}};
+inline constexpr PrefixTreeLayout kLayouts[] = {
+    {4, 16}, {8, 3}, {16, 16}, {20, 4}, {24, 1}, {8, 16, true}, {12, 3, true}, {20, 4, true}};
 
 inline VrfOutput FlipBit(VrfOutput key, unsigned bit) {
   key.bytes[bit / 8] ^= static_cast<uint8_t>(0x80 >> bit % 8);
