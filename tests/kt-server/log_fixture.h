@@ -83,8 +83,7 @@ class LogFixture {
   explicit LogFixture(core::CipherSuite suite = core::CipherSuite::kEd25519,
                       core::DeploymentMode mode = core::DeploymentMode::kContactMonitoring,
                       std::optional<uint64_t> maximum_lifetime = std::nullopt,
-                      StoreFactory open_store = CreateMemoryStore,
-                      uint64_t max_auditor_lag = 1'000)
+                      StoreFactory open_store = CreateMemoryStore, uint64_t max_auditor_lag = 1'000)
       : random_(7),
         open_store_(std::move(open_store)),
         faulty_(std::make_unique<FaultyStore>(open_store_())) {
