@@ -90,10 +90,13 @@ absl::Status KeepEvidence(const std::string& directory, const core::SignedHeads&
   const fs::path path = fs::path(directory) / ("fork-" + id + ".evidence");
   KT_RETURN_IF_ERROR(base::WriteOutput(path.string(), bytes));
   return base::VerificationFailed(
-      "fork", absl::StrCat("the log has signed ", finding->contradiction,
+      "fork", absl::StrCat("the log with the configuration sha256:",
+                           base::ToHex(core::ConfigurationFingerprint(finding->config).bytes),
+                           " has signed ", finding->contradiction,
                            ": it has forked; 'kt-client verify --operation fork' proves it to "
                            "anybody with ",
-                           path.string()));
+                           path.string(),
+                           ". Anybody can make up a log: see that this is the one you mean"));
 }
 
 absl::StatusOr<core::SignedHeads> AskForSignedHeads(Client& client, const std::string& domain) {

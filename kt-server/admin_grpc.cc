@@ -3,6 +3,7 @@
 
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <optional>
@@ -53,6 +54,12 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> ServeAdmin(const std::string& data
   if (path.size() >= sizeof(sockaddr_un::sun_path)) {
     return absl::InvalidArgumentError(
         absl::StrCat("the path ", path, " is too long for a Unix socket"));
+  }
+  struct stat directory {};
+  constexpr mode_t kOthers = 077;
+  if (stat(database.c_str(), &directory) != 0 || (directory.st_mode & kOthers) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "whoever can enter ", database, " could erase for good: give the directory the mode 0700"));
   }
   grpc::ServerBuilder builder;
   builder.AddListeningPort(absl::StrCat("unix:", path), grpc::InsecureServerCredentials());

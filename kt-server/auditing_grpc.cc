@@ -67,26 +67,26 @@ absl::Status AuditingGrpc::Stream(const grpc::ServerContext& context,
     v1::StreamUpdatesResponse message;
     message.set_position(next);
     Set(base::codec::Encode(state->head().tree_head), message.mutable_tree_head());
+    state = nullptr;
     if (!writer.Write(message)) return absl::OkStatus();
   }
   while (next < end) {
     state = nullptr;  // not held while waiting
     state = log.AwaitGrowth(next, kPollInterval);
     if (ShouldEnd(context)) return absl::UnavailableError("the server is stopping");
-    while (state != nullptr && next < std::min(end, state->size())) {
-      const base::TreeSize count = std::min(kEntriesPerRound, std::min(end, state->size()) - next);
-      KT_ASSIGN_OR_RETURN(const std::vector<core::AuditorUpdate> updates,
-                          AuditService::MakeUpdates(*state, next, count));
-      for (const core::AuditorUpdate& update : updates) {
-        v1::StreamUpdatesResponse message;
-        message.set_position(next++);
-        Set(base::codec::Encode(update), message.mutable_update());
-        if (next == state->size()) {
-          Set(base::codec::Encode(state->head().tree_head), message.mutable_tree_head());
-        }
-        // A peer that has gone needs no status.
-        if (!writer.Write(message) || ShouldEnd(context)) return absl::OkStatus();
-      }
+    if (state == nullptr) continue;
+    const core::TreeHead head = state->head().tree_head;
+    const base::TreeSize count = std::min(kEntriesPerRound, std::min(end, state->size()) - next);
+    KT_ASSIGN_OR_RETURN(const std::vector<core::AuditorUpdate> updates,
+                        AuditService::MakeUpdates(*state, next, count));
+    state = nullptr;  // nor while a peer that reads nothing is written to
+    for (const core::AuditorUpdate& update : updates) {
+      v1::StreamUpdatesResponse message;
+      message.set_position(next++);
+      Set(base::codec::Encode(update), message.mutable_update());
+      if (next == head.tree_size) Set(base::codec::Encode(head), message.mutable_tree_head());
+      // A peer that has gone needs no status.
+      if (!writer.Write(message) || ShouldEnd(context)) return absl::OkStatus();
     }
   }
   return absl::OkStatus();

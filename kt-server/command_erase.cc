@@ -44,8 +44,10 @@ struct EraseOptions {
 using Call = std::function<grpc::Status(admin::Admin::StubInterface&, grpc::ClientContext*)>;
 
 absl::Status AskServer(const std::string& database, const Call& call) {
-  const auto channel = grpc::CreateChannel(absl::StrCat("unix:", AdminSocket(database)),
-                                           grpc::InsecureChannelCredentials());
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);  // the list of erasures; from our own server
+  const auto channel = grpc::CreateCustomChannel(absl::StrCat("unix:", AdminSocket(database)),
+                                                 grpc::InsecureChannelCredentials(), arguments);
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kTimeout);
   const grpc::Status status = call(*admin::Admin::NewStub(channel), &context);

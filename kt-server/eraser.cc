@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-server/eraser.h"
 
-#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -43,8 +42,7 @@ absl::StatusOr<ErasureReport> Eraser::Erase(const std::string& text,
                                   {"position", row.position}});
   }
   KT_RETURN_IF_ERROR(log_.Renew());
-  std::atomic<bool> cancelled = false;
-  KT_RETURN_IF_ERROR(store_.Reclaim(cancelled));
+  KT_RETURN_IF_ERROR(store_.Reclaim(cancelled_));
   return report;
 }
 

@@ -4,6 +4,7 @@
 #ifndef KT_SERVER_ERASER_H_
 #define KT_SERVER_ERASER_H_
 
+#include <atomic>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -36,11 +37,16 @@ class Eraser {
   absl::StatusOr<ErasureReport> Erase(const std::string& address,
                                       std::optional<base::Version> version);
 
+  // An erasure that is running, and each later one, ends before the files have been rewritten; it
+  // is recorded all the same.
+  void Cancel() { cancelled_ = true; }
+
  private:
   TransparencyLog& log_;
   Store& store_;
   EventLog& events_;
   const base::Clock& clock_;
+  std::atomic<bool> cancelled_ = false;
 };
 
 }  // namespace kt::server

@@ -94,10 +94,12 @@ void MonitoringGrpc::Stream(const grpc::ServerContext& context,
     if (const auto state = log_.AwaitGrowth(newest, kPollInterval); state != nullptr) {
       newest = state->size();
     }
-    const std::shared_ptr<const LogState> state = log_.current();
+    std::shared_ptr<const LogState> state = log_.current();
     if (state == nullptr || state->size() <= sent) continue;
     sent = state->size();
-    if (!writer.Write(ToProto(state->head()))) return;
+    const auto message = ToProto(state->head());
+    state = nullptr;  // a peer that reads nothing must not keep what was deleted since
+    if (!writer.Write(message)) return;
   }
 }
 

@@ -180,6 +180,7 @@ absl::Status Server::ReloadTokens() {
 }
 
 void Server::Stop() {
+  if (eraser_ != nullptr) eraser_->Cancel();
   if (pruner_ != nullptr) pruner_->Stop();
   if (admin_ != nullptr) {
     admin_->Shutdown(std::chrono::system_clock::now() + kAdminShutdownGrace);

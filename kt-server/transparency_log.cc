@@ -328,9 +328,10 @@ absl::Status TransparencyLog::AppendLogEntries(std::span<const NewEntry> entries
 
 absl::Status TransparencyLog::Publish(std::span<const NewEntry> entries, const HeadRow& head) {
   for (const NewEntry& entry : entries) timestamps_->Append(entry.timestamp_ms);
+  // Within the lock, so that no snapshot follows one that is later.
+  absl::MutexLock lock(&mutex_);
   KT_ASSIGN_OR_RETURN(std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
   KT_CHECK(snapshot->head().tree_size == head.tree_size);
-  absl::MutexLock lock(&mutex_);
   SetNewest(std::make_shared<const LogState>(
       std::move(snapshot), tree_, timestamps_, nodes_,
       core::SignedHead{{head.tree_size, head.signature}, auditor_head_}));
@@ -338,9 +339,9 @@ absl::Status TransparencyLog::Publish(std::span<const NewEntry> entries, const H
 }
 
 absl::Status TransparencyLog::Renew() {
-  KT_ASSIGN_OR_RETURN(std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
   absl::MutexLock lock(&mutex_);
-  // One that the writer is about to publish has a later snapshot anyway.
+  KT_ASSIGN_OR_RETURN(std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
+  // What the writer is about to publish takes its snapshot then.
   if (newest_ == nullptr || newest_->size() != snapshot->head().tree_size) return absl::OkStatus();
   SetNewest(newest_->WithSnapshot(std::move(snapshot)));
   return absl::OkStatus();

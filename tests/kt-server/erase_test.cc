@@ -8,6 +8,7 @@
 #include <grpcpp/security/credentials.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <future>
 #include <memory>
 #include <optional>
@@ -244,11 +245,15 @@ TEST_P(ErasedSetTest, TheOperatorAsksOverASocket) {
   server->Shutdown();
 }
 
-TEST(AdminSocket, PathsThatDoNotFitAreRefused) {
+TEST(AdminSocket, PathsThatDoNotFitOrLetOthersInAreRefused) {
   LogFixture fixture;
   EventLog events("error");
   Eraser eraser(fixture.log(), fixture.store(), events, fixture.clock());
   AdminGrpc service(eraser, fixture.store());
+  const testing::TemporaryDirectory directory;
+  std::filesystem::permissions(directory.path(), std::filesystem::perms(0750));
+  EXPECT_THAT(ServeAdmin(directory.path(), service),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("0700")));
   EXPECT_THAT(ServeAdmin("/tmp/" + std::string(120, 'x'), service),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("too long")));
 }
