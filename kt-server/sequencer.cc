@@ -227,6 +227,12 @@ Sequencer::Sequencer(const SequencerOptions& options, TransparencyLog& log,
 Sequencer::~Sequencer() { Stop(); }
 
 absl::Status Sequencer::Start() {
+  KT_RETURN_IF_ERROR(Prepare());
+  thread_ = std::thread([this] { Run(); });
+  return absl::OkStatus();
+}
+
+absl::Status Sequencer::Prepare() {
   if (log_.newest() == nullptr) {
     KT_ASSIGN_OR_RETURN(const uint64_t timestamp_ms, NextTimestampMs());
     std::vector<NewEntry> first = {{timestamp_ms, {}}};
@@ -235,7 +241,6 @@ absl::Status Sequencer::Start() {
   KT_RETURN_IF_ERROR(CheckDowntime());
   absl::MutexLock lock(&mutex_);
   running_ = true;
-  thread_ = std::thread([this] { Run(); });
   return absl::OkStatus();
 }
 
@@ -304,26 +309,35 @@ void Sequencer::Run() {
   // Not the wall clock: setting that back must not stop epochs.
   const auto interval = std::chrono::milliseconds(options_.epoch_interval_ms);
   auto next = std::chrono::steady_clock::now() + interval;
-  for (bool stopping = false; !stopping;) {
-    std::vector<Submission> pending;
+  do {
     {
       absl::MutexLock lock(&mutex_);
       mutex_.AwaitWithTimeout(absl::Condition(this, &Sequencer::ShouldWake),
                               absl::FromChrono(next - std::chrono::steady_clock::now()));
-      pending.swap(pending_);
-      // Nothing is accepted after this, so what was swapped out is the last batch.
-      stopping = stopping_;
     }
     next = std::max(next + interval, std::chrono::steady_clock::now());
-    WatchClock();
-    for (std::span<Submission> rest(pending); !rest.empty();) rest = rest.subspan(CommitSome(rest));
-    if (stopping || !IdleTooLong()) continue;
-    const absl::StatusOr<uint64_t> timestamp_ms = NextTimestampMs();
-    if (!timestamp_ms.ok()) continue;
-    std::vector<NewEntry> empty = {{*timestamp_ms, {}}};
-    // The observer is told; there is nobody else to answer to.
-    AppendEntries(std::move(empty), 0).IgnoreError();
+  } while (RunEpoch());
+}
+
+bool Sequencer::RunEpoch() {
+  std::vector<Submission> pending;
+  bool stopping = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    pending.swap(pending_);
+    // Nothing is accepted after this, so what was swapped out is the last batch.
+    stopping = stopping_;
   }
+  WatchClock();
+  for (std::span<Submission> rest(pending); !rest.empty();) rest = rest.subspan(CommitSome(rest));
+  if (stopping) return false;
+  if (!IdleTooLong()) return true;
+  const absl::StatusOr<uint64_t> timestamp_ms = NextTimestampMs();
+  if (!timestamp_ms.ok()) return true;
+  std::vector<NewEntry> empty = {{*timestamp_ms, {}}};
+  // The observer is told; there is nobody else to answer to.
+  AppendEntries(std::move(empty), 0).IgnoreError();
+  return true;
 }
 
 // Makes one commit out of the first submissions and answers them. Returns how many that were.

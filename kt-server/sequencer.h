@@ -135,6 +135,13 @@ class Sequencer : public Submitter {
   // Commits what is waiting, answers every submission, and ends the thread.
   void Stop();
 
+  // What Start does short of the thread: the caller says with RunEpoch when an epoch is over, and
+  // runs a last one after Stop. This is how a simulation keeps everything in one thread.
+  absl::Status Prepare();
+  // Ends an epoch: commits what is waiting and answers it, and gives a log that has been idle for
+  // too long an entry. Returns whether there may be more to do, which there is not after Stop.
+  bool RunEpoch();
+
   // As Submitter. kUnavailable too while the clock cannot be believed; otherwise the status of the
   // log. `done` is called on the sequencer's thread.
   absl::Status Submit(Submission submission) override;

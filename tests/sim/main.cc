@@ -13,6 +13,19 @@
 
 namespace {
 
+void Report(uint64_t done, uint64_t all, const kt::sim::SimulationCounts& counts) {
+  std::cout << done << " of " << all << " seeds hold: " << counts.commits << " commits, "
+            << counts.failed_commits << " failed ones, " << counts.restarts << " restarts, "
+            << counts.searches + counts.absences << " searches, " << counts.owner_publications
+            << " publications by owners, " << counts.credentials + counts.provisional_credentials
+            << " credentials, " << counts.flips_refused << " alterations and "
+            << counts.forks_refused << " forks refused\n";
+  if (done < all) return;
+  for (const auto& [lie, times] : counts.lies) {
+    std::cout << "  " << lie << " noticed " << times << " times\n";
+  }
+}
+
 // Runs all seeds from `from` to `to`; gives the exit code.
 int RunSeeds(unsigned long long from, unsigned long long to, uint64_t steps) {
   kt::sim::SimulationCounts counts;
@@ -27,16 +40,7 @@ int RunSeeds(unsigned long long from, unsigned long long to, uint64_t steps) {
     }
     counts += simulation.counts();
     if ((current - from + 1) % 100 == 0 || current == to) {
-      printf(
-          "%llu of %llu seeds hold: %llu commits, %llu failed ones, %llu restarts, "
-          "%llu searches, %llu alterations and %llu forks refused\n",
-          static_cast<unsigned long long>(current - from + 1), to - from + 1,
-          static_cast<unsigned long long>(counts.commits),
-          static_cast<unsigned long long>(counts.failed_commits),
-          static_cast<unsigned long long>(counts.restarts),
-          static_cast<unsigned long long>(counts.searches),
-          static_cast<unsigned long long>(counts.flips_refused),
-          static_cast<unsigned long long>(counts.forks_refused));
+      Report(current - from + 1, to - from + 1, counts);
       fflush(stdout);
     }
   }

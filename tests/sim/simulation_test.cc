@@ -12,24 +12,37 @@ namespace {
 // kt-sim --seed N repeats one.
 TEST(Simulation, HoldsItsInvariantsForAFixedSetOfSeeds) {
   SimulationCounts counts;
-  for (uint64_t seed = 1; seed <= 12; ++seed) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
     SCOPED_TRACE("kt-sim --seed " + std::to_string(seed));
     Simulation simulation(seed);
     ASSERT_THAT(simulation.Run(250), testing::IsOk());
     counts += simulation.counts();
   }
   // It has met what it is there for.
-  EXPECT_GT(counts.commits, 300u);
-  EXPECT_GT(counts.failed_commits, 50u);
-  EXPECT_GT(counts.restarts, 100u);
-  EXPECT_GT(counts.searches, 500u);
-  EXPECT_GT(counts.absences, 30u);
-  EXPECT_GT(counts.monitorings, 150u);
-  EXPECT_GT(counts.walks, 50u);
-  EXPECT_GT(counts.updates, 50u);
-  EXPECT_GT(counts.audits, 150u);
-  EXPECT_GT(counts.flips_refused, 500u);
-  EXPECT_GT(counts.forks_refused, 50u);
+  EXPECT_GT(counts.commits, 1'000u);
+  EXPECT_GT(counts.failed_commits, 200u);
+  EXPECT_GT(counts.restarts, 300u);
+  EXPECT_GT(counts.refused_starts, 50u);
+  EXPECT_GT(counts.idle_entries, 50u);
+  EXPECT_GT(counts.publications, 1'000u);
+  EXPECT_GT(counts.refused_publications, 100u);
+  EXPECT_GT(counts.failed_reads, 50u);
+  EXPECT_GT(counts.searches, 700u);
+  EXPECT_GT(counts.absences, 100u);
+  EXPECT_GT(counts.monitorings, 300u);
+  EXPECT_GT(counts.walks, 300u);
+  EXPECT_GT(counts.updates, 150u);
+  EXPECT_GT(counts.audits, 300u);
+  EXPECT_GT(counts.owner_publications, 50u);
+  EXPECT_GT(counts.lost_answers, 15u);
+  EXPECT_GT(counts.returns, 100u);
+  EXPECT_GT(counts.clock_jumps, 100u);
+  EXPECT_GT(counts.credentials, 20u);
+  EXPECT_GT(counts.provisional_credentials, 20u);
+  EXPECT_GT(counts.settled_credentials, 10u);
+  EXPECT_GT(counts.flips_refused, 1'000u);
+  EXPECT_GT(counts.forks_refused, 100u);
+  EXPECT_GE(counts.lies.size(), 9u);
 }
 
 TEST(Simulation, IsTheSameEachTime) {
