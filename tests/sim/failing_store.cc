@@ -23,6 +23,7 @@ class FailingStore::FailingSnapshot : public Snapshot {
       : store_(store), snapshot_(std::move(snapshot)) {}
 
   const server::HeadRow& head() const override { return snapshot_->head(); }
+  base::LogPosition horizon() const override { return snapshot_->horizon(); }
   absl::StatusOr<std::vector<server::EntryRow>> ReadEntries(
       std::span<const base::LogPosition> positions) const override {
     if (store_.Fails()) return Injected();
@@ -46,6 +47,15 @@ class FailingStore::FailingSnapshot : public Snapshot {
   absl::StatusOr<base::Bytes> ReadValue(const base::Hash& value_hash) const override {
     if (store_.Fails()) return Injected();
     return snapshot_->ReadValue(value_hash);
+  }
+  absl::StatusOr<std::optional<server::ErasureRow>> ReadErasure(
+      const base::Hash& value_hash) const override {
+    if (store_.Fails()) return Injected();
+    return snapshot_->ReadErasure(value_hash);
+  }
+  absl::StatusOr<std::vector<server::ErasureRow>> ReadErasures() const override {
+    if (store_.Fails()) return Injected();
+    return snapshot_->ReadErasures();
   }
   absl::StatusOr<std::vector<base::Hash>> ReadLogNodes(
       std::span<const merkle::LogNodeId> ids) const override {

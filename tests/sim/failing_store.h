@@ -2,6 +2,7 @@
 #ifndef TESTS_SIM_FAILING_STORE_H_
 #define TESTS_SIM_FAILING_STORE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -34,6 +35,16 @@ class FailingStore : public server::Store {
 
   absl::StatusOr<std::shared_ptr<const server::Snapshot>> GetSnapshot() const override;
   absl::Status Commit(const server::CommitBatch& batch, base::TreeSize expected) override;
+  absl::Status SetHorizon(base::LogPosition horizon) override {
+    return store_->SetHorizon(horizon);
+  }
+  absl::StatusOr<server::PruneStep> PruneSome(size_t max_rows) override {
+    return store_->PruneSome(max_rows);
+  }
+  absl::StatusOr<size_t> Erase(std::span<const server::ErasureRow> erasures) override {
+    return store_->Erase(erasures);
+  }
+  absl::Status Reclaim(std::atomic<bool>& cancelled) override { return store_->Reclaim(cancelled); }
   absl::StatusOr<base::Bytes> ReadAuditorHead() const override;
   absl::Status WriteAuditorHead(base::ByteView head) override;
   absl::StatusOr<base::Bytes> ReadProperties() const override { return store_->ReadProperties(); }

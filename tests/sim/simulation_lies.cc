@@ -187,7 +187,10 @@ absl::Status Simulation::LieForkForOneWhoHasSeenTheOther() {
   KT_RETURN_IF_ERROR(Refused(victim(), AskSearch(victim(), fork->log(), kOwned, std::nullopt)));
   KT_RETURN_IF_ERROR(Refused(victim(), AskSearch(victim(), fork->log(), AnyLabel(), 0)));
   KT_RETURN_IF_ERROR(Refused(victim(), AskWalk(victim(), fork->log())));
-  return Refused(*owner_, AskOwnerMonitor(*owner_, fork->log(), kOwned));
+  const Exchange monitoring = AskOwnerMonitor(*owner_, fork->log(), kOwned);
+  // Of versions that the fork does not have, or has elsewhere, it can give no proof.
+  if (absl::IsInvalidArgument(monitoring.response.status())) return absl::OkStatus();
+  return Refused(*owner_, monitoring);
 }
 
 // Kept up, it is sound in itself; those who compare distinguished heads find it.
