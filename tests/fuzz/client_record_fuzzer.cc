@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a client reads from its own disk: a record is refused, or it is one that could have been
-// written, and every request can be made of it and every answer be taken.
+// written, and every request can be made of it and every answer be taken. A kept refusal, which its
+// first bytes tell, is judged, and always the same way.
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/status.h"
+#include "kt-client/kept_refusal.h"
 #include "kt-client/log_record.h"
 #include "kt-client/log_user.h"
 
@@ -39,10 +43,25 @@ void Use(const LogRecord& record) {
   user.AdvanceCredentials(kNowMs);
 }
 
+void JudgeRefusal(kt::base::ByteView bytes) {
+  const auto kept = kt::client::DecodeKeptRefusal(bytes);
+  if (!kept.ok()) {
+    KT_CHECK(absl::IsInvalidArgument(kept.status()));
+    return;
+  }
+  KT_CHECK(kt::base::codec::Encode(*kept) == kt::base::ToBytes(bytes));
+  KT_CHECK(kt::client::Replay(*kept) == kt::client::Replay(*kept));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const kt::base::ByteView bytes(data, size);
+  constexpr auto kMagic = kt::client::KeptRefusal::kMagic;
+  if (size >= kMagic.size() && std::equal(kMagic.begin(), kMagic.end(), data)) {
+    JudgeRefusal(bytes);
+    return 0;
+  }
   const auto loose = kt::base::codec::Decode<LogRecord>(bytes);
   // Which log it is of is known from the file's name.
   const kt::base::Hash fingerprint =

@@ -69,7 +69,7 @@ class Server {
     options.publishes_per_second = 1e15;
     publish_ = std::make_unique<kt::server::PublishService>(std::move(options), std::move(tokens),
                                                             sequencer_, log_.clock());
-    updates_ = std::make_unique<kt::server::UpdateService>(log_.log(), *publish_);
+    updates_ = std::make_unique<kt::server::UpdateService>(log_.log());
     search_ = std::make_unique<kt::server::SearchService>(log_.log());
     monitoring_ = std::make_unique<kt::server::MonitoringService>(log_.log());
     audit_ = std::make_unique<kt::server::AuditService>(log_.log());

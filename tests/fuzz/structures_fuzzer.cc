@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Decoding of each of the draft's structures is exact: what is accepted is what encoding gives
-// back. The first byte chooses the structure, the second what its `select`s depend on.
+// Decoding of each of the draft's structures, and of those that files consist of, is exact: what is
+// accepted is what encoding gives back. The first byte chooses the structure, the second what its `select`s depend on.
 #include "base/check.h"
+#include "kt-core/distinguished_forks.h"
 #include "kt-core/operations.h"
 #include "kt-core/user_state.h"
 #include "tests/fuzz/fuzz_input.h"
@@ -59,6 +60,15 @@ constexpr Check kChecks[] = {
     RoundTrip<CredentialUpdate, WireContext>,
     RoundTrip<ManagerUpdateRequest, WireContext>,
     RoundTrip<AuditorUpdate, WireContext>,
+    [](ByteView bytes, const WireContext&) {
+      const auto heads = codec::Decode<SignedHeads>(bytes);
+      if (heads.ok()) CheckSignedHeads(*heads).status().IgnoreError();
+      RoundTrip<SignedHeads>(bytes, codec::NoContext());
+    },
+    [](ByteView bytes, const WireContext&) {
+      CheckForkEvidence(bytes).status().IgnoreError();
+      RoundTrip<ForkEvidence>(bytes, codec::NoContext());
+    },
 };
 
 }  // namespace

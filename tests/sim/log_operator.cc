@@ -119,7 +119,7 @@ absl::Status LogOperator::Start(const Sequencer::Observer& observer) {
   options.admission.trust_anchors = Anchors();
   publish_ = std::make_unique<server::PublishService>(std::move(options), std::move(tokens),
                                                       *sequencer_, clock_);
-  updates_ = std::make_unique<server::UpdateService>(*log_, *publish_);
+  updates_ = std::make_unique<server::UpdateService>(*log_);
   return absl::OkStatus();
 }
 
@@ -129,6 +129,12 @@ void LogOperator::Crash() {
   sequencer_ = nullptr;
   log_ = nullptr;
   guard_ = nullptr;
+}
+
+void LogOperator::Create(const core::UpdateRequest& request, const server::Submitter::Done& done) {
+  const auto update = updates_->Prepare(request);
+  if (!update.ok()) return done(update.status());
+  publish_->Update(*token_, *update, done);
 }
 
 void LogOperator::RemoveGuard() {

@@ -51,6 +51,9 @@ class LogOperator {
   void Crash();
   bool running() const { return sequencer_ != nullptr; }
 
+  // What an owner asks to be created, as server::OwnerUpdateCall hands it on.
+  void Create(const core::UpdateRequest& request, const server::Submitter::Done& done);
+
   // kt-server guard rebuild: the database is known to be the newest one.
   void RemoveGuard();
 
@@ -63,7 +66,6 @@ class LogOperator {
   server::TransparencyLog& log() { return *log_; }
   server::Sequencer& sequencer() { return *sequencer_; }
   server::UpdateService& updates() { return *updates_; }
-  const server::Token& token() const { return *token_; }
   const server::HeadGuard& guard() const { return *guard_; }
   FailingStore& store() { return *store_; }
 

@@ -81,7 +81,9 @@ LogUser& Simulation::AnyUser() {
     User& user = users_[random_.Below(users_.size())];
     if (user.away_until_ms > now_ms()) continue;
     if (user.away_until_ms != 0) ++counts_.returns;
-    user.away_until_ms = random_.Below(12) == 0 ? now_ms() + random_.Below(300'000) : 0;
+    // For some of the history, or for longer than heads are good for.
+    const uint64_t away_ms = random_.Below(random_.Below(2) == 0 ? 20'000 : 300'000);
+    user.away_until_ms = random_.Below(12) == 0 ? now_ms() + away_ms : 0;
     return *user.retained;
   }
   // All are away; the next who comes is new.

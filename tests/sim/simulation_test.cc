@@ -12,7 +12,7 @@ namespace {
 // kt-sim --seed N repeats one.
 TEST(Simulation, HoldsItsInvariantsForAFixedSetOfSeeds) {
   SimulationCounts counts;
-  for (uint64_t seed = 1; seed <= 40; ++seed) {
+  for (uint64_t seed = 1; seed <= 80; ++seed) {
     SCOPED_TRACE("kt-sim --seed " + std::to_string(seed));
     Simulation simulation(seed);
     ASSERT_THAT(simulation.Run(250), testing::IsOk());
@@ -42,7 +42,7 @@ TEST(Simulation, HoldsItsInvariantsForAFixedSetOfSeeds) {
   EXPECT_GT(counts.settled_credentials, 10u);
   EXPECT_GT(counts.flips_refused, 1'000u);
   EXPECT_GT(counts.forks_refused, 100u);
-  EXPECT_GE(counts.lies.size(), 9u);
+  EXPECT_GE(counts.lies.size(), 10u);
 }
 
 TEST(Simulation, IsTheSameEachTime) {

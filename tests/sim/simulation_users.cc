@@ -296,8 +296,7 @@ absl::Status Simulation::OwnerPublish() {
     hers->values = values;
     batch_.push_back(hers);
   }
-  log_.updates().Create(log_.token(), request,
-                        [&](const auto& outcome) { Answered(hers, outcome); });
+  log_.Create(request, [&](const auto& outcome) { Answered(hers, outcome); });
   pending_.push_back(hers);
   // If the other one's turn failed, hers might come to be after all.
   if (!overtaken && random_.Below(4) == 0) {
