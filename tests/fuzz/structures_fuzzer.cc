@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Decoding of each of the draft's structures, and of those that files consist of, is exact: what is
-// accepted is what encoding gives back. The first byte chooses the structure, the second what its `select`s depend on.
+// accepted is what encoding gives back. The first byte chooses the structure, the second what its
+// `select`s depend on.
 #include "base/check.h"
 #include "kt-core/distinguished_forks.h"
 #include "kt-core/operations.h"

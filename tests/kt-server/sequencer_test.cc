@@ -458,31 +458,6 @@ TEST_F(SequencerTest, StartAfterALongTimeNeedsAPersonsWord) {
   EXPECT_THAT(Make({.max_downtime_ms = 100'000, .accept_clock = true})->Start(), IsOk());
 }
 
-TEST_F(SequencerTest, CallersMayRunItsEpochs) {
-  const auto sequencer = Make({.max_idle_ms = 1'000});
-  ASSERT_THAT(sequencer->Prepare(), IsOk());
-  auto first = Submit(*sequencer, "a@x.example", Set("1"));
-  EXPECT_EQ(fixture_.log().current()->size(), 1u);
-  EXPECT_EQ(first.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
-  EXPECT_TRUE(sequencer->RunEpoch());
-  EXPECT_THAT(first.get(), IsOk());
-  EXPECT_EQ(fixture_.log().current()->size(), 2u);
-
-  fixture_.clock().Advance(999);
-  EXPECT_TRUE(sequencer->RunEpoch());
-  EXPECT_EQ(fixture_.log().current()->size(), 2u);
-  fixture_.clock().Advance(1);
-  EXPECT_TRUE(sequencer->RunEpoch());
-  EXPECT_EQ(fixture_.log().current()->size(), 3u);
-
-  auto last = Submit(*sequencer, "a@x.example", Set("2"));
-  sequencer->Stop();
-  EXPECT_THAT(Submit(*sequencer, "a@x.example", Set("3")).get(),
-              StatusIs(absl::StatusCode::kUnavailable));
-  EXPECT_FALSE(sequencer->RunEpoch());
-  EXPECT_THAT(last.get(), IsOk());
-}
-
 TEST_F(SequencerTest, ReadersAndManyPublishersAtOnce) {
   const auto sequencer = Make({.epoch_interval_ms = 1});
   ASSERT_THAT(sequencer->Start(), IsOk());
