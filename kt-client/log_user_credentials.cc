@@ -205,7 +205,8 @@ std::vector<CredentialEvent> LogUser::AdvanceCredentials(uint64_t now_ms) {
 }
 
 void LogUser::PutLast(const std::vector<base::Hash>& ids) {
-  std::ranges::stable_partition(record_.credentials, [&](const StoredCredential& stored) {
+  std::vector<StoredCredential>& all = record_.credentials;
+  std::stable_partition(all.begin(), all.end(), [&](const StoredCredential& stored) {
     return std::ranges::find(ids, stored.id) == ids.end();
   });
 }
