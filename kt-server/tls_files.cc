@@ -142,7 +142,7 @@ absl::StatusOr<std::string> ReadOperatorCertificates(const std::string& path) {
 }
 
 absl::StatusOr<TlsFiles> MakeClientCertificate(uint64_t now_ms) {
-  const Owned<EVP_PKEY> key(EVP_EC_gen("P-256"));
+  const Owned<EVP_PKEY> key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   const Owned<X509> certificate(X509_new());
   const Owned<BIO> key_pem(BIO_new(BIO_s_secmem()));
   const Owned<BIO> certificate_pem(BIO_new(BIO_s_mem()));
