@@ -3,6 +3,8 @@
 // Rows of the server's database, whatever the disk has made of them: one is damaged, or it is
 // exactly what writing it again gives. The first byte chooses the table, the second says how long
 // the key is.
+#include <algorithm>
+
 #include "base/check.h"
 #include "kt-server/store_codec.h"
 #include "tests/fuzz/fuzz_input.h"
@@ -26,7 +28,7 @@ constexpr Check kChecks[] = {
     [](ByteView key, ByteView value) {
       const auto row = DecodeLeaf(key, value);
       if (!Read(row)) return;
-      KT_CHECK(ToBytes(LeafKey(row->key, row->insert_pos)) == ToBytes(key));
+      KT_CHECK(LeafKey(row->key, row->insert_pos) == ToBytes(key));
       KT_CHECK(EncodeLeaf(*row) == ToBytes(value));
     },
     [](ByteView key, ByteView value) {
@@ -45,11 +47,15 @@ constexpr Check kChecks[] = {
       if (Read(row)) KT_CHECK(EncodeEntry(*row) == ToBytes(value));
     },
     [](ByteView key, ByteView value) {
-      const auto row = DecodeVersion(key, value);
-      if (!Read(row)) return;
-      KT_CHECK(VersionKey(row->label, row->version) == ToBytes(key));
-      KT_CHECK(EncodeVersion(*row) == ToBytes(value));
-      KT_CHECK(VersionRange(row->label).Contains(key));
+      auto stored = DecodeVersion(key, value);
+      if (!Read(stored)) return;
+      VersionRow& row = stored->row;
+      KT_CHECK(VersionKey(row.label, row.version) == ToBytes(key));
+      if (stored->leaf.has_value()) {
+        std::ranges::copy(stored->leaf->prefix, row.vrf_output.bytes.begin());
+      }
+      KT_CHECK(EncodeVersion(row, stored->leaf.has_value()) == ToBytes(value));
+      KT_CHECK(VersionRange(row.label).Contains(key));
     },
     [](ByteView, ByteView value) {
       const auto subtrees = DecodeChanged(value);
@@ -62,7 +68,7 @@ constexpr Check kChecks[] = {
     [](ByteView key, ByteView value) {
       const auto row = DecodeErasure(key, value);
       if (!Read(row)) return;
-      KT_CHECK(ErasureKey(row->value_hash) == ToBytes(key));
+      KT_CHECK(ErasureKey(row->commitment) == ToBytes(key));
       KT_CHECK(EncodeErasure(*row) == ToBytes(value));
       KT_CHECK(ErasureRange().Contains(key));
     },
@@ -73,6 +79,13 @@ constexpr Check kChecks[] = {
     [](ByteView, ByteView value) {
       const auto number = DecodeUint64("meta", value);
       if (Read(number)) KT_CHECK(ToBytes(EncodeUint64(*number)) == ToBytes(value));
+    },
+    [](ByteView key, ByteView value) {
+      kt::base::Hash commitment;
+      if (key.size() != commitment.bytes.size()) return;
+      std::ranges::copy(key, commitment.bytes.begin());
+      const auto row = DecodeValue(commitment, value);
+      if (Read(row)) KT_CHECK(EncodeValue(commitment, *row) == ToBytes(value));
     },
 };
 

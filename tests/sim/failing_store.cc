@@ -44,14 +44,14 @@ class FailingStore::FailingSnapshot : public Snapshot {
     if (store_.Fails()) return Injected();
     return snapshot_->ReadVersionRows(label, versions);
   }
-  absl::StatusOr<base::Bytes> ReadValue(const base::Hash& value_hash) const override {
+  absl::StatusOr<base::Bytes> ReadValue(const base::Hash& commitment) const override {
     if (store_.Fails()) return Injected();
-    return snapshot_->ReadValue(value_hash);
+    return snapshot_->ReadValue(commitment);
   }
   absl::StatusOr<std::optional<server::ErasureRow>> ReadErasure(
-      const base::Hash& value_hash) const override {
+      const base::Hash& commitment) const override {
     if (store_.Fails()) return Injected();
-    return snapshot_->ReadErasure(value_hash);
+    return snapshot_->ReadErasure(commitment);
   }
   absl::StatusOr<std::vector<server::ErasureRow>> ReadErasures() const override {
     if (store_.Fails()) return Injected();

@@ -293,8 +293,8 @@ absl::Status Simulation::LieGreatestVersion() {
   KT_ASSIGN_OR_RETURN(server::LabelRows rows,
                       server::ReadWholeLabel(state->snapshot(), base::AsBytes(kOwned)));
   KT_RETURN_IF_ERROR(server::CompleteRows(state->snapshot(), log_.log().vrf(),
-                                          base::AsBytes(kOwned), core::BaseBinaryLadder(claimed),
-                                          &rows));
+                                          log_.log().unsaved_proofs(), base::AsBytes(kOwned),
+                                          core::BaseBinaryLadder(claimed), &rows));
   core::LabelRecord record = server::RecordOf(rows);
   for (auto& [version, row] : record) {
     if (version > claimed) row.existing.reset();

@@ -276,8 +276,7 @@ absl::Status Simulation::CheckLabel(const std::string& label) {
     if (row.version != found++) return Broken(absl::StrCat("a gap in ", label));
     if (row.version >= versions.size()) return Broken(absl::StrCat("nobody published ", label));
     const Published& expected = versions[row.version];
-    const auto opened = server::ReadOpenedValue(state->snapshot(), *row.existing,
-                                                core::WireContext::For(log_.config()));
+    const auto opened = server::ReadOpenedValue(state->snapshot(), row, log_.config());
     if (!opened.ok()) return Broken("reading a value", opened.status());
     if (row.existing->position != expected.position || opened->value.value != expected.value) {
       return Broken(absl::StrCat("version ", row.version, " of ", label, " is another one"));
