@@ -153,6 +153,17 @@ absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path, size_t max_b
   return secret;
 }
 
+ssize_t FileCalls::Pwrite(int fd, ByteView bytes, off_t offset) const {
+  return pwrite(fd, bytes.data(), bytes.size(), offset);
+}
+
+int FileCalls::Fdatasync(int fd) const { return fdatasync(fd); }
+
+const FileCalls& FileCalls::System() {
+  static const FileCalls calls;
+  return calls;
+}
+
 absl::StatusOr<FileLock> FileLock::Acquire(const std::string& path) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return ErrnoStatus("open", path);

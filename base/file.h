@@ -30,6 +30,17 @@ absl::Status WriteOutput(const std::string& path, ByteView bytes);
 // Reads a file that holds a secret. kPermissionDenied if group or others may do anything with it.
 absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path, size_t max_bytes);
 
+// The system calls of whoever overwrites a file in place, so that tests can let them fail.
+class FileCalls {
+ public:
+  virtual ~FileCalls() = default;
+  virtual ssize_t Pwrite(int fd, ByteView bytes, off_t offset) const;  // pwrite(2)
+  virtual int Fdatasync(int fd) const;                                 // fdatasync(2)
+
+  // Those of the system.
+  static const FileCalls& System();
+};
+
 // Holds an exclusive advisory lock on `path` (created, mode 0600) for the object's lifetime.
 class FileLock {
  public:

@@ -104,8 +104,9 @@ std::string Describe(const std::optional<Slot>& slot) {
 
 }  // namespace
 
-HeadGuard::HeadGuard(std::string path, const base::Hash& log_id, base::FileLock lock)
-    : path_(std::move(path)), log_id_(log_id), lock_(std::move(lock)) {}
+HeadGuard::HeadGuard(std::string path, const base::Hash& log_id, base::FileLock lock,
+                     const base::FileCalls& calls)
+    : path_(std::move(path)), log_id_(log_id), lock_(std::move(lock)), calls_(calls) {}
 
 HeadGuard::~HeadGuard() {
   absl::MutexLock lock(&mutex_);
@@ -114,9 +115,10 @@ HeadGuard::~HeadGuard() {
 
 absl::StatusOr<std::unique_ptr<HeadGuard>> HeadGuard::Open(const std::string& path,
                                                            const base::Hash& log_id,
-                                                           IfMissing if_missing) {
+                                                           IfMissing if_missing,
+                                                           const base::FileCalls& calls) {
   KT_ASSIGN_OR_RETURN(base::FileLock lock, base::FileLock::Acquire(path + ".lock"));
-  std::unique_ptr<HeadGuard> guard(new HeadGuard(path, log_id, std::move(lock)));
+  std::unique_ptr<HeadGuard> guard(new HeadGuard(path, log_id, std::move(lock), calls));
   absl::Status status = guard->Load();
   if (absl::IsNotFound(status) && if_missing == IfMissing::kCreate) {
     KT_RETURN_IF_ERROR(guard->Create());
@@ -225,11 +227,11 @@ absl::Status HeadGuard::Advance(base::TreeSize tree_size, const base::Hash& root
   const GuardedHead next = {.tree_size = tree_size, .root = root};
   const base::Bytes sealed = Seal(MakeSlot(generation, log_id_, next));
   const ssize_t written =
-      pwrite(fd_, sealed.data(), sealed.size(), static_cast<off_t>(generation % 2 * kPageSize));
+      calls_.Pwrite(fd_, sealed, static_cast<off_t>(generation % 2 * kPageSize));
   if (written != static_cast<ssize_t>(sealed.size())) {
     if (written >= 0) errno = EIO;
     failure_ = IoError("write", path_);
-  } else if (fdatasync(fd_) != 0) {
+  } else if (calls_.Fdatasync(fd_) != 0) {
     failure_ = IoError("sync", path_);
   }
   if (!failure_.ok()) return failure_;

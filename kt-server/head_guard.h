@@ -40,10 +40,10 @@ class HeadGuard {
   // `log_id` is the SHA-256 of the public parts of the log's configuration.
   // kNotFound if there is no file and none may be created; kAborted if another process holds the
   // guard; kDataLoss if the file is not exactly what was last written, whatever the cause;
-  // kFailedPrecondition if it guards another log.
-  static absl::StatusOr<std::unique_ptr<HeadGuard>> Open(const std::string& path,
-                                                         const base::Hash& log_id,
-                                                         IfMissing if_missing);
+  // kFailedPrecondition if it guards another log. Borrows `calls`.
+  static absl::StatusOr<std::unique_ptr<HeadGuard>> Open(
+      const std::string& path, const base::Hash& log_id, IfMissing if_missing,
+      const base::FileCalls& calls = base::FileCalls::System());
   HeadGuard(const HeadGuard&) = delete;
   HeadGuard& operator=(const HeadGuard&) = delete;
   ~HeadGuard();
@@ -64,7 +64,8 @@ class HeadGuard {
   absl::Status Advance(base::TreeSize tree_size, const base::Hash& root);
 
  private:
-  HeadGuard(std::string path, const base::Hash& log_id, base::FileLock lock);
+  HeadGuard(std::string path, const base::Hash& log_id, base::FileLock lock,
+            const base::FileCalls& calls);
 
   absl::Status Create();
   absl::Status Load();
@@ -72,6 +73,7 @@ class HeadGuard {
   const std::string path_;
   const base::Hash log_id_;
   const base::FileLock lock_;
+  const base::FileCalls& calls_;
 
   mutable absl::Mutex mutex_;
   int fd_ ABSL_GUARDED_BY(mutex_) = -1;

@@ -68,6 +68,7 @@ bool IsSupported(rocksdb::CompressionType type) {
 }
 
 rocksdb::ColumnFamilyOptions ColumnFamilyOptions(const TableOptions& table,
+                                                 const RocksDbOptions& options,
                                                  std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions blocks;
   blocks.block_cache = std::move(cache);
@@ -80,7 +81,7 @@ rocksdb::ColumnFamilyOptions ColumnFamilyOptions(const TableOptions& table,
 
   rocksdb::ColumnFamilyOptions out;
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(blocks));
-  out.write_buffer_size = table.write_buffer_bytes;
+  out.write_buffer_size = std::min(table.write_buffer_bytes, options.max_write_buffer_bytes);
   if (table.sorted_inserts) {
     out.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewCappedPrefixTransform(1));
   }
@@ -118,8 +119,9 @@ class NoRecovery : public rocksdb::EventListener {
   }
 };
 
-rocksdb::DBOptions DatabaseOptions(bool may_create) {
+rocksdb::DBOptions DatabaseOptions(const RocksDbOptions& options, bool may_create) {
   rocksdb::DBOptions out;
+  if (options.env != nullptr) out.env = options.env;
   out.create_if_missing = may_create;
   out.create_missing_column_families = may_create;
   out.paranoid_checks = true;
@@ -193,10 +195,11 @@ absl::Status OpenError(const rocksdb::Status& status, const std::string& path) {
   return FromRocksDb(status, path);
 }
 
-absl::Status CheckColumnFamilies(const std::string& path, bool may_create) {
+absl::Status CheckColumnFamilies(const RocksDbOptions& options, bool may_create) {
+  const std::string& path = options.path;
   std::vector<std::string> names;
   const rocksdb::Status status =
-      rocksdb::DB::ListColumnFamilies(rocksdb::DBOptions(), path, &names);
+      rocksdb::DB::ListColumnFamilies(DatabaseOptions(options, may_create), path, &names);
   if (!status.ok()) return OpenError(status, path);
   for (const std::string& name : names) {
     const bool known = name == rocksdb::kDefaultColumnFamilyName ||
@@ -240,7 +243,7 @@ absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const RocksDb
   }
   // RocksDB has a lock of its own, but reports a taken one like any other I/O error.
   KT_ASSIGN_OR_RETURN(base::FileLock lock, base::FileLock::Acquire(options.path + "/kt.lock"));
-  if (exists) KT_RETURN_IF_ERROR(CheckColumnFamilies(options.path, options.create_if_missing));
+  if (exists) KT_RETURN_IF_ERROR(CheckColumnFamilies(options, options.create_if_missing));
 
   std::unique_ptr<RocksDatabase> out(new RocksDatabase(std::move(lock)));
   KT_RETURN_IF_ERROR(out->OpenTables(options, options.create_if_missing));
@@ -262,13 +265,13 @@ absl::Status RocksDatabase::OpenTables(const RocksDbOptions& options, bool may_c
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   families.reserve(std::size(kTables) + 1);
   for (const TableOptions& table : kTables) {
-    families.emplace_back(table.name, ColumnFamilyOptions(table, cache));
+    families.emplace_back(table.name, ColumnFamilyOptions(table, options, cache));
   }
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status =
-      rocksdb::DB::Open(DatabaseOptions(may_create), options.path, families, &handles, &db);
+  const rocksdb::Status status = rocksdb::DB::Open(DatabaseOptions(options, may_create),
+                                                   options.path, families, &handles, &db);
   if (!status.ok()) return OpenError(status, options.path);
   db_.reset(db);
   KT_CHECK(handles.size() == kTableCount + 1);

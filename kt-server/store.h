@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,6 +22,10 @@
 #include "base/types.h"
 #include "merkle/log_tree.h"
 #include "merkle/prefix_store.h"
+
+namespace rocksdb {
+class Env;
+}
 
 namespace kt::server {
 
@@ -217,6 +222,12 @@ struct RocksDbOptions {
   std::string path;
   bool create_if_missing = false;
   size_t block_cache_bytes = 256u << 20;
+
+  // For tests. What RocksDB does its file operations with, borrowed; null: the system's.
+  rocksdb::Env* env = nullptr;
+  // A table is flushed into a file when it has collected so much in memory, or earlier. With less
+  // than RocksDatabase::kSealBytes, a file can be lost unnoticed.
+  size_t max_write_buffer_bytes = std::numeric_limits<size_t>::max();
 };
 
 // kNotFound if there is no database at `path` and it may not be created, kAborted if another
