@@ -26,7 +26,7 @@ absl::Status Broken(const std::string& what) { return absl::InternalError(what);
 // Often while the log opens, mostly under load.
 uint64_t CrashPoint(testing::SeededRandom& random) {
   constexpr uint64_t kOpening = 120;
-  constexpr uint64_t kLoad = 1'200;
+  constexpr uint64_t kLoad = 1'000;
   return 1 + random.Below(random.Below(4) == 0 ? kOpening : kLoad);
 }
 
@@ -73,6 +73,7 @@ absl::Status CrashRun::Live(Ending ending) {
   options.now_ms = testing::FakeClock().NowMs() + 1'000 * lives_;
   // Half of the logs flush and compact under load, which others do only when they are opened.
   options.max_write_buffer_bytes = seed_ % 2 == 0 ? 64 << 10 : 4 << 20;
+  options.lying_disk = lying_disk_;
   options.config = config_;
   options.signature_secret = &signature_secret_;
   options.vrf_secret = &vrf_secret_;

@@ -50,6 +50,9 @@ class CrashRun {
   // something does not hold. The calling process must not have used RocksDB before: it forks.
   absl::Status Run(int crashes);
 
+  // From now on the disk does not sync, which a run has to notice.
+  void LieAboutSyncs() { lying_disk_ = true; }
+
   const CrashCounts& counts() const { return counts_; }
 
  private:
@@ -66,6 +69,7 @@ class CrashRun {
   base::SecretBytes signature_secret_;
   base::SecretBytes vrf_secret_;
   core::Configuration config_;
+  bool lying_disk_ = false;
   uint64_t lives_ = 0;
   bool serving_ = false;  // the life that is listened to got so far
   Told told_;

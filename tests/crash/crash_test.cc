@@ -5,6 +5,7 @@
 #include <string>
 
 #include "tests/crash/crash_run.h"
+#include "tests/support/fakes.h"
 #include "tests/support/status_matchers.h"
 
 namespace kt::crash {
@@ -33,6 +34,18 @@ TEST(Crash, NothingAcknowledgedIsLostAndNoSizeHasTwoHeads) {
   EXPECT_GT(counts.heads, 200u);
   EXPECT_GT(counts.acknowledged, 1'000u);
   EXPECT_GT(counts.searches, 1'000u);
+}
+
+// Else the test above would show nothing.
+TEST(Crash, ADiskThatDoesNotSyncIsNoticed) {
+  int noticed = 0;
+  constexpr uint64_t kLiars = 6;
+  for (uint64_t seed = 1; seed <= kLiars; ++seed) {
+    CrashRun run(seed);
+    run.LieAboutSyncs();
+    if (!run.Run(kCrashes).ok()) ++noticed;
+  }
+  EXPECT_GE(noticed, 4);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ struct LifeOptions {
   uint64_t now_ms = 0;
   uint64_t crash_at = 0;  // an operation of the disk; 0: only check, and end
   testing::FaultDisk::Crash crash = testing::FaultDisk::Crash::kProcess;
+  bool lying_disk = false;
   size_t max_write_buffer_bytes = 0;
   core::Configuration config;
   const base::SecretBytes* signature_secret = nullptr;

@@ -184,6 +184,10 @@ void FaultDisk::FailSyncs(bool failing) {
   absl::MutexLock lock(&mutex_);
   failing_syncs_ = failing;
 }
+void FaultDisk::LieAboutSyncs(bool lying) {
+  absl::MutexLock lock(&mutex_);
+  lying_ = lying;
+}
 void FaultDisk::SetSyncTime(absl::Duration time) {
   absl::MutexLock lock(&mutex_);
   sync_time_ = time;
@@ -244,7 +248,7 @@ int FaultDisk::TrySync() {
 IOStatus FaultDisk::Sync(File& file) {
   absl::MutexLock lock(&mutex_);
   if (TrySync() != 0) return Eio(file.path);
-  file.synced = file.size;
+  if (!lying_) file.synced = file.size;
   if (operations_ == crash_at_) Die();
   return IOStatus::OK();
 }
@@ -253,6 +257,7 @@ IOStatus FaultDisk::SyncNames(const std::string& directory) {
   absl::MutexLock lock(&mutex_);
   if (TrySync() != 0) return Eio(directory);
   std::erase_if(changes_, [&](const Change& change) {
+    if (lying_) return false;
     if (DirectoryOf(change.to.empty() ? change.from : change.to) != directory) return false;
     if (!change.kept.empty()) fs::remove(change.kept);
     return true;
@@ -332,7 +337,7 @@ ssize_t FaultDisk::Overwrite(int fd, base::ByteView bytes, off_t offset) {
 int FaultDisk::SyncOverwritten(int fd) {
   absl::MutexLock lock(&mutex_);
   if (TrySync() != 0) return -1;
-  std::erase_if(overwritten_, [&](const Overwritten& write) { return write.fd == fd; });
+  std::erase_if(overwritten_, [&](const Overwritten& write) { return !lying_ && write.fd == fd; });
   if (operations_ == crash_at_) Die();
   return 0;
 }

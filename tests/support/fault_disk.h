@@ -62,6 +62,8 @@ class FaultDisk {
   void FailWrites(bool failing);
   // While set, syncs of files and directories fail with EIO, and nothing is synced.
   void FailSyncs(bool failing);
+  // While set, syncs succeed and nothing is synced, which no log survives.
+  void LieAboutSyncs(bool lying);
   // How long each sync takes.
   void SetSyncTime(absl::Duration time);
 
@@ -111,6 +113,7 @@ class FaultDisk {
   rocksdb::IOStatus Remove(const std::string& path);
   ssize_t Overwrite(int fd, base::ByteView bytes, off_t offset);
   int SyncOverwritten(int fd);
+  // -1 and errno, or 0.
   int TrySync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Moves the file at `path` out of sight, if there is one; returns where to.
@@ -123,7 +126,7 @@ class FaultDisk {
 
   const std::string scratch_;
   SeededRandom random_;
-  std::unique_ptr<Files> files_;
+  std::unique_ptr<base::FileCalls> files_;
   std::unique_ptr<rocksdb::Env> env_;
 
   mutable absl::Mutex mutex_;
@@ -138,6 +141,7 @@ class FaultDisk {
   uint64_t space_ ABSL_GUARDED_BY(mutex_) = kUnlimited;
   bool failing_writes_ ABSL_GUARDED_BY(mutex_) = false;
   bool failing_syncs_ ABSL_GUARDED_BY(mutex_) = false;
+  bool lying_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration sync_time_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();
 };
 
