@@ -10,6 +10,7 @@ namespace kt::server {
 
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitUsage = 2;
+inline constexpr int kExitDamage = 3;  // of fsck
 
 // Each adds a subcommand that, when it is chosen, runs while the command line is parsed and sets
 // `exit_code`, which outlives the parsing.
@@ -17,6 +18,7 @@ void AddInitCommand(CLI::App& app, int* exit_code);
 void AddRunCommand(CLI::App& app, int* exit_code);
 void AddConfigCommand(CLI::App& app, int* exit_code);
 void AddGuardCommand(CLI::App& app, int* exit_code);
+void AddFsckCommand(CLI::App& app, int* exit_code);
 void AddTokenCommand(CLI::App& app, int* exit_code);
 void AddEraseCommand(CLI::App& app, int* exit_code);  // erase and erasures
 

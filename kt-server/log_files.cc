@@ -65,8 +65,13 @@ absl::StatusOr<LogProperties> ReadProperties(const Store& store) {
 
 absl::StatusOr<std::unique_ptr<Store>> OpenDatabase(const ServerConfig& config,
                                                     const core::Configuration& log,
-                                                    merkle::PrefixTreeLayout* layout) {
-  auto store = OpenRocksDbStore({.path = config.log.database});
+                                                    merkle::PrefixTreeLayout* layout,
+                                                    bool read_only = false) {
+  RocksDbOptions options;
+  options.path = config.log.database;
+  options.read_only = read_only;
+  options.min_free_bytes = static_cast<uint64_t>(config.log.min_free_bytes);
+  auto store = OpenRocksDbStore(options);
   KT_RETURN_IF_ERROR(NameOtherServer(store.status()));
   KT_ASSIGN_OR_RETURN(const LogProperties properties, ReadProperties(**store));
   if (properties.configuration != base::codec::Encode(log)) {
@@ -148,10 +153,9 @@ absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& rand
   OpenedLog opened;
   // The guard first: its lock keeps a second instance away from the database.
   KT_ASSIGN_OR_RETURN(opened.guard, OpenGuard(config, keys.config, HeadGuard::IfMissing::kRefuse));
-  merkle::PrefixTreeLayout layout;
-  KT_ASSIGN_OR_RETURN(opened.store, OpenDatabase(config, keys.config, &layout));
-  KT_ASSIGN_OR_RETURN(opened.log, TransparencyLog::Open(std::move(keys), layout, *opened.store,
-                                                        *opened.guard, random));
+  KT_ASSIGN_OR_RETURN(opened.store, OpenDatabase(config, keys.config, &opened.layout));
+  KT_ASSIGN_OR_RETURN(opened.log, TransparencyLog::Open(std::move(keys), opened.layout,
+                                                        *opened.store, *opened.guard, random));
   return opened;
 }
 
@@ -178,6 +182,38 @@ absl::StatusOr<GuardedHead> RebuildGuard(const ServerConfig& config) {
                       OpenGuard(config, log, HeadGuard::IfMissing::kCreate));
   if (head.tree_size > 0) KT_RETURN_IF_ERROR(guard->Advance(head.tree_size, head.root));
   return head;
+}
+
+absl::StatusOr<CheckReport> CheckLogFiles(const ServerConfig& config, const CheckOptions& options) {
+  KT_ASSIGN_OR_RETURN(const core::Configuration log, ReadPublicConfiguration(config));
+  std::vector<std::string> damage;
+  // False if the check cannot go on for another reason than damage.
+  const auto note = [&](const absl::Status& status) {
+    const bool is_damage =
+        absl::IsDataLoss(status) || absl::IsNotFound(status) || absl::IsFailedPrecondition(status);
+    if (is_damage) damage.emplace_back(status.message());
+    return status.ok() || is_damage;
+  };
+  const auto guard = OpenGuard(config, log, HeadGuard::IfMissing::kRefuse);
+  if (!note(guard.status())) return guard.status();
+  CheckReport report;
+  merkle::PrefixTreeLayout layout;
+  const auto store = OpenDatabase(config, log, &layout, /*read_only=*/true);
+  if (!note(store.status())) return store.status();
+  if (store.ok()) {
+    const absl::Status files = (*store)->CheckFiles();
+    if (!note(files)) return files;
+    KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, (*store)->GetSnapshot());
+    if (guard.ok()) {
+      const absl::Status guarded =
+          (*guard)->CheckAgainst(snapshot->head().tree_size,
+                                 [&](base::TreeSize size) { return LogRootAt(*snapshot, size); });
+      if (!note(guarded)) return guarded;
+    }
+    KT_ASSIGN_OR_RETURN(report, CheckLog(log, layout, *snapshot, options));
+  }
+  report.damage.insert(report.damage.begin(), damage.begin(), damage.end());
+  return report;
 }
 
 }  // namespace kt::server

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "kt-core/configuration.h"
 #include "kt-server/head_guard.h"
+#include "kt-server/log_check.h"
 #include "kt-server/server_config.h"
 #include "kt-server/store.h"
 #include "kt-server/transparency_log.h"
@@ -62,6 +63,7 @@ struct OpenedLog {
   std::unique_ptr<Store> store;
   std::unique_ptr<HeadGuard> guard;
   std::unique_ptr<TransparencyLog> log;  // borrows the other two
+  merkle::PrefixTreeLayout layout;
 };
 
 // kInvalidArgument as CheckTiming, kAborted if another process has the log open,
@@ -74,6 +76,12 @@ absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& rand
 // log forks. Takes no guard away: kAlreadyExists if there is one that the database agrees with, and
 // what the guard reports if there is one that it does not. Otherwise as OpenLog.
 absl::StatusOr<GuardedHead> RebuildGuard(const ServerConfig& config);
+
+// Checks the files of a log that nobody has open, and changes none: the head guard, the database's
+// files against their checksums, both against each other, and the log itself as CheckLog does.
+// Needs none of the log's secrets. kAborted if a server runs on it; otherwise errors are as of
+// CheckLog, and damage is in the report.
+absl::StatusOr<CheckReport> CheckLogFiles(const ServerConfig& config, const CheckOptions& options);
 
 }  // namespace kt::server
 #endif  // KT_SERVER_LOG_FILES_H_

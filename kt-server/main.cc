@@ -25,13 +25,14 @@ std::string Describe(const CLI::App& app, const CLI::ParseError& error) {
 int Run(int argc, char** argv) {
   using kt::server::AddConfigCommand;
   using kt::server::AddEraseCommand;
+  using kt::server::AddFsckCommand;
   using kt::server::AddGuardCommand;
   using kt::server::AddInitCommand;
   using kt::server::AddRunCommand;
   using kt::server::AddTokenCommand;
 
   CLI::App app("Key Transparency server for S/MIME certificates", "kt-server");
-  app.footer("Exit codes: 0 success, 1 failure, 2 usage.");
+  app.footer("Exit codes: 0 success, 1 failure, 2 usage, 3 what is stored is damaged (fsck).");
   app.set_version_flag("--version", std::string("kt-server ") + KT_VERSION);
   app.require_subcommand(1);
   int exit_code = 0;
@@ -41,6 +42,7 @@ int Run(int argc, char** argv) {
   AddTokenCommand(app, &exit_code);
   AddEraseCommand(app, &exit_code);
   AddGuardCommand(app, &exit_code);
+  AddFsckCommand(app, &exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

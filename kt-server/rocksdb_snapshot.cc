@@ -392,6 +392,25 @@ absl::StatusOr<std::vector<VersionRow>> RocksSnapshot::Complete(
   return out;
 }
 
+absl::Status RocksSnapshot::ScanLabels(
+    const std::function<absl::Status(base::ByteView label)>& visit) const {
+  RangeReader reader(database_, Table::kVersion, ForLongScan(read_options_));
+  // Rows of a label are neighbours.
+  std::optional<base::Bytes> label;
+  const KeyRange everything = {base::ToBytes(base::ByteView(kMarkKey)), RowsEnd()};
+  return reader.Scan(everything,
+                     [&](base::ByteView key, base::ByteView value) -> absl::StatusOr<bool> {
+                       if (std::equal(key.begin(), key.end(), kMarkKey.begin(), kMarkKey.end())) {
+                         return true;
+                       }
+                       KT_ASSIGN_OR_RETURN(StoredVersion stored, DecodeVersion(key, value));
+                       if (label == stored.row.label) return true;
+                       label = std::move(stored.row.label);
+                       KT_RETURN_IF_ERROR(visit(*label));
+                       return true;
+                     });
+}
+
 absl::StatusOr<std::vector<std::optional<VersionRow>>> RocksSnapshot::ReadVersionRows(
     base::ByteView label, std::span<const base::Version> versions) const {
   std::vector<std::optional<VersionRow>> out(versions.size());

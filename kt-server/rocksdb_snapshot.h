@@ -62,6 +62,8 @@ class RocksSnapshot : public Snapshot {
                                                        size_t limit) const override;
   absl::StatusOr<std::vector<VersionRow>> ReadWanted(base::ByteView label, size_t limit,
                                                      const Wanted& wanted) const override;
+  absl::Status ScanLabels(
+      const std::function<absl::Status(base::ByteView label)>& visit) const override;
   absl::StatusOr<std::vector<std::optional<VersionRow>>> ReadVersionRows(
       base::ByteView label, std::span<const base::Version> versions) const override;
   absl::StatusOr<base::Bytes> ReadValue(const base::Hash& commitment) const override;

@@ -127,8 +127,13 @@ void PutRows(const CommitBatch& batch, base::LogPosition position, RowWriter& ou
 
 class RocksStore : public Store {
  public:
-  explicit RocksStore(std::unique_ptr<RocksDatabase> database)
-      : database_(std::move(database)), marks_(database_->marks()) {}
+  RocksStore(std::unique_ptr<RocksDatabase> database, const RocksDbOptions& options)
+      : database_(std::move(database)),
+        min_free_bytes_(options.min_free_bytes),
+        marks_(database_->marks()) {
+    absl::MutexLock lock(&commit_mutex_);
+    if (options.read_only) failure_ = absl::FailedPreconditionError("it was opened for reading");
+  }
 
   ~RocksStore() override {
     {
@@ -141,12 +146,23 @@ class RocksStore : public Store {
   // Must succeed before anything else is called.
   absl::Status Init() {
     absl::MutexLock lock(&commit_mutex_);
+    if (!failure_.ok()) return Refresh();  // opened for reading
     RowWriter rows(*database_);
     KT_RETURN_IF_ERROR(WriteMarked(rows, /*seal=*/true));
     return Refresh();
   }
 
   absl::StatusOr<std::shared_ptr<const Snapshot>> GetSnapshot() const override { return Current(); }
+
+  absl::Status CheckRoom() override {
+    absl::MutexLock lock(&commit_mutex_);
+    KT_ASSIGN_OR_RETURN(const uint64_t free_bytes, database_->FreeBytes());
+    if (free_bytes >= min_free_bytes_) return CheckUsable();
+    if (!failure_.ok()) return CheckUsable();
+    return absl::ResourceExhaustedError(absl::StrCat("the disk of the database has ", free_bytes,
+                                                     " bytes left, and ", min_free_bytes_,
+                                                     " are to be free"));
+  }
 
   absl::Status Commit(const CommitBatch& batch, base::TreeSize expected_tree_size) override {
     KT_RETURN_IF_ERROR(CheckCommitBatch(batch, expected_tree_size));
@@ -251,6 +267,10 @@ class RocksStore : public Store {
     return WriteMarked(rows, /*seal=*/false);
   }
 
+  absl::Status CheckFiles() const override {
+    return FromRocksDb(database_->db().VerifyChecksum(), "checksums");
+  }
+
   absl::StatusOr<base::Bytes> ReadProperties() const override {
     return ReadMeta(kPropertiesKey, "the log has no properties");
   }
@@ -287,7 +307,10 @@ class RocksStore : public Store {
     return current_;
   }
 
-  absl::Status CheckUsable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
+  absl::Status CheckUsable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
+    if (failure_.ok() && database_->sync_failed()) {
+      failure_ = absl::UnavailableError("a sync failed, so nobody knows what is on the disk");
+    }
     if (failure_.ok()) return absl::OkStatus();
     return absl::FailedPreconditionError(
         absl::StrCat("an earlier write failed, so the store must be opened again before it is "
@@ -295,7 +318,9 @@ class RocksStore : public Store {
                      std::string(failure_.message())));
   }
 
-  // After a failure nobody knows what reached the disk, so there is no second write.
+  // After a failure nobody knows what reached the disk, so there is no second write. That goes for
+  // a full disk too: RocksDB could go on after it, but leaves a torn record in the middle of its
+  // write-ahead log, behind which recovery from a later crash does not get.
   absl::Status Write(RowWriter& rows) ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
     failure_ = FromRocksDb(database_->db().Write(Synced(), &rows.batch()), "writing to the log");
     return failure_;
@@ -325,6 +350,7 @@ class RocksStore : public Store {
   }
 
   const std::unique_ptr<RocksDatabase> database_;
+  const uint64_t min_free_bytes_;
   std::atomic<int> live_snapshots_ = 0;
 
   // One step of pruning at a time; held while it reads.
@@ -347,7 +373,7 @@ class RocksStore : public Store {
 
 absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(const RocksDbOptions& options) {
   KT_ASSIGN_OR_RETURN(std::unique_ptr<RocksDatabase> database, RocksDatabase::Open(options));
-  auto store = std::make_unique<RocksStore>(std::move(database));
+  auto store = std::make_unique<RocksStore>(std::move(database), options);
   KT_RETURN_IF_ERROR(store->Init());
   return store;
 }

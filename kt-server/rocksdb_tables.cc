@@ -119,9 +119,13 @@ class NoRecovery : public rocksdb::EventListener {
   }
 };
 
-rocksdb::DBOptions DatabaseOptions(const RocksDbOptions& options, bool may_create) {
+rocksdb::Env* EnvOf(const RocksDbOptions& options) {
+  return options.env == nullptr ? rocksdb::Env::Default() : options.env;
+}
+
+rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env, bool may_create) {
   rocksdb::DBOptions out;
-  if (options.env != nullptr) out.env = options.env;
+  out.env = env;
   out.create_if_missing = may_create;
   out.create_missing_column_families = may_create;
   out.paranoid_checks = true;
@@ -199,7 +203,7 @@ absl::Status CheckColumnFamilies(const RocksDbOptions& options, bool may_create)
   const std::string& path = options.path;
   std::vector<std::string> names;
   const rocksdb::Status status =
-      rocksdb::DB::ListColumnFamilies(DatabaseOptions(options, may_create), path, &names);
+      rocksdb::DB::ListColumnFamilies(DatabaseOptions(EnvOf(options), may_create), path, &names);
   if (!status.ok()) return OpenError(status, path);
   for (const std::string& name : names) {
     const bool known = name == rocksdb::kDefaultColumnFamilyName ||
@@ -268,16 +272,29 @@ absl::Status RocksDatabase::OpenTables(const RocksDbOptions& options, bool may_c
     families.emplace_back(table.name, ColumnFamilyOptions(table, options, cache));
   }
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
+  sync_watch_ = std::make_shared<SyncWatch>(EnvOf(options)->GetFileSystem());
+  env_ = rocksdb::NewCompositeEnv(sync_watch_);
+  const rocksdb::DBOptions db_options = DatabaseOptions(env_.get(), may_create);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(DatabaseOptions(options, may_create),
-                                                   options.path, families, &handles, &db);
+  const rocksdb::Status status =
+      options.read_only
+          ? rocksdb::DB::OpenForReadOnly(db_options, options.path, families, &handles, &db)
+          : rocksdb::DB::Open(db_options, options.path, families, &handles, &db);
   if (!status.ok()) return OpenError(status, options.path);
   db_.reset(db);
   KT_CHECK(handles.size() == kTableCount + 1);
   std::copy_n(handles.begin(), kTableCount, handles_.begin());
   default_handle_ = handles.back();
   return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> RocksDatabase::FreeBytes() const {
+  uint64_t bytes = 0;
+  const rocksdb::Status status =
+      sync_watch_->GetFreeSpace(db_->GetName(), rocksdb::IOOptions(), &bytes, nullptr);
+  if (!status.ok()) return FromRocksDb(status, db_->GetName());
+  return bytes;
 }
 
 absl::StatusOr<std::optional<std::string>> RocksDatabase::Get(Table table,

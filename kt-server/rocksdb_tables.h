@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "kt-server/store.h"
+#include "kt-server/sync_watch.h"
 
 namespace kt::server {
 
@@ -76,6 +77,12 @@ class RocksDatabase {
   // As found when the database was opened.
   const Marks& marks() const { return marks_; }
 
+  // Whether a sync of any file failed since then: what was written before it may be lost, although
+  // a later sync succeeds.
+  bool sync_failed() const { return sync_watch_->failed(); }
+  // What the file system has left.
+  absl::StatusOr<uint64_t> FreeBytes() const;
+
  private:
   explicit RocksDatabase(base::FileLock lock) : lock_(std::move(lock)) {}
 
@@ -87,6 +94,8 @@ class RocksDatabase {
   absl::StatusOr<std::optional<std::string>> Get(Table table, const rocksdb::Slice& key) const;
 
   base::FileLock lock_;
+  std::shared_ptr<SyncWatch> sync_watch_;
+  std::unique_ptr<rocksdb::Env> env_;
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, kTableCount> handles_{};
   rocksdb::ColumnFamilyHandle* default_handle_ = nullptr;

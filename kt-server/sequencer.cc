@@ -212,12 +212,14 @@ class Sequencer::Batch {
 };
 
 Sequencer::Sequencer(const SequencerOptions& options, TransparencyLog& log,
-                     const base::Clock& clock, Observer observer, ClockObserver clock_observer)
+                     const base::Clock& clock, Observer observer, ClockObserver clock_observer,
+                     RoomObserver room_observer)
     : options_(options),
       log_(log),
       clock_(clock),
       observer_(std::move(observer)),
       clock_observer_(std::move(clock_observer)),
+      room_observer_(std::move(room_observer)),
       clock_guard_(clock, options.max_clock_step_ms),
       waiting_({.max_count = options.max_pending,
                 .max_bytes = options.max_pending_bytes,
@@ -305,6 +307,16 @@ void Sequencer::WatchClock() {
   clock_observer_(status);
 }
 
+void Sequencer::WatchRoom() {
+  const bool was_writable = log_.writable().ok();
+  const absl::Status status = log_.CheckRoom();
+  const bool is_full = absl::IsResourceExhausted(status);
+  const bool has_room_again = status.ok() && (told_full_ || !was_writable);
+  if ((!is_full || told_full_) && !has_room_again) return;
+  told_full_ = is_full;
+  if (room_observer_ != nullptr) room_observer_(status);
+}
+
 void Sequencer::Run() {
   // Not the wall clock: setting that back must not stop epochs.
   const auto interval = std::chrono::milliseconds(options_.epoch_interval_ms);
@@ -316,6 +328,7 @@ void Sequencer::Run() {
                               absl::FromChrono(next - std::chrono::steady_clock::now()));
     }
     next = std::max(next + interval, std::chrono::steady_clock::now());
+      room_observer_(std::move(room_observer)),
   } while (RunEpoch());
 }
 

@@ -122,9 +122,13 @@ class Sequencer : public Submitter {
   // on the sequencer's thread.
   using ClockObserver = std::function<void(const absl::Status&)>;
 
+  // Told that nothing is signed because the disk is full, and OK when it has room again, on the
+  // sequencer's thread, which looks once an epoch.
+  using RoomObserver = std::function<void(const absl::Status&)>;
+
   // Borrows `log` and `clock`.
   Sequencer(const SequencerOptions& options, TransparencyLog& log, const base::Clock& clock,
-            Observer observer, ClockObserver clock_observer);
+            Observer observer, ClockObserver clock_observer, RoomObserver room_observer = nullptr);
   // As Stop.
   ~Sequencer() override;
 
@@ -154,6 +158,7 @@ class Sequencer : public Submitter {
   void Run();
   bool ShouldWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WatchClock();
+  void WatchRoom();
   size_t CommitSome(std::span<Submission> pending);
   absl::Status AppendEntries(std::vector<NewEntry> entries, size_t versions);
   void Report(const absl::Status& status, size_t versions, absl::Duration duration);
@@ -165,8 +170,10 @@ class Sequencer : public Submitter {
   const base::Clock& clock_;
   const Observer observer_;
   const ClockObserver clock_observer_;
+  const RoomObserver room_observer_;  // may be null
   ClockGuard clock_guard_;
   bool clock_believed_ = true;  // what the clock observer was told last
+  bool told_full_ = false;      // the same of the room observer
 
   absl::Mutex mutex_;
   std::vector<Submission> pending_ ABSL_GUARDED_BY(mutex_);

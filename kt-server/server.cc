@@ -42,6 +42,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
   KT_RETURN_IF_ERROR(server->Serve());
   server->StartAdmin();
   if (server->pruner_ != nullptr) server->pruner_->Start();
+  if (server->scrubber_ != nullptr) server->scrubber_->Start();
   events.Info("serving", {{"address", server->address()},
                           {"tree_size", server->opened_.log->newest()->size()}});
   return server;
@@ -69,7 +70,8 @@ absl::Status Server::OpenTheLog(base::Random& random, ClockTrust trust) {
   sequencer_ = std::make_unique<Sequencer>(
       options, *opened_.log, clock_,
       [this](const Sequencer::CommitReport& report) { Report(report); },
-      [this](const absl::Status& status) { ReportClock(status); });
+      [this](const absl::Status& status) { ReportClock(status); },
+      [this](const absl::Status& status) { ReportRoom(status); });
   return absl::OkStatus();
 }
 
@@ -98,6 +100,15 @@ absl::Status Server::MakeServices() {
     pruning.interval_ms = config_.pruning.interval_ms;
     pruner_ = std::make_unique<Pruner>(pruning, *opened_.log, *opened_.store, clock_,
                                        [this](const Pruner::Report& report) { Report(report); });
+  }
+  if (config_.scrub.interval_ms > 0) {
+    ScrubberOptions scrubbing;
+    scrubbing.interval = absl::Milliseconds(config_.scrub.interval_ms);
+    scrubbing.first = std::min(scrubbing.first, scrubbing.interval);
+    scrubbing.rows_per_second = config_.scrub.rows_per_second;
+    scrubber_ = std::make_unique<Scrubber>(
+        scrubbing, opened_.log->config(), opened_.layout, *opened_.store,
+        [this](const absl::StatusOr<CheckReport>& report) { Report(report); });
   }
   return absl::OkStatus();
 }
@@ -147,6 +158,23 @@ void Server::Report(const Pruner::Report& report) {
   }
 }
 
+void Server::Report(const absl::StatusOr<CheckReport>& report) {
+  if (!report.ok()) {
+    events_.Error("scrub_failed", {{"error", std::string(report.status().message())}});
+    return;
+  }
+  if (report->sound()) {
+    events_.Info("scrubbed", {{"entries", report->entries}, {"versions", report->versions}});
+    return;
+  }
+  // What is damaged must not be signed, and until somebody has looked nobody knows what is.
+  opened_.log->Halt();
+  SetWriterHealth(false);
+  for (const std::string& damage : report->damage) {
+    events_.Error("damage_found", {{"error", damage}});
+  }
+}
+
 // Of the service through which new versions come.
 void Server::SetWriterHealth(bool serving) {
   host_->SetHealth(manager_grpc_ != nullptr ? "kt.v1.Manager" : "kt.v1.Publisher", serving);
@@ -158,7 +186,17 @@ void Server::ReportClock(const absl::Status& status) {
   } else {
     events_.Error("clock_not_believed", {{"error", std::string(status.message())}});
   }
+  clock_believed_ = status.ok();
   SetWriterHealth(status.ok() && opened_.log->writable().ok());
+}
+
+void Server::ReportRoom(const absl::Status& status) {
+  if (status.ok()) {
+    events_.Info("disk_has_room", {});
+  } else {
+    events_.Error("disk_full", {{"error", std::string(status.message())}});
+  }
+  SetWriterHealth(clock_believed_ && opened_.log->writable().ok());
 }
 
 void Server::Report(const Sequencer::CommitReport& report) {
@@ -182,6 +220,7 @@ absl::Status Server::ReloadTokens() {
 void Server::Stop() {
   if (eraser_ != nullptr) eraser_->Cancel();
   if (pruner_ != nullptr) pruner_->Stop();
+  if (scrubber_ != nullptr) scrubber_->Stop();
   if (admin_ != nullptr) {
     admin_->Shutdown(std::chrono::system_clock::now() + kAdminShutdownGrace);
     admin_->Wait();

@@ -23,6 +23,7 @@
 #include "kt-server/monitoring_service.h"
 #include "kt-server/pruner.h"
 #include "kt-server/publish_service.h"
+#include "kt-server/scrubber.h"
 #include "kt-server/search_service.h"
 #include "kt-server/sequencer.h"
 #include "kt-server/server_config.h"
@@ -67,7 +68,9 @@ class Server {
   void StartAdmin();
   void Report(const Pruner::Report& report);
   void Report(const Sequencer::CommitReport& report);
+  void Report(const absl::StatusOr<CheckReport>& report);
   void ReportClock(const absl::Status& status);
+  void ReportRoom(const absl::Status& status);
   void SetWriterHealth(bool serving);
 
   const ServerConfig config_;
@@ -95,9 +98,11 @@ class Server {
   std::unique_ptr<Eraser> eraser_;
   std::unique_ptr<AdminGrpc> admin_grpc_;
   std::unique_ptr<grpc::Server> admin_;
-  std::unique_ptr<Pruner> pruner_;  // of a log with a maximum lifetime
+  std::unique_ptr<Pruner> pruner_;      // of a log with a maximum lifetime
+  std::unique_ptr<Scrubber> scrubber_;  // unless the configuration says that there is none
   // The sequencer's thread tells it of the log's health.
   std::unique_ptr<GrpcHost> host_;
+  bool clock_believed_ = true;  // of the sequencer's thread
 };
 
 }  // namespace kt::server

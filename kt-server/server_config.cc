@@ -133,9 +133,9 @@ absl::Status ReadManagement(const toml::table& file, ServerConfig::Management* m
 
 absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   constexpr int64_t kDayMs = 24 * 60 * 60 * 1000;
-  static const std::set<std::string> kSections = {"log",        "listen",    "epoch",   "admission",
-                                                  "publishers", "limits",    "pruning", "crypto",
-                                                  "logging",    "management"};
+  static const std::set<std::string> kSections = {
+      "log",     "listen", "epoch",   "admission",  "publishers", "limits",
+      "pruning", "crypto", "logging", "management", "scrub"};
   for (const auto& [key, node] : file) {
     if (!kSections.contains(std::string(key.str()))) {
       return absl::InvalidArgumentError(absl::StrCat("line ", node.source().begin.line, ": ",
@@ -150,6 +150,7 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   log.Text("vrf_key", &config->log.vrf_key);
   log.Text("database", &config->log.database);
   log.Text("head_guard", &config->log.head_guard);
+  log.Integer("min_free_bytes", 0, int64_t{1} << 50, &config->log.min_free_bytes);
   KT_RETURN_IF_ERROR(log.Finish());
 
   KT_RETURN_IF_ERROR(ReadManagement(file, &config->management));
@@ -206,6 +207,11 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   Section pruning(file, "pruning");
   pruning.Integer("interval_ms", 100, 30 * kDayMs, &config->pruning.interval_ms);
   KT_RETURN_IF_ERROR(pruning.Finish());
+
+  Section scrub(file, "scrub");
+  scrub.Integer("interval_ms", 0, 365 * kDayMs, &config->scrub.interval_ms);
+  scrub.Number("rows_per_second", 1, &config->scrub.rows_per_second);
+  KT_RETURN_IF_ERROR(scrub.Finish());
 
   Section crypto(file, "crypto");
   crypto.Text("vrf_implementation", &config->crypto.vrf_implementation);
@@ -326,7 +332,9 @@ void FormatLog(const ServerConfig& config, std::ostream& out) {
         << "# Remembers the newest tree head that was ever released. Best kept on another disk "
            "than\n"
         << "# the database, and never restored from a backup.\n"
-        << "head_guard = " << Quoted(config.log.head_guard) << "\n";
+        << "head_guard = " << Quoted(config.log.head_guard) << "\n"
+        << "# With less room on the database's disk nothing is signed, until there is more again.\n"
+        << "min_free_bytes = " << config.log.min_free_bytes << "\n";
   }
   out << "\n";
 }
@@ -433,7 +441,12 @@ std::string FormatServerConfig(const ServerConfig& config) {
   if (role != Role::kOperator) {
     out << "[pruning]\n"
         << "# How often what has passed the log's maximum lifetime is deleted, if it has one.\n"
-        << "interval_ms = " << config.pruning.interval_ms << "\n\n";
+        << "interval_ms = " << config.pruning.interval_ms << "\n\n"
+        << "[scrub]\n"
+        << "# How often all that is stored is checked beside everything else, and how fast; 0:\n"
+        << "# never.\n"
+        << "interval_ms = " << config.scrub.interval_ms << "\n"
+        << "rows_per_second = " << config.scrub.rows_per_second << "\n\n";
   }
   out << "[crypto]\n"
       << "# auto takes the fastest that this processor has; all give the same bytes.\n"

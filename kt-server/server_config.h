@@ -37,6 +37,8 @@ struct ServerConfig {
     std::string vrf_key = "keys/vrf.key";
     std::string database = "db";
     std::string head_guard = "guard/head";
+    // On the database's disk; with less, nothing is signed.
+    int64_t min_free_bytes = 256 << 20;
   } log;
   struct Listen {
     std::string address = "127.0.0.1:8443";  // HOST:PORT; port 0 takes a free one
@@ -78,6 +80,10 @@ struct ServerConfig {
   struct Pruning {
     int64_t interval_ms = 3'600'000;  // between two runs, if the log has a maximum lifetime
   } pruning;
+  struct Scrub {
+    int64_t interval_ms = 86'400'000;  // between two runs; 0: none
+    double rows_per_second = 2'000;
+  } scrub;
   struct Crypto {
     std::string vrf_implementation = "auto";  // auto, portable, library
   } crypto;

@@ -19,6 +19,11 @@ absl::StatusOr<std::vector<VersionRow>> Snapshot::ReadWanted(base::ByteView labe
   return rows;
 }
 
+absl::Status Snapshot::ScanLabels(
+    const std::function<absl::Status(base::ByteView label)>& /*visit*/) const {
+  return absl::UnimplementedError("this store does not list its labels");
+}
+
 absl::StatusOr<ProofRows> Snapshot::ReadProof(const ProofReads& reads) const {
   ProofRows out;
   if (!reads.buckets.empty() || !reads.bands.empty()) {

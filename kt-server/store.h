@@ -151,6 +151,11 @@ class Snapshot : public merkle::PrefixStoreReader, public merkle::LogNodeReader 
   virtual absl::StatusOr<std::vector<VersionRow>> ReadWanted(base::ByteView label, size_t limit,
                                                              const Wanted& wanted) const;
 
+  // Calls `visit` with every label that has rows, once, until it fails. kUnimplemented in a store
+  // that is no database.
+  virtual absl::Status ScanLabels(
+      const std::function<absl::Status(base::ByteView label)>& visit) const;
+
   // Rows of chosen versions of `label`, in one round; nullopt where there is none.
   virtual absl::StatusOr<std::vector<std::optional<VersionRow>>> ReadVersionRows(
       base::ByteView label, std::span<const base::Version> versions) const = 0;
@@ -179,6 +184,10 @@ class Store {
 
   // The newest committed state. The snapshot must not outlive the store.
   virtual absl::StatusOr<std::shared_ptr<const Snapshot>> GetSnapshot() const = 0;
+
+  // OK if there is room for a commit: to be asked before one is made. kResourceExhausted if the
+  // disk is nearly full, and until it has room again. Any other error: as after Commit.
+  virtual absl::Status CheckRoom() { return absl::OkStatus(); }
 
   // Writes `batch` and syncs. kAborted, with nothing written, if the log's size is not
   // `expected_tree_size`. After any other error nothing may be assumed about what reached the disk:
@@ -212,6 +221,9 @@ class Store {
   // Replaces it and syncs. After an error, as Commit.
   virtual absl::Status WriteAuditorHead(base::ByteView head) = 0;
 
+  // Reads every file and compares it with its checksums; kDataLoss if one differs.
+  virtual absl::Status CheckFiles() const { return absl::OkStatus(); }
+
   // What was fixed when the log was created, kept as one opaque string; kNotFound in a new store.
   virtual absl::StatusOr<base::Bytes> ReadProperties() const = 0;
   // kAlreadyExists if properties were written before.
@@ -222,6 +234,11 @@ struct RocksDbOptions {
   std::string path;
   bool create_if_missing = false;
   size_t block_cache_bytes = 256u << 20;
+  // CheckRoom wants so many bytes to be free on the disk: what the database writes in the
+  // background of what it has committed already, and what erasing takes.
+  uint64_t min_free_bytes = 0;
+  // Nothing is written, not even marks; every write operation is kFailedPrecondition.
+  bool read_only = false;
 
   // For tests. What RocksDB does its file operations with, borrowed; null: the system's.
   rocksdb::Env* env = nullptr;

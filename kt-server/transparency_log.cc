@@ -221,19 +221,39 @@ std::shared_ptr<const LogState> TransparencyLog::AwaitGrowth(base::TreeSize size
 
 absl::Status TransparencyLog::writable() const {
   absl::ReaderMutexLock lock(&mutex_);
-  return failure_;
+  if (!failure_.ok() || !full_) return failure_;
+  return absl::UnavailableError(
+      "the log takes no entries at the moment, because its disk is full; try again later");
 }
 
-void TransparencyLog::Fail() {
+void TransparencyLog::Fail(const char* why) {
   absl::MutexLock lock(&mutex_);
   failure_ = absl::UnavailableError(
-      "the log takes no more entries until it is started again, because a write failed; its "
-      "operator's log says which");
+      absl::StrCat("the log takes no more entries until it is started again, because ", why,
+                   "; its operator's log says which"));
+}
+
+void TransparencyLog::Halt() { Fail("some of its database is damaged"); }
+
+absl::Status TransparencyLog::NoteRoom(absl::Status status) {
+  absl::MutexLock lock(&mutex_);
+  full_ = absl::IsResourceExhausted(status);
+  return status;
+}
+
+absl::Status TransparencyLog::CheckRoom() {
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    KT_RETURN_IF_ERROR(failure_);
+  }
+  const absl::Status status = NoteRoom(store_.CheckRoom());
+  if (!status.ok() && !absl::IsResourceExhausted(status)) Fail("a write failed");
+  return status;
 }
 
 absl::Status TransparencyLog::Append(std::span<const NewEntry> entries) {
-  KT_RETURN_IF_ERROR(writable());
   KT_CHECK(!entries.empty());
+  KT_RETURN_IF_ERROR(CheckRoom());
   KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
   const HeadRow& old_head = snapshot->head();
   CommitBatch batch;
@@ -261,7 +281,7 @@ absl::Status TransparencyLog::Append(std::span<const NewEntry> entries) {
     tree_->Apply(std::move(staged));
     status = Publish(entries, batch.head);
   }
-  if (!status.ok()) Fail();
+  if (!status.ok()) Fail("a write failed");
   return status;
 }
 

@@ -92,16 +92,23 @@ class TransparencyLog {
 
   // Appends `entries` (at least one; timestamps not before that of the last entry), signs the new
   // head, makes it durable and then publishes it. One writer at a time. On failure nothing is
-  // published; if it is not certain what became durable, every later call fails too, until the log
-  // is opened again.
+  // published; kResourceExhausted, with nothing tried, if the disk is nearly full. If it is not
+  // certain what became durable, every later call fails too, until the log is opened again.
   absl::Status Append(std::span<const NewEntry> entries);
+
+  // Whether Append would find room, as Store::CheckRoom. Until it does, the log is not writable,
+  // and nothing is signed. One writer at a time, as Append.
+  absl::Status CheckRoom();
+
+  // Takes no more entries until the log is opened again, because its database is damaged.
+  void Halt();
 
   // Shows the newest head through a new snapshot of the store, so that what was pruned or erased
   // since is not seen any more. An older state that users of an audited log are shown stays.
   absl::Status Renew();
 
-  // OK, or kUnavailable if the log no longer accepts Append. Fit for publishers' eyes: what failed
-  // is only in what Append returned.
+  // OK, or kUnavailable if the log does not accept Append, for good or as long as its disk is full.
+  // Fit for publishers' eyes: what failed is only in what Append returned.
   absl::Status writable() const;
 
  private:
@@ -119,7 +126,9 @@ class TransparencyLog {
   absl::Status VerifyAuditorHead(const Snapshot& snapshot, const core::AuditorTreeHead& head) const;
   void SetNewest(std::shared_ptr<const LogState> state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool audited() const;
-  void Fail();
+  void Fail(const char* why);
+  // Remembers whether `status` says that the disk is full, and returns it.
+  absl::Status NoteRoom(absl::Status status);
 
   const LogKeys keys_;
   Store& store_;
@@ -140,6 +149,7 @@ class TransparencyLog {
   std::shared_ptr<const LogState> current_ ABSL_GUARDED_BY(mutex_);
   std::optional<core::AuditorTreeHead> auditor_head_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  bool full_ ABSL_GUARDED_BY(mutex_) = false;  // the disk, when it was last looked at
 };
 
 }  // namespace kt::server

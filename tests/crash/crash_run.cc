@@ -36,6 +36,7 @@ CrashCounts& CrashCounts::operator+=(const CrashCounts& other) {
   kills += other.kills;
   power_cuts += other.power_cuts;
   while_opening += other.while_opening;
+  full_disks += other.full_disks;
   heads += other.heads;
   acknowledged += other.acknowledged;
   searches += other.searches;
@@ -132,6 +133,8 @@ absl::Status CrashRun::Hear(const std::string& line) {
   in >> word;
   if (word == "opened") {
     serving_ = true;
+  } else if (word == "full") {
+    ++counts_.full_disks;
   } else if (word == "searched") {
     uint64_t count = 0;
     in >> count;

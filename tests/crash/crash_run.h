@@ -5,8 +5,11 @@
 // a process of its own that opens the log as a server does, checks what the lives before it
 // promised, and publishes through the sequencer until it dies at the chosen operation of the disk.
 //
+// Now and then the disk is full for a moment.
+//
 // What must hold, in every life:
 //   the log opens, and has every head that was ever released, with the same root
+//   after a full disk it goes on by itself
 //   every acknowledged version is found, with its value, in an answer that a client accepts
 #ifndef TESTS_CRASH_CRASH_RUN_H_
 #define TESTS_CRASH_CRASH_RUN_H_
@@ -29,6 +32,7 @@ namespace kt::crash {
 struct CrashCounts {
   uint64_t kills = 0, power_cuts = 0;
   uint64_t while_opening = 0;  // of both: before anything was published
+  uint64_t full_disks = 0;     // commits that found the disk full
   uint64_t heads = 0, acknowledged = 0, searches = 0;
 
   CrashCounts& operator+=(const CrashCounts& other);

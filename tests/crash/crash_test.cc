@@ -24,13 +24,14 @@ TEST(Crash, NothingAcknowledgedIsLostAndNoSizeHasTwoHeads) {
     counts += run.counts();
   }
   std::cout << counts.kills << " kills, " << counts.power_cuts << " power cuts, "
-            << counts.while_opening << " of both while opening, " << counts.heads << " heads, "
-            << counts.acknowledged << " acknowledged versions, " << counts.searches
-            << " searches\n";
+            << counts.while_opening << " of both while opening, " << counts.full_disks
+            << " commits on a full disk, " << counts.heads << " heads, " << counts.acknowledged
+            << " acknowledged versions, " << counts.searches << " searches\n";
   EXPECT_EQ(counts.kills + counts.power_cuts, kSeeds * kCrashes);
   EXPECT_GT(counts.kills, 10u);
   EXPECT_GT(counts.power_cuts, 10u);
   EXPECT_GT(counts.while_opening, 3u);
+  EXPECT_GT(counts.full_disks, 5u);
   EXPECT_GT(counts.heads, 200u);
   EXPECT_GT(counts.acknowledged, 1'000u);
   EXPECT_GT(counts.searches, 1'000u);

@@ -9,8 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/signature.h"
@@ -31,6 +34,8 @@ using server::Sequencer;
 
 constexpr merkle::PrefixTreeLayout kLayout = {.bucket_depth = 8, .rows_per_snapshot = 4};
 constexpr size_t kLabels = 24;
+constexpr uint64_t kOneInFull = 150;  // submissions
+constexpr absl::Duration kRecovery = absl::Seconds(20);
 constexpr size_t kMostWaiting = 3;  // commits are what matters, not how much is in them
 
 absl::Status Broken(const std::string& what, const absl::Status& why = absl::OkStatus()) {
@@ -49,6 +54,7 @@ server::RocksDbOptions StoreOptions(const LifeOptions& options) {
   out.path = options.directory + "/db";
   out.block_cache_bytes = 8 << 20;
   out.max_write_buffer_bytes = options.max_write_buffer_bytes;
+  out.min_free_bytes = 1 << 20;
   return out;
 }
 
@@ -172,10 +178,9 @@ class Life {
     out.label = base::ToBytes(label);
     out.submitter = "token";
     out.mutation =
-        [label,
-         number](const server::CurrentValue* current) -> absl::StatusOr<std::vector<base::Bytes>> {
-      return std::vector<base::Bytes>{
-          ValueOf(label, current == nullptr ? 0 : current->version + 1, number)};
+        [label, number](const server::CurrentValue* current) -> absl::StatusOr<server::NewValues> {
+      return server::NewValues(std::vector<base::Bytes>{
+          ValueOf(label, current == nullptr ? 0 : current->version + 1, number)});
     };
     out.done = [this, label, number](absl::StatusOr<Sequencer::Outcome> outcome) {
       --waiting_;
@@ -186,34 +191,70 @@ class Life {
     return out;
   }
 
+  // On the sequencer's thread.
+  void Observe(const Sequencer::CommitReport& report) {
+    absl::Status status = report.status;
+    if (status.ok()) {
+      status = TellHead();
+      ++commits_;
+    } else if (absl::IsResourceExhausted(status)) {
+      Tell("full");
+      return;
+    } else if (is_full_) {
+      return;
+    }
+    absl::MutexLock lock(&mutex_);
+    failure_.Update(status);
+  }
+
+  // Now and then the disk is full for a moment.
+  void ChangeSpace() {
+    const absl::Time now = absl::Now();
+    if (full_until_ <= now && full_until_ > absl::InfinitePast()) {
+      disk_.SetSpace(testing::FaultDisk::kUnlimited);
+      full_until_ = absl::InfinitePast();
+      recovered_by_ = now + kRecovery;
+      commits_then_ = commits_;
+    } else if (full_until_ == absl::InfinitePast() && recovered_by_ == absl::InfiniteFuture() &&
+               random_.Below(kOneInFull) == 0) {
+      is_full_ = true;
+      disk_.SetSpace(random_.Below(20'000));
+      full_until_ = now + absl::Milliseconds(5 + random_.Below(20));
+    }
+    // The first commit may have been under way.
+    if (recovered_by_ == absl::InfiniteFuture() || commits_ <= commits_then_ + 1) return;
+    recovered_by_ = absl::InfiniteFuture();
+    is_full_ = false;
+  }
+
+  absl::Status CheckProgress() {
+    // If space runs out in the middle of a write, only a restart helps.
+    const bool needs_restart =
+        log_->writable().message().find("started again") != std::string::npos;
+    if (needs_restart && is_full_) _exit(testing::FaultDisk::kCrashed);
+    if (absl::Now() > recovered_by_) {
+      return Broken("the disk has room again, but nothing is signed", log_->writable());
+    }
+    absl::MutexLock lock(&mutex_);
+    return failure_.ok() ? failure_ : Broken("a commit failed on a sound disk", failure_);
+  }
+
   // Until the disk ends the process.
   absl::Status Publish() {
-    absl::Mutex mutex;
-    absl::Status failure;
     server::SequencerOptions sequencer_options;
     sequencer_options.epoch_interval_ms = 1;
     Sequencer sequencer(
         sequencer_options, *log_, clock_,
-        [&](const Sequencer::CommitReport& report) {
-          absl::Status status = report.status;
-          if (status.ok()) status = TellHead();
-          absl::MutexLock lock(&mutex);
-          failure.Update(status);
-        },
+        [this](const Sequencer::CommitReport& report) { Observe(report); },
         [](const absl::Status&) {});
     KT_RETURN_IF_ERROR(sequencer.Start());
     for (;;) {
-      {
-        absl::MutexLock lock(&mutex);
-        if (!failure.ok()) return Broken("a commit failed on a sound disk", failure);
-      }
-      if (waiting_ >= kMostWaiting) {
-        absl::SleepFor(absl::Microseconds(100));
-        continue;
-      }
+      KT_RETURN_IF_ERROR(CheckProgress());
+      ChangeSpace();
       ++waiting_;
       // One label may have only so much waiting; another one comes next.
       if (!sequencer.Submit(MakeSubmission()).ok()) --waiting_;
+      while (waiting_ >= kMostWaiting) absl::SleepFor(absl::Microseconds(100));
     }
   }
 
@@ -227,6 +268,16 @@ class Life {
   std::unique_ptr<server::Store> store_;
   std::unique_ptr<server::TransparencyLog> log_;
   std::atomic<size_t> waiting_ = 0;
+  std::atomic<uint64_t> commits_ = 0;
+  std::atomic<bool> is_full_ = false;  // the disk, or it was and nothing was signed since
+
+  // Of the publishing thread.
+  absl::Time full_until_ = absl::InfinitePast();
+  absl::Time recovered_by_ = absl::InfiniteFuture();
+  uint64_t commits_then_ = 0;  // when the disk got room again
+
+  absl::Mutex mutex_;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

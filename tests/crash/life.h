@@ -32,7 +32,7 @@ absl::Status CreateLog(const LifeOptions& options);
 
 // Opens the log, checks it against `told`, and publishes until it dies. Tells the world by lines
 // that are written to `pipe`, each before anything else can happen:
-//   opened | head SIZE ROOT | version LABEL VERSION NUMBER | searched COUNT
+//   opened | head SIZE ROOT | version LABEL VERSION NUMBER | full | searched COUNT
 // Returns only if `crash_at` is 0, or something does not hold.
 absl::Status LiveLife(const LifeOptions& options, const Told& told, int pipe);
 

@@ -36,6 +36,8 @@ class FaultyStore : public Store {
   absl::StatusOr<std::shared_ptr<const Snapshot>> GetSnapshot() const override {
     return store_.GetSnapshot();
   }
+  absl::Status CheckRoom() override { return store_.CheckRoom(); }
+  absl::Status CheckFiles() const override { return store_.CheckFiles(); }
   absl::Status Commit(const CommitBatch& batch, base::TreeSize expected) override {
     const Fault fault = std::exchange(fault_, Fault::kNone);
     if (fault == Fault::kBeforeWrite) return absl::UnavailableError("injected: nothing written");

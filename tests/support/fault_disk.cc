@@ -180,9 +180,9 @@ void FaultDisk::FailWrites(bool failing) {
   absl::MutexLock lock(&mutex_);
   failing_writes_ = failing;
 }
-void FaultDisk::FailSyncs(bool failing) {
+void FaultDisk::FailSyncs(SyncFault fault) {
   absl::MutexLock lock(&mutex_);
-  failing_syncs_ = failing;
+  sync_fault_ = fault;
 }
 void FaultDisk::LieAboutSyncs(bool lying) {
   absl::MutexLock lock(&mutex_);
@@ -235,19 +235,19 @@ IOStatus FaultDisk::Append(File& file, const Slice& data, rocksdb::FSWritableFil
   return failing_writes_ ? Eio(file.path) : IOStatus::OK();
 }
 
-int FaultDisk::TrySync() {
+IOStatus FaultDisk::TrySync(const std::string& path) {
   ++syncs_;
   if (sync_time_ > absl::ZeroDuration()) absl::SleepFor(sync_time_);
   const Step step = Count();
   if (step == Step::kCrash && Coin()) Die();
-  if (!failing_syncs_) return 0;
-  errno = EIO;
-  return -1;
+  if (sync_fault_ == SyncFault::kNone) return IOStatus::OK();
+  return sync_fault_ == SyncFault::kEio ? Eio(path) : NoSpace(path);
 }
 
 IOStatus FaultDisk::Sync(File& file) {
   absl::MutexLock lock(&mutex_);
-  if (TrySync() != 0) return Eio(file.path);
+  const IOStatus status = TrySync(file.path);
+  if (!status.ok()) return status;
   if (!lying_) file.synced = file.size;
   if (operations_ == crash_at_) Die();
   return IOStatus::OK();
@@ -255,7 +255,8 @@ IOStatus FaultDisk::Sync(File& file) {
 
 IOStatus FaultDisk::SyncNames(const std::string& directory) {
   absl::MutexLock lock(&mutex_);
-  if (TrySync() != 0) return Eio(directory);
+  const IOStatus status = TrySync(directory);
+  if (!status.ok()) return status;
   std::erase_if(changes_, [&](const Change& change) {
     if (lying_) return false;
     if (DirectoryOf(change.to.empty() ? change.from : change.to) != directory) return false;
@@ -336,7 +337,11 @@ ssize_t FaultDisk::Overwrite(int fd, base::ByteView bytes, off_t offset) {
 
 int FaultDisk::SyncOverwritten(int fd) {
   absl::MutexLock lock(&mutex_);
-  if (TrySync() != 0) return -1;
+  const IOStatus status = TrySync("the head guard");
+  if (!status.ok()) {
+    errno = status.IsNoSpace() ? ENOSPC : EIO;
+    return -1;
+  }
   std::erase_if(overwritten_, [&](const Overwritten& write) { return !lying_ && write.fd == fd; });
   if (operations_ == crash_at_) Die();
   return 0;

@@ -60,8 +60,9 @@ class FaultDisk {
   void SetSpace(uint64_t bytes);
   // While set, writes are carried out in part and fail with EIO.
   void FailWrites(bool failing);
-  // While set, syncs of files and directories fail with EIO, and nothing is synced.
-  void FailSyncs(bool failing);
+  // How syncs of files and directories fail from now on, if they do; then nothing is synced.
+  enum class SyncFault { kNone, kEio, kNoSpace };
+  void FailSyncs(SyncFault fault);
   // While set, syncs succeed and nothing is synced, which no log survives.
   void LieAboutSyncs(bool lying);
   // How long each sync takes.
@@ -113,8 +114,7 @@ class FaultDisk {
   rocksdb::IOStatus Remove(const std::string& path);
   ssize_t Overwrite(int fd, base::ByteView bytes, off_t offset);
   int SyncOverwritten(int fd);
-  // -1 and errno, or 0.
-  int TrySync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  rocksdb::IOStatus TrySync(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Moves the file at `path` out of sight, if there is one; returns where to.
   std::string Keep(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -140,7 +140,7 @@ class FaultDisk {
   Crash crash_ ABSL_GUARDED_BY(mutex_) = Crash::kProcess;
   uint64_t space_ ABSL_GUARDED_BY(mutex_) = kUnlimited;
   bool failing_writes_ ABSL_GUARDED_BY(mutex_) = false;
-  bool failing_syncs_ ABSL_GUARDED_BY(mutex_) = false;
+  SyncFault sync_fault_ ABSL_GUARDED_BY(mutex_) = SyncFault::kNone;
   bool lying_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration sync_time_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();
 };
