@@ -32,8 +32,6 @@ namespace fs = std::filesystem;
 using ::testing::IsEmpty;
 using testing::IsOk;
 
-// As LogFixture's.
-constexpr merkle::PrefixTreeLayout kLayout = {.bucket_depth = 8, .rows_per_snapshot = 4};
 using Mode = core::DeploymentMode;
 
 class LogCheckTest : public ::testing::Test {
