@@ -19,7 +19,7 @@ namespace kt::crash {
 namespace {
 
 constexpr int kBroken = 1;
-constexpr unsigned kMostSeconds = 120;  // of a life; then it hangs
+constexpr unsigned kMostSeconds = 900;  // of a life, beside other work; then it hangs
 
 absl::Status Broken(const std::string& what) { return absl::InternalError(what); }
 
