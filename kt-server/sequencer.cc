@@ -342,6 +342,7 @@ bool Sequencer::RunEpoch() {
     stopping = stopping_;
   }
   WatchClock();
+  WatchRoom();
   for (std::span<Submission> rest(pending); !rest.empty();) rest = rest.subspan(CommitSome(rest));
   if (stopping) return false;
   if (!IdleTooLong()) return true;
