@@ -221,6 +221,7 @@ bool IsHostName(std::string_view name) {
 
 bool IsIpAddress(std::string_view text) {
   const std::string copy(text);
+  if (copy.find('\0') != std::string::npos) return false;  // where inet_pton would stop reading
   std::array<uint8_t, sizeof(in6_addr)> raw;
   return inet_pton(AF_INET, copy.c_str(), raw.data()) == 1 ||
          inet_pton(AF_INET6, copy.c_str(), raw.data()) == 1;

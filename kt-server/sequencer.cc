@@ -328,7 +328,6 @@ void Sequencer::Run() {
                               absl::FromChrono(next - std::chrono::steady_clock::now()));
     }
     next = std::max(next + interval, std::chrono::steady_clock::now());
-      room_observer_(std::move(room_observer)),
   } while (RunEpoch());
 }
 

@@ -451,7 +451,7 @@ Bytes EncodeErasure(const ErasureRow& row) {
 
 absl::StatusOr<ErasureRow> DecodeErasure(ByteView key, ByteView value) {
   ErasureRow row;
-  if (key.size() < kErasedPrefix.size()) return Corrupt("meta", "not an erasure");
+  if (!base::AsText(key).starts_with(kErasedPrefix)) return Corrupt("meta", "not an erasure");
   Reader k(key.subspan(kErasedPrefix.size()));
   ReadFixed(k, &row.commitment.bytes);
   KT_RETURN_IF_ERROR(Finish(k, "meta"));

@@ -83,6 +83,9 @@ TEST(ParseHostPort, RejectsEverythingElse) {
     EXPECT_THAT(ParseHostPort(text, std::nullopt), StatusIs(absl::StatusCode::kInvalidArgument))
         << text;
   }
+  // Not cut off at a zero.
+  const std::string zero("192.0.2.1\0.example:443", 22);
+  EXPECT_THAT(ParseHostPort(zero, std::nullopt), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
 TEST(IsHostName, KnowsTheLimits) {
