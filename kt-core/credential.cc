@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "kt-core/algorithms.h"
 #include "kt-core/binary_ladder.h"
+#include "kt-core/implicit_tree.h"
 #include "kt-core/monitoring.h"
 #include "kt-core/tree_head.h"
 
@@ -166,8 +167,13 @@ absl::Status VerifyUpdate(const Configuration& config, const PendingCredential& 
     KT_ASSIGN_OR_RETURN(const std::vector<MonitoredEntry> left,
                         ContactMonitor(source, monitored, std::nullopt, config));
     // The entry need not be distinguished yet in the tree in which it is the rightmost one, so the
-    // path may end at it without the algorithm knowing that this is its end.
-    if (!left.empty() && left.back().entry.position != entry.position) {
+    // path may end at it without the algorithm knowing that this is its end; or at an entry above
+    // it in the search tree, which is distinguished because this one is, though the user missed it.
+    const std::vector<LogPosition> above = PathFromRoot(entry.position, entry.tree_size());
+    const auto ends_at = [&](LogPosition end) {
+      return end == entry.position || std::ranges::find(above, end) != above.end();
+    };
+    if (!left.empty() && !ends_at(left.back().entry.position)) {
       return base::VerificationFailed("credential-update",
                                       absl::StrCat("monitoring does not lead from log entry ",
                                                    pending.terminal, " to ", entry.position));

@@ -45,6 +45,16 @@ TEST(Simulation, HoldsItsInvariantsForAFixedSetOfSeeds) {
   EXPECT_GE(counts.lies.size(), 10u);
 }
 
+// Receivers of credentials had forgotten the distinguished entry that ends the monitoring, and
+// accused the log.
+TEST(Simulation, HoldsForSeedsThatFailedOnce) {
+  for (const uint64_t seed : {101629, 101995, 103694}) {
+    SCOPED_TRACE("kt-sim --seed " + std::to_string(seed));
+    Simulation simulation(seed);
+    EXPECT_THAT(simulation.Run(250), testing::IsOk());
+  }
+}
+
 TEST(Simulation, IsTheSameEachTime) {
   SimulationCounts counts[2];
   for (SimulationCounts& each : counts) {
