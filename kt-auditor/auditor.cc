@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/key_file.h"
 #include "base/status.h"
 #include "kt-auditor/keys.h"
 #include "kt-auditor/log_follower.h"
@@ -67,7 +68,7 @@ absl::StatusOr<std::unique_ptr<Auditor>> Auditor::Start(const AuditorConfig& con
 absl::Status Auditor::Add(const AuditorConfig& config, const LogConfig& log_config) {
   auto log = std::make_unique<Log>();
   log->name = log_config.name;
-  KT_ASSIGN_OR_RETURN(log->secret, ReadSecretKey(log_config.key));
+  KT_ASSIGN_OR_RETURN(log->secret, base::ReadSecretKey(log_config.key));
   KT_ASSIGN_OR_RETURN(log->file,
                       StateFile::Open(config.StatePath(log_config), log_config.fingerprint));
   KT_ASSIGN_OR_RETURN(log->connection, ConnectToLog(log_config.server));

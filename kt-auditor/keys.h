@@ -5,21 +5,15 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "base/random.h"
-#include "base/secret.h"
 #include "base/signature.h"
 
 namespace kt::auditor {
 
-// Makes a fresh key: the secret in `path` (mode 0600), the public key in `path`.pub, each one line
-// of hexadecimal digits. kAlreadyExists if one of the files is there.
+// Makes a fresh key: the secret in `path` (base/key_file.h), the public key in `path`.pub, each one
+// line of hexadecimal digits. kAlreadyExists if one of the files is there.
 absl::Status CreateKeyFiles(const std::string& path, base::SignatureAlgorithm algorithm,
                             base::Random& random);
-
-// kPermissionDenied if group or others may do anything with the file, kInvalidArgument if it is not
-// a key file.
-absl::StatusOr<base::SecretBytes> ReadSecretKey(const std::string& path);
 
 }  // namespace kt::auditor
 #endif  // KT_AUDITOR_KEYS_H_

@@ -3,7 +3,6 @@
 
 #include <filesystem>
 #include <optional>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -18,7 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxKeyFileBytes = 4096;
-constexpr mode_t kSecretMode = 0600;
 constexpr mode_t kPublicMode = 0644;
 
 }  // namespace
@@ -39,27 +37,6 @@ absl::Status RefuseExisting(const std::string& path) {
   std::error_code error;
   if (!fs::exists(fs::symlink_status(path, error))) return absl::OkStatus();
   return absl::AlreadyExistsError(absl::StrCat(path, " exists; a log is created only once"));
-}
-
-absl::Status WriteKey(const std::string& path, const base::SecretBytes& secret) {
-  std::string line = base::ToHex(secret.Expose()) + "\n";
-  const absl::Status status = base::WriteFileAtomically(path, base::AsBytes(line), kSecretMode);
-  base::SecureZero({reinterpret_cast<uint8_t*>(line.data()), line.size()});
-  return status;
-}
-
-absl::StatusOr<base::SecretBytes> ReadKey(const std::string& path) {
-  KT_ASSIGN_OR_RETURN(const base::SecretBytes file, base::ReadSecretFile(path, kMaxKeyFileBytes));
-  std::string_view line = base::AsText(file.Expose());
-  if (!line.empty() && line.back() == '\n') line.remove_suffix(1);
-  std::optional<base::Bytes> bytes = base::FromHex(line);
-  if (!bytes.has_value()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, " is not a key file: one line of hexadecimal digits is expected"));
-  }
-  base::SecretBytes secret(*bytes);
-  base::SecureZero(*bytes);
-  return secret;
 }
 
 absl::Status WritePublicKey(const std::string& path, base::ByteView key) {

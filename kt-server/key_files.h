@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Files that kt-server init makes, and keys in them.
+// Files that kt-server init makes, and public keys in them.
 #ifndef KT_SERVER_KEY_FILES_H_
 #define KT_SERVER_KEY_FILES_H_
 
@@ -9,7 +9,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/bytes.h"
-#include "base/secret.h"
 #include "kt-core/cipher_suite.h"
 
 namespace kt::server {
@@ -21,13 +20,8 @@ absl::Status MakeParentDirectory(const std::string& path);
 // kAlreadyExists if there is anything at `path`.
 absl::Status RefuseExisting(const std::string& path);
 
-// A secret is kept as one line of hexadecimal digits, mode 0600. Reading: kPermissionDenied if
-// group or others have access, kInvalidArgument if it is not such a line.
-absl::Status WriteKey(const std::string& path, const base::SecretBytes& secret);
-absl::StatusOr<base::SecretBytes> ReadKey(const std::string& path);
-
-// The same for the public key of a signature algorithm. kInvalidArgument if the file does not hold
-// one of `suite`.
+// The public key of a signature algorithm, as one line of hexadecimal digits; secret ones are in
+// base/key_file.h. kInvalidArgument if the file does not hold one of `suite`.
 absl::Status WritePublicKey(const std::string& path, base::ByteView key);
 absl::StatusOr<base::Bytes> ReadPublicKey(const std::string& path, core::CipherSuite suite);
 

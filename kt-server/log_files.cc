@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "base/key_file.h"
 #include "base/signature.h"
 #include "base/status.h"
 #include "kt-server/key_files.h"
@@ -124,8 +125,8 @@ absl::Status CreateLogFiles(const ServerConfig& config, core::Configuration publ
   KT_RETURN_IF_ERROR(core::ValidateConfiguration(public_config));
   KT_RETURN_IF_ERROR(CheckTiming(config, public_config));
 
-  KT_RETURN_IF_ERROR(WriteKey(config.log.signature_key, signature_secret));
-  KT_RETURN_IF_ERROR(WriteKey(config.log.vrf_key, vrf_secret));
+  KT_RETURN_IF_ERROR(base::WriteSecretKey(config.log.signature_key, signature_secret));
+  KT_RETURN_IF_ERROR(base::WriteSecretKey(config.log.vrf_key, vrf_secret));
   KT_RETURN_IF_ERROR(base::WriteFileAtomically(config.log.configuration,
                                                base::codec::Encode(public_config), kPublicMode));
   return CreateDatabase(config, public_config, layout);
@@ -143,8 +144,9 @@ absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& rand
   LogKeys keys;
   KT_ASSIGN_OR_RETURN(keys.config, ReadPublicConfiguration(config));
   KT_RETURN_IF_ERROR(CheckTiming(config, keys.config));
-  KT_ASSIGN_OR_RETURN(const base::SecretBytes signature_secret, ReadKey(config.log.signature_key));
-  KT_ASSIGN_OR_RETURN(const base::SecretBytes vrf_secret, ReadKey(config.log.vrf_key));
+  KT_ASSIGN_OR_RETURN(const base::SecretBytes signature_secret,
+                      base::ReadSecretKey(config.log.signature_key));
+  KT_ASSIGN_OR_RETURN(const base::SecretBytes vrf_secret, base::ReadSecretKey(config.log.vrf_key));
   KT_ASSIGN_OR_RETURN(
       keys.signer,
       base::CreateSigner(core::SignatureAlgorithmOf(keys.config.ciphersuite), signature_secret));

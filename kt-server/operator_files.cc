@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "base/key_file.h"
 #include "base/status.h"
 #include "kt-server/key_files.h"
 #include "kt-server/log_files.h"
@@ -19,7 +20,8 @@ constexpr mode_t kPublicMode = 0644;
 
 absl::StatusOr<std::unique_ptr<base::Signer>> ReadLeafKey(const ServerConfig& config,
                                                           const core::Configuration& log) {
-  KT_ASSIGN_OR_RETURN(const base::SecretBytes secret, ReadKey(config.management.leaf_key));
+  KT_ASSIGN_OR_RETURN(const base::SecretBytes secret,
+                      base::ReadSecretKey(config.management.leaf_key));
   KT_ASSIGN_OR_RETURN(auto leaf,
                       base::CreateSigner(core::SignatureAlgorithmOf(log.ciphersuite), secret));
   if (log.mode != core::DeploymentMode::kThirdPartyManagement ||
@@ -51,7 +53,7 @@ absl::Status CreateOperatorFiles(const ServerConfig& config, core::CipherSuite s
   const base::SecretBytes secret = base::GenerateSignatureSecret(algorithm, random);
   KT_ASSIGN_OR_RETURN(const auto leaf, base::CreateSigner(algorithm, secret));
   KT_ASSIGN_OR_RETURN(const TlsFiles tls, MakeClientCertificate(now_ms));
-  KT_RETURN_IF_ERROR(WriteKey(management.leaf_key, secret));
+  KT_RETURN_IF_ERROR(base::WriteSecretKey(management.leaf_key, secret));
   KT_RETURN_IF_ERROR(WritePublicKey(LeafPublicKeyPath(config), leaf->public_key()));
   KT_RETURN_IF_ERROR(
       base::WriteFileAtomically(management.certificate_key, tls.key.Expose(), kSecretMode));

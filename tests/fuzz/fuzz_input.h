@@ -38,6 +38,21 @@ class FuzzInput {
   }
   base::ByteView Rest() const { return rest_; }
 
+  // Alters one place of `bytes`: flips bits, sets, inserts or removes a byte, or removes several.
+  void Edit(base::Bytes* bytes) {
+    const unsigned kind = Below(5);
+    const size_t high = Byte();
+    const size_t position = (high << 8 | Byte()) % (bytes->size() + 1);
+    const auto at = bytes->begin() + static_cast<ptrdiff_t>(position);
+    const uint8_t value = Byte();
+    const bool inside = position < bytes->size();
+    if (kind == 0 && inside) *at = static_cast<uint8_t>(*at ^ value);
+    if (kind == 1 && inside) *at = value;
+    if (kind == 2) bytes->insert(at, value);
+    if (kind == 3 && inside) bytes->erase(at);
+    if (kind == 4) bytes->erase(at, at + std::min<ptrdiff_t>(value, bytes->end() - at));
+  }
+
  private:
   base::ByteView rest_;
 };

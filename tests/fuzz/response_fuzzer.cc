@@ -16,20 +16,6 @@ namespace {
 using kt::base::Bytes;
 using kt::fuzz::Deployment;
 
-void Edit(kt::fuzz::FuzzInput& input, Bytes* bytes) {
-  const unsigned kind = input.Below(5);
-  const size_t position =
-      (static_cast<size_t>(input.Byte()) << 8 | input.Byte()) % (bytes->size() + 1);
-  const auto at = bytes->begin() + static_cast<ptrdiff_t>(position);
-  const uint8_t value = input.Byte();
-  const bool inside = position < bytes->size();
-  if (kind == 0 && inside) *at = static_cast<uint8_t>(*at ^ value);
-  if (kind == 1 && inside) *at = value;
-  if (kind == 2) bytes->insert(at, value);
-  if (kind == 3 && inside) bytes->erase(at);
-  if (kind == 4) bytes->erase(at, at + std::min<ptrdiff_t>(value, bytes->end() - at));
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -52,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       deployment.at(input.Below(static_cast<unsigned>(deployment.size())));
   Bytes altered = scenario.response;
   constexpr int kMaxEdits = 8;
-  for (int i = 0; i < kMaxEdits && !input.empty(); ++i) Edit(input, &altered);
+  for (int i = 0; i < kMaxEdits && !input.empty(); ++i) input.Edit(&altered);
   kt::fuzz::CheckAltered(scenario, altered);
   return 0;
 }

@@ -100,20 +100,6 @@ class Setup {
   std::vector<Scenario> scenarios_;
 };
 
-void Edit(kt::fuzz::FuzzInput& input, Bytes* bytes) {
-  const unsigned kind = input.Below(5);
-  const size_t position =
-      (static_cast<size_t>(input.Byte()) << 8 | input.Byte()) % (bytes->size() + 1);
-  const auto at = bytes->begin() + static_cast<ptrdiff_t>(position);
-  const uint8_t value = input.Byte();
-  const bool inside = position < bytes->size();
-  if (kind == 0 && inside) *at = static_cast<uint8_t>(*at ^ value);
-  if (kind == 1 && inside) *at = value;
-  if (kind == 2) bytes->insert(at, value);
-  if (kind == 3 && inside) bytes->erase(at);
-  if (kind == 4) bytes->erase(at, std::min(at + value, bytes->end()));
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -127,7 +113,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t scenario = input.Below(static_cast<unsigned>(setup.size()));
   Bytes response = setup.response(scenario);
   constexpr int kMaxEdits = 16;
-  for (int i = 0; i < kMaxEdits && !input.empty(); ++i) Edit(input, &response);
+  for (int i = 0; i < kMaxEdits && !input.empty(); ++i) input.Edit(&response);
   setup.Run(scenario, response);
   return 0;
 }

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "base/key_file.h"
 #include "kt-auditor/auditor_config.h"
 #include "kt-auditor/export_file.h"
 #include "kt-auditor/keys.h"
@@ -192,17 +193,17 @@ TEST_F(FilesTest, KeysAreMadeOnceAndKeptSecret) {
   testing::SeededRandom random(9);
   const auto algorithm = base::SignatureAlgorithm::kEd25519;
   ASSERT_THAT(CreateKeyFiles(Path("k"), algorithm, random), IsOk());
-  ASSERT_OK_AND_ASSIGN(const base::SecretBytes secret, ReadSecretKey(Path("k")));
+  ASSERT_OK_AND_ASSIGN(const base::SecretBytes secret, base::ReadSecretKey(Path("k")));
   ASSERT_OK_AND_ASSIGN(const auto signer, base::CreateSigner(algorithm, secret));
   EXPECT_EQ(ReadText(Path("k.pub")), base::ToHex(signer->public_key()) + "\n");
   EXPECT_THAT(CreateKeyFiles(Path("k"), algorithm, random),
               StatusIs(absl::StatusCode::kAlreadyExists));
   for (const mode_t loose : {0640, 0604, 0620}) {
     ASSERT_EQ(chmod(Path("k").c_str(), loose), 0);
-    EXPECT_THAT(ReadSecretKey(Path("k")), StatusIs(absl::StatusCode::kPermissionDenied));
+    EXPECT_THAT(base::ReadSecretKey(Path("k")), StatusIs(absl::StatusCode::kPermissionDenied));
   }
   WriteText(Path("bad"), "not hexadecimal\n", 0600);
-  EXPECT_THAT(ReadSecretKey(Path("bad")), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(base::ReadSecretKey(Path("bad")), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
 std::string LogSection(const std::string& more = "") {
