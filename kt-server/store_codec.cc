@@ -313,7 +313,7 @@ absl::StatusOr<StoredVersion> DecodeVersion(ByteView key, ByteView value) {
   if (form == static_cast<uint8_t>(VersionForm::kPlanned)) {
     ReadFixed(v, &row.vrf_output.bytes);
   } else {
-    VersionRow::Existing& existing = row.existing.emplace();
+    VersionRow::Existing existing;
     ReadNumber(v, &existing.position);
     if (form == static_cast<uint8_t>(VersionForm::kComplete)) {
       ReadFixed(v, &row.vrf_output.bytes);
@@ -323,6 +323,7 @@ absl::StatusOr<StoredVersion> DecodeVersion(ByteView key, ByteView value) {
       leaf.position = existing.position;
       ReadFixed(v, &leaf.prefix);
     }
+    row.existing = existing;
   }
   uint8_t proof_size = 0;
   ByteView proof;

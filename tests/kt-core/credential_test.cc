@@ -204,6 +204,65 @@ TEST(Credentials, AreSettledByWalksAndByUpdates) {
   EXPECT_LT(counts.unsettled, counts.provisional / 2);
 }
 
+// The receiver has forgotten, or never learned of, all distinguished entries from the terminal one
+// up to the one to which the update leads. Monitoring may then end above that one.
+void SettleBeyondAGap(const TestLog& log, const ResponseVerifier& verifier,
+                      const std::string& label, const RecentDefinition& recent,
+                      const PendingCredential& pending, int* beyond) {
+  const ReferenceLog reference = ReferenceOf(log, log.size());
+  const auto first = reference.distinguished().lower_bound(pending.terminal);
+  const LabelRecord record = log.Record(label, MonitoringBinaryLadder(pending.version));
+  for (const LogPosition position : reference.distinguished()) {
+    if (position < pending.view.tree_size() || position == *first) continue;
+    SCOPED_TRACE(absl::StrCat("terminal ", pending.terminal, ", led to ", position));
+    CredentialUpdateRequest request;
+    request.label = base::ToBytes(label);
+    request.version = pending.version;
+    request.terminal = pending.terminal;
+    request.tree_size = pending.view.tree_size();
+    request.distinguished = position;
+    ASSERT_OK_AND_ASSIGN(
+        const CredentialUpdate update,
+        AnswerCredentialUpdate(log.config(), *log.ViewAt(log.size()), request, record));
+    const DistinguishedState aware{{EntryOf(log, position)}};
+    const uint64_t now_ms = log.TimestampOf(position);
+    PendingCredential settled = pending;
+    ASSERT_THAT(
+        ReceiveCredentialUpdate(verifier, recent, aware, Encoded(log, update), now_ms, &settled),
+        IsOkAndHolds(CredentialProgress::kFinal));
+    ++*beyond;
+  }
+}
+
+TEST(Credentials, AreSettledByReceiversWhoMissedDistinguishedEntries) {
+  const uint64_t seed = testing::TestSeed(64);
+  const RecentDefinition recent{4, std::nullopt};
+  int beyond = 0;
+  for (int round = 0; round < 12; ++round) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed, ", round ", round));
+    SeededRandom random(seed + round);
+    TestLogOptions options;
+    options.reasonable_monitoring_window_ms = 2000 + random.Below(9000);
+    TestLog log(options);
+    RandomHistory history(random, 2);
+    while (log.size() < 70) history.Grow(log);
+    ASSERT_OK_AND_ASSIGN(const auto verifier, ResponseVerifier::Create(log.config()));
+    for (TreeSize size = 2; size < 60; ++size) {
+      const DistinguishedState aware = AwareAt(log, recent, size);
+      const std::string label = history.AnyLabel();
+      if (aware.entries.empty() || !log.Greatest(label, size).has_value()) continue;
+      const auto credential = Provisional(log, label, size, aware.entries.back().position);
+      if (!credential.ok()) continue;
+      ASSERT_OK_AND_ASSIGN(const VerifiedCredential verified,
+                           VerifyCredential(*verifier, recent, Encoded(log, *credential), aware,
+                                            log.TimestampOf(size - 1)));
+      SettleBeyondAGap(log, *verifier, label, recent, *verified.pending, &beyond);
+      if (HasFatalFailure()) return;
+    }
+  }
+  EXPECT_GT(beyond, 100);
+}
+
 // A user makes the same credentials of her own searches as the log does.
 TEST_P(CredentialOperation, AreMadeOfSearchesToo) {
   const uint64_t seed = testing::TestSeed(63);
