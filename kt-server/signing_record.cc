@@ -164,10 +164,11 @@ absl::Status SigningRecord::Load(base::ByteView leaf_public_key) {
 
 // Of the records that were being written when the power went, any may be missing. What is behind a
 // missing one counts as given, as does the version that is missing itself: it is never given again.
+// All of them are consecutive versions of one label, so whatever else is missing shows as damage.
 absl::Status SigningRecord::LoadRecords(uint64_t size) {
   const uint64_t whole = size / kRecordSize;
   std::vector<uint64_t> missing;
-  bool gaps = false;
+  uint64_t gap = 0;  // of records that are missing just before the one at `index`
   uint64_t index = 1;
   count_ = 1;
   while (index < whole) {
@@ -178,22 +179,27 @@ absl::Status SigningRecord::LoadRecords(uint64_t size) {
       if (IsZero(rest.first(kRecordSize))) {
         missing.push_back(index);
         if (missing.size() > core::kMaxVersionsInEntry) return Damaged(path_, missing.front());
+        ++gap;
         continue;
       }
       const std::optional<Record> record = Unseal(index, rest.first(kRecordSize));
       if (!record.has_value()) return Damaged(path_, index);
+      if (*record == kMissing) {
+        ++gap;
+        continue;
+      }
       count_ = index + 1;
-      gaps = gaps || *record == kMissing || !missing.empty();
-      if (*record != kMissing && !Remember(*record, index, gaps)) return Damaged(path_, index);
+      if (!Remember(*record, index, std::exchange(gap, 0))) return Damaged(path_, index);
     }
   }
-  return CloseGaps(missing, size);
+  KT_RETURN_IF_ERROR(CloseGaps(missing, size));
+  return MakeDurable();
 }
 
-bool SigningRecord::Remember(const Record& record, uint64_t index, bool gaps) {
+bool SigningRecord::Remember(const Record& record, uint64_t index, uint64_t gap) {
   const auto known = greatest_.find(record.label);
   const uint64_t next = known == greatest_.end() ? 0 : uint64_t{known->second.version} + 1;
-  if (record.version < next || (record.version > next && !gaps)) return false;
+  if (record.version != next + gap) return false;
   greatest_[record.label] = {record.version, index};
   return true;
 }
@@ -210,9 +216,25 @@ absl::Status SigningRecord::CloseGaps(std::span<const uint64_t> missing, uint64_
       return IoError("repair", path_);
     }
   }
-  if (missing.empty() && size == count_ * kRecordSize) return absl::OkStatus();
-  if (ftruncate(fd_, static_cast<off_t>(count_ * kRecordSize)) != 0 || fdatasync(fd_) != 0) {
+  if (size == count_ * kRecordSize) return absl::OkStatus();
+  if (ftruncate(fd_, static_cast<off_t>(count_ * kRecordSize)) != 0) {
     return IoError("repair", path_);
+  }
+  return absl::OkStatus();
+}
+
+// What counts as given may be signed at once, when the same values come again; but whoever wrote it
+// may have ended before it was synced, or because that failed. After a failed sync the system may
+// take its pages for written, so those of a last write are written anew.
+absl::Status SigningRecord::MakeDurable() {
+  const uint64_t last = std::min<uint64_t>(count_, core::kMaxVersionsInEntry);
+  const uint64_t begin = count_ - last;
+  KT_ASSIGN_OR_RETURN(const base::Bytes bytes, ReadRecords(fd_, path_, begin, last));
+  if (bytes.size() != last * kRecordSize) return Damaged(path_, begin);
+  if (pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(begin * kRecordSize)) !=
+          static_cast<ssize_t>(bytes.size()) ||
+      fdatasync(fd_) != 0) {
+    return IoError("sync", path_);
   }
   return absl::OkStatus();
 }

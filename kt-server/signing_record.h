@@ -47,8 +47,9 @@ class SigningRecord {
   static absl::Status Create(const std::string& path, base::ByteView leaf_public_key);
 
   // kNotFound if there is no file; kAborted if another process has it open; kFailedPrecondition if
-  // it is another key's; kDataLoss if it is damaged. What a power cut can leave of a record that
-  // was being written, and so not yet signed, is no damage, and is cut off.
+  // it is another key's; kDataLoss if it is damaged; kUnavailable if it cannot be read or written.
+  // What a power cut can leave of records that were being written, and so not yet signed, is no
+  // damage, and is cut off. What is there counts as given, and is durable when this returns.
   static absl::StatusOr<std::unique_ptr<SigningRecord>> Open(const std::string& path,
                                                              base::ByteView leaf_public_key);
   SigningRecord(const SigningRecord&) = delete;
@@ -83,10 +84,11 @@ class SigningRecord {
 
   absl::Status Load(base::ByteView leaf_public_key);
   absl::Status LoadRecords(uint64_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Remember(const Record& record, uint64_t index, bool gaps)
+  bool Remember(const Record& record, uint64_t index, uint64_t gap)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CloseGaps(std::span<const uint64_t> missing, uint64_t size)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status MakeDurable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<bool> WereGiven(const base::Hash& label, const Given& last,
                                  std::span<const base::Bytes> values) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-server/signing_record.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -142,6 +143,27 @@ TEST_F(SigningRecordTest, AfterAFailedSyncNothingIsGivenAnyMore) {
   EXPECT_THAT(Take("a", std::nullopt, {"y"}), IsOkAndHolds(1u));
 }
 
+// A writer who died before it had synced: if the same values come again they are signed without
+// another write, so what is in the file has to be on the disk by then.
+TEST_F(SigningRecordTest, WhatIsThereIsDurableBeforeItCounts) {
+  EXPECT_THAT(Take("a", std::nullopt, {"x"}), IsOk());
+  record_ = nullptr;
+  {
+    const testing::FailingSyncs failing;
+    EXPECT_THAT(OpenFails(), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("sync")));
+  }
+  // After a failed sync only pages that are written again are sure to be synced.
+  const timespec long_ago[2] = {{1'000'000, 0}, {1'000'000, 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, path_.c_str(), long_ago, 0), 0);
+  const size_t before = testing::SyncCount();
+  Reopen();
+  EXPECT_GT(testing::SyncCount(), before);
+  struct stat file {};
+  ASSERT_EQ(stat(path_.c_str(), &file), 0);
+  EXPECT_GT(file.st_mtime, 1'000'000) << "is not written again";
+  EXPECT_THAT(Take("a", std::nullopt, {"x"}), IsOkAndHolds(0u));
+}
+
 TEST_F(SigningRecordTest, MissingOrForeignOrInUse) {
   EXPECT_THAT(SigningRecord::Open(path_, key_), StatusIs(absl::StatusCode::kAborted));
   record_ = nullptr;
@@ -196,6 +218,28 @@ TEST_F(SigningRecordTest, WhatAPowerCutLeavesIsNeverGivenTwice) {
       EXPECT_EQ(record_->Greatest(base::AsBytes("a")), static_cast<base::Version>(greatest + 1));
     }
   }
+}
+
+// One write is for one label, so a power cut leaves no gap before another label's record.
+TEST_F(SigningRecordTest, ZerosBeforeAnotherLabelAreDamage) {
+  EXPECT_THAT(Take("a", std::nullopt, {"x"}), IsOk());
+  EXPECT_THAT(Take("b", std::nullopt, {"x"}), IsOk());
+  EXPECT_THAT(Take("b", 0, {"y"}), IsOk());
+  record_ = nullptr;
+  const std::string whole = File();
+  for (size_t missing = 1; missing <= 2; ++missing) {
+    std::string file = whole;
+    file.replace(kRecordSize, missing * kRecordSize, missing * kRecordSize, '\0');
+    SetFile(file);
+    EXPECT_THAT(OpenFails(), StatusIs(absl::StatusCode::kDataLoss)) << missing;
+  }
+  // Version 0 is lost, but known to have been given.
+  std::string file = whole;
+  file.replace(2 * kRecordSize, kRecordSize, kRecordSize, '\0');
+  SetFile(file);
+  Reopen();
+  EXPECT_EQ(record_->Greatest(base::AsBytes("a")), 0u);
+  EXPECT_EQ(record_->Greatest(base::AsBytes("b")), 1u);
 }
 
 // Zeros that no power cut can have left.
