@@ -3,10 +3,8 @@
 // Bytes as they reach the server's methods: whole messages as they come, or the TLS-encoded body of
 // a message that is one. Real services over a real log answer, in the same process. An input is a
 // method, flags, and the bytes.
-#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
-#include <chrono>
 #include <memory>
 #include <string>
 
@@ -18,17 +16,14 @@
 #include "kt-server/monitoring_service.h"
 #include "kt-server/search_service.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/grpc_call.h"
 #include "tests/kt-server/log_fixture.h"
 
 namespace {
 
 using kt::core::DeploymentMode;
+using kt::fuzz::Method;
 
-struct Method {
-  const char* name;
-  bool endless = false;  // a stream that only its caller ends
-  bool text = false;     // its first field is text, which not all bytes are
-};
 constexpr Method kMethods[] = {
     {"/kt.v1.KeyTransparency/GetConfiguration"},
     {"/kt.v1.KeyTransparency/Search"},
@@ -85,40 +80,13 @@ class Server {
     builder.RegisterService(monitoring_grpc_.get());
     if (mode == DeploymentMode::kThirdPartyAuditing) builder.RegisterService(auditing_grpc_.get());
     server_ = builder.BuildAndStart();
-    stub_ = std::make_unique<grpc::GenericStub>(server_->InProcessChannel({}));
+    caller_ = std::make_unique<kt::fuzz::GenericCaller>(server_->InProcessChannel({}));
   }
 
+  // `token`: "" for the right one, nullptr for none.
   grpc::StatusCode Call(const Method& method, const std::string& message, const char* token) {
-    grpc::ClientContext context;
-    // Enough for the first messages of a stream; other calls end by themselves.
-    context.set_deadline(std::chrono::system_clock::now() +
-                         std::chrono::milliseconds(method.endless ? 30 : 20'000));
-    if (token != nullptr) {
-      context.AddMetadata("authorization",
-                          std::string("Bearer ") + (*token == '\0' ? token_.c_str() : token));
-    }
-    grpc::CompletionQueue queue;
-    const auto call = stub_->PrepareCall(&context, method.name, &queue);
-    const auto await = [&queue] {
-      void* tag = nullptr;
-      bool ok = false;
-      KT_CHECK(queue.Next(&tag, &ok));
-      return ok;
-    };
-    call->StartCall(nullptr);
-    if (await()) {
-      const grpc::Slice slice(message);
-      call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
-      await();
-      grpc::ByteBuffer response;
-      do {
-        call->Read(&response, nullptr);
-      } while (await());
-    }
-    grpc::Status status;
-    call->Finish(&status, nullptr);
-    await();
-    return status.error_code();
+    if (token != nullptr && *token == '\0') token = token_.c_str();
+    return caller_->Call(method, message, token).code;
   }
 
  private:
@@ -138,17 +106,8 @@ class Server {
   std::unique_ptr<kt::server::MonitoringGrpc> monitoring_grpc_;
   std::unique_ptr<kt::server::AuditingGrpc> auditing_grpc_;
   std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<grpc::GenericStub> stub_;
+  std::unique_ptr<kt::fuzz::GenericCaller> caller_;
 };
-
-// As field 1 of a message, where all methods have the body.
-std::string Wrapped(kt::base::ByteView body) {
-  std::string message = "\x0a";
-  size_t left = body.size();
-  for (; left >= 0x80; left >>= 7) message.push_back(static_cast<char>(left | 0x80));
-  message.push_back(static_cast<char>(left));
-  return message.append(body.begin(), body.end());
-}
 
 }  // namespace
 
@@ -162,12 +121,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const unsigned flags = input.Byte();
   const bool wrapped = (flags & 2) != 0;
   const std::string message =
-      wrapped ? Wrapped(input.Rest()) : std::string(kt::base::AsText(input.Rest()));
+      wrapped ? kt::fuzz::Wrapped(input.Rest()) : std::string(kt::base::AsText(input.Rest()));
   const grpc::StatusCode code =
       kServers[flags & 1]->Call(method, message, kTokens[(flags >> 2) % 3]);
-  // Whatever is wrong is the caller's fault. What is no message at all, gRPC calls INTERNAL.
-  KT_CHECK(code != grpc::StatusCode::UNKNOWN && code != grpc::StatusCode::DATA_LOSS);
-  KT_CHECK(code != grpc::StatusCode::INTERNAL || !wrapped || method.text);
-  KT_CHECK(code != grpc::StatusCode::DEADLINE_EXCEEDED || method.endless);
+  kt::fuzz::CheckCallersFault(method, wrapped, code);
   return 0;
 }
