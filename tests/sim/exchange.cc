@@ -69,6 +69,8 @@ Exchange WalkExchange(const core::DistinguishedRequest& request, absl::StatusOr<
                       const WireContext& context) {
   Exchange exchange;
   exchange.operation = "walk";
+  exchange.kind = client::Operation::kDistinguished;
+  exchange.request = base::codec::Encode(request);
   exchange.response = std::move(response);
   exchange.altered =
       Altering(exchange.response, &core::DistinguishedResponse::distinguished, context);
@@ -89,6 +91,7 @@ Exchange AskSearch(const LogUser& user, const TransparencyLog& log, const std::s
   const WireContext context = WireContext::For(log.config(), version.has_value());
   Exchange exchange;
   exchange.operation = "search";
+  exchange.request = base::codec::Encode(request);
   exchange.found = !answer.ok() || answer->found;
   exchange.response = answer.ok() ? absl::StatusOr<Bytes>(answer->response) : answer.status();
   exchange.altered = exchange.found
@@ -130,6 +133,8 @@ Exchange AskContactMonitor(const LogUser& user, const TransparencyLog& log, cons
   KT_CHECK(request.ok());
   Exchange exchange;
   exchange.operation = "contact monitoring";
+  exchange.kind = client::Operation::kContactMonitor;
+  exchange.request = base::codec::Encode(*request);
   exchange.response = ResponseOf(MonitoringService(log).ContactMonitor(Received(log, *request)));
   exchange.altered = Altering(exchange.response, &core::ContactMonitorResponse::monitor,
                               WireContext::For(log.config()));
@@ -147,6 +152,8 @@ Exchange AskOwnerInit(const LogUser& user, const TransparencyLog& log, const std
   KT_CHECK(request.ok());
   Exchange exchange;
   exchange.operation = "owner initialization";
+  exchange.kind = client::Operation::kOwnerInit;
+  exchange.request = base::codec::Encode(*request);
   exchange.response = ResponseOf(MonitoringService(log).OwnerInit(Received(log, *request)));
   exchange.altered =
       Altering(exchange.response, &core::OwnerInitResponse::init, WireContext::For(log.config()));
@@ -168,6 +175,8 @@ Exchange AskOwnerMonitor(const LogUser& user, const TransparencyLog& log,
   KT_CHECK(request.ok());
   Exchange exchange;
   exchange.operation = "owner monitoring";
+  exchange.kind = client::Operation::kOwnerMonitor;
+  exchange.request = base::codec::Encode(*request);
   exchange.response = ResponseOf(MonitoringService(log).OwnerMonitor(Received(log, *request)));
   exchange.altered = Altering(exchange.response, &core::OwnerMonitorResponse::monitor,
                               WireContext::For(log.config()));
@@ -183,6 +192,8 @@ Exchange AskUpdate(const core::Configuration& config, const core::UpdateRequest&
                    absl::StatusOr<Bytes> answer) {
   Exchange exchange;
   exchange.operation = "update";
+  exchange.kind = client::Operation::kUpdate;
+  exchange.request = base::codec::Encode(request);
   exchange.response = std::move(answer);
   exchange.altered =
       Altering(exchange.response, &core::UpdateResponse::update, WireContext::For(config));

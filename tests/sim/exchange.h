@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/bytes.h"
+#include "kt-client/exchange.h"
 #include "kt-client/log_user.h"
 #include "kt-core/operations.h"
 #include "kt-server/transparency_log.h"
@@ -29,6 +30,9 @@ struct Exchange {
   // The response as a liar sends it.
   std::function<base::Bytes(const Tamper& tamper)> altered;
   bool found = true;  // of a search
+  // What was asked, as the client keeps it.
+  client::Operation kind = client::Operation::kSearch;
+  base::Bytes request = {};
 };
 
 // The questions of `user`, answered by `log`. A log that has fewer entries than the user has seen,

@@ -128,6 +128,29 @@ absl::Status FailingStore::Commit(const server::CommitBatch& batch, base::TreeSi
   return fails ? Injected() : absl::OkStatus();
 }
 
+absl::Status FailingStore::SetHorizon(base::LogPosition horizon) {
+  const bool fails = Fails();
+  if (fails && !fault_->written) return Injected();
+  KT_RETURN_IF_ERROR(store_->SetHorizon(horizon));
+  return fails ? Injected() : absl::OkStatus();
+}
+
+absl::StatusOr<server::PruneStep> FailingStore::PruneSome(size_t max_rows) {
+  const bool fails = Fails();
+  if (fails && !fault_->written) return Injected();
+  KT_ASSIGN_OR_RETURN(const server::PruneStep step, store_->PruneSome(max_rows));
+  if (fails) return Injected();
+  return step;
+}
+
+absl::StatusOr<size_t> FailingStore::Erase(std::span<const server::ErasureRow> erasures) {
+  const bool fails = Fails();
+  if (fails && !fault_->written) return Injected();
+  KT_ASSIGN_OR_RETURN(const size_t erased, store_->Erase(erasures));
+  if (fails) return Injected();
+  return erased;
+}
+
 absl::StatusOr<base::Bytes> FailingStore::ReadAuditorHead() const {
   if (Fails()) return Injected();
   return store_->ReadAuditorHead();

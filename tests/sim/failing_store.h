@@ -35,15 +35,9 @@ class FailingStore : public server::Store {
 
   absl::StatusOr<std::shared_ptr<const server::Snapshot>> GetSnapshot() const override;
   absl::Status Commit(const server::CommitBatch& batch, base::TreeSize expected) override;
-  absl::Status SetHorizon(base::LogPosition horizon) override {
-    return store_->SetHorizon(horizon);
-  }
-  absl::StatusOr<server::PruneStep> PruneSome(size_t max_rows) override {
-    return store_->PruneSome(max_rows);
-  }
-  absl::StatusOr<size_t> Erase(std::span<const server::ErasureRow> erasures) override {
-    return store_->Erase(erasures);
-  }
+  absl::Status SetHorizon(base::LogPosition horizon) override;
+  absl::StatusOr<server::PruneStep> PruneSome(size_t max_rows) override;
+  absl::StatusOr<size_t> Erase(std::span<const server::ErasureRow> erasures) override;
   absl::Status Reclaim(std::atomic<bool>& cancelled) override { return store_->Reclaim(cancelled); }
   absl::StatusOr<base::Bytes> ReadAuditorHead() const override;
   absl::Status WriteAuditorHead(base::ByteView head) override;

@@ -44,7 +44,8 @@ const smime::TrustAnchors& Anchors() {
 }  // namespace
 
 std::shared_ptr<const OperatorKeys> OperatorKeys::Create(core::CipherSuite suite,
-                                                         DeploymentMode mode) {
+                                                         DeploymentMode mode,
+                                                         std::optional<uint64_t> maximum_lifetime) {
   auto keys = std::make_shared<OperatorKeys>();
   testing::SeededRandom random(7);
   const auto algorithm = core::SignatureAlgorithmOf(suite);
@@ -56,6 +57,7 @@ std::shared_ptr<const OperatorKeys> OperatorKeys::Create(core::CipherSuite suite
   config.max_ahead = 10'000;
   config.max_behind = 100'000;
   config.reasonable_monitoring_window = 1'000;
+  config.maximum_lifetime = maximum_lifetime;
   config.signature_public_key =
       base::CreateSigner(algorithm, keys->signature).value()->public_key();
   config.vrf_public_key =
@@ -135,6 +137,17 @@ void LogOperator::Create(const core::UpdateRequest& request, const server::Submi
   const auto update = updates_->Prepare(request);
   if (!update.ok()) return done(update.status());
   publish_->Update(*token_, *update, done);
+}
+
+server::Pruner::Report LogOperator::Prune(size_t rows_per_step) {
+  server::Pruner pruner({.rows_per_step = rows_per_step, .pause_ms = 0}, *log_, *store_, clock_,
+                        [](const server::Pruner::Report&) {});
+  return pruner.Run();
+}
+
+absl::StatusOr<server::ErasureReport> LogOperator::Erase(const std::string& address,
+                                                         std::optional<base::Version> version) {
+  return server::Eraser(*log_, *store_, events_, clock_).Erase(address, version);
 }
 
 void LogOperator::RemoveGuard() {

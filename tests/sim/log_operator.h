@@ -4,13 +4,17 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "base/secret.h"
 #include "base/signature.h"
 #include "kt-core/response_verifier.h"
+#include "kt-server/eraser.h"
+#include "kt-server/event_log.h"
 #include "kt-server/head_guard.h"
+#include "kt-server/pruner.h"
 #include "kt-server/publish_service.h"
 #include "kt-server/sequencer.h"
 #include "kt-server/transparency_log.h"
@@ -30,8 +34,9 @@ struct OperatorKeys {
   base::SecretBytes signature, vrf;
   std::unique_ptr<base::Signer> auditor;  // thirdPartyAuditing: the auditor's own
 
-  static std::shared_ptr<const OperatorKeys> Create(core::CipherSuite suite,
-                                                    core::DeploymentMode mode);
+  static std::shared_ptr<const OperatorKeys> Create(
+      core::CipherSuite suite, core::DeploymentMode mode,
+      std::optional<uint64_t> maximum_lifetime = std::nullopt);
 };
 
 // A log's server without its network: the services, the sequencer that waits for RunEpoch, the log
@@ -54,6 +59,12 @@ class LogOperator {
   // What an owner asks to be created, as server::OwnerUpdateCall hands it on.
   void Create(const core::UpdateRequest& request, const server::Submitter::Done& done);
 
+  // A run of the pruner, which looks at so many rows in a step.
+  server::Pruner::Report Prune(size_t rows_per_step);
+  // As server::Eraser.
+  absl::StatusOr<server::ErasureReport> Erase(const std::string& address,
+                                              std::optional<base::Version> version);
+
   // kt-server guard rebuild: the database is known to be the newest one.
   void RemoveGuard();
 
@@ -75,6 +86,7 @@ class LogOperator {
 
   const std::shared_ptr<const OperatorKeys> keys_;
   const base::Clock& clock_;
+  server::EventLog events_{"off"};
   testing::SeededRandom random_;
   const testing::TemporaryDirectory directory_;
   const std::unique_ptr<FailingStore> store_;

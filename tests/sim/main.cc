@@ -8,10 +8,13 @@
 #include <exception>
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "tests/sim/simulation.h"
 
 namespace {
+
+using kt::sim::Memory;
 
 void Report(uint64_t done, uint64_t all, const kt::sim::SimulationCounts& counts) {
   std::cout << done << " of " << all << " seeds hold: " << counts.commits << " commits, "
@@ -20,25 +23,41 @@ void Report(uint64_t done, uint64_t all, const kt::sim::SimulationCounts& counts
             << " publications by owners, " << counts.credentials + counts.provisional_credentials
             << " credentials, " << counts.flips_refused << " alterations and "
             << counts.forks_refused << " forks refused\n";
+  if (counts.prunings > 0) {
+    std::cout << "  forgotten: " << counts.rows_pruned << " rows in " << counts.prunings
+              << " prunings, " << counts.failed_prunings << " of them failed, " << counts.erasures
+              << " erasures, " << counts.failed_erasures << " failed ones; " << counts.told_expired
+              << " told that it has expired, " << counts.told_erased << " that it was erased, "
+              << counts.begun_anew << " began anew\n";
+  }
   if (done < all) return;
   for (const auto& [lie, times] : counts.lies) {
     std::cout << "  " << lie << " noticed " << times << " times\n";
   }
 }
 
+// Runs one seed; false if an invariant is broken.
+bool RunSeed(uint64_t seed, uint64_t steps, Memory memory, kt::sim::SimulationCounts* counts) {
+  kt::sim::Simulation simulation(seed, memory);
+  const absl::Status status = simulation.Run(steps);
+  if (!status.ok()) {
+    fprintf(stderr, "kt-sim --seed %llu --steps %llu --memory %s: %s\n",
+            static_cast<unsigned long long>(seed), static_cast<unsigned long long>(steps),
+            memory == Memory::kKeeps ? "keeps" : "forgets", status.ToString().c_str());
+    return false;
+  }
+  *counts += simulation.counts();
+  return true;
+}
+
 // Runs all seeds from `from` to `to`; gives the exit code.
-int RunSeeds(unsigned long long from, unsigned long long to, uint64_t steps) {
+int RunSeeds(unsigned long long from, unsigned long long to, uint64_t steps,
+             const std::vector<Memory>& memories) {
   kt::sim::SimulationCounts counts;
   for (uint64_t current = from; current <= to; ++current) {
-    kt::sim::Simulation simulation(current);
-    const absl::Status status = simulation.Run(steps);
-    if (!status.ok()) {
-      fprintf(stderr, "kt-sim --seed %llu --steps %llu: %s\n",
-              static_cast<unsigned long long>(current), static_cast<unsigned long long>(steps),
-              status.ToString().c_str());
-      return 1;
+    for (const Memory memory : memories) {
+      if (!RunSeed(current, steps, memory, &counts)) return 1;
     }
-    counts += simulation.counts();
     if ((current - from + 1) % 100 == 0 || current == to) {
       Report(current - from + 1, to - from + 1, counts);
       fflush(stdout);
@@ -53,9 +72,14 @@ int Main(int argc, char** argv) {
   uint64_t seed = 0;
   uint64_t steps = 250;
   std::string seeds;
+  std::string memory = "both";
   auto* one = app.add_option("--seed", seed, "run this one");
   auto* many = app.add_option("--seeds", seeds, "run all from FROM to TO: FROM..TO");
   app.add_option("--steps", steps, "what happens in one run")->capture_default_str();
+  app.add_option("--memory", memory,
+                 "a log that keeps all and may end with a lie, one that prunes and erases, or both")
+      ->check(CLI::IsMember({"keeps", "forgets", "both"}))
+      ->capture_default_str();
   one->excludes(many);
   try {
     app.parse(argc, argv);
@@ -70,7 +94,10 @@ int Main(int argc, char** argv) {
     std::cerr << "kt-sim: --seeds wants FROM..TO\n";
     return 2;
   }
-  return RunSeeds(from, to, steps);
+  std::vector<Memory> memories;
+  if (memory != "forgets") memories.push_back(Memory::kKeeps);
+  if (memory != "keeps") memories.push_back(Memory::kForgets);
+  return RunSeeds(from, to, steps, memories);
 }
 
 }  // namespace

@@ -24,6 +24,14 @@ DeploymentMode ModeOf(uint64_t seed) {
   return seed % 3 == 0 ? DeploymentMode::kThirdPartyAuditing : DeploymentMode::kContactMonitoring;
 }
 
+// Of the history, a few steps, most of it or more than all.
+std::optional<uint64_t> LifetimeOf(uint64_t seed, Memory memory) {
+  static constexpr uint64_t kLifetimesMs[] = {4'000, 20'000, 90'000};
+  const uint64_t choice = seed / 3 % 4;
+  if (memory == Memory::kKeeps || choice == 3) return std::nullopt;
+  return kLifetimesMs[choice];
+}
+
 }  // namespace
 
 absl::Status Broken(const std::string& what, const absl::Status& why) {
@@ -55,14 +63,26 @@ SimulationCounts& SimulationCounts::operator+=(const SimulationCounts& other) {
       &SimulationCounts::settled_credentials,
       &SimulationCounts::flips_refused,
       &SimulationCounts::forks_refused,
+      &SimulationCounts::prunings,
+      &SimulationCounts::rows_pruned,
+      &SimulationCounts::failed_prunings,
+      &SimulationCounts::erasures,
+      &SimulationCounts::failed_erasures,
+      &SimulationCounts::told_expired,
+      &SimulationCounts::told_erased,
+      &SimulationCounts::begun_anew,
+      &SimulationCounts::behind_auditor,
   };
   for (const auto count : kCounts) this->*count += other.*count;
   for (const auto& [name, times] : other.lies) lies[name] += times;
   return *this;
 }
 
-Simulation::Simulation(uint64_t seed)
-    : random_(seed), log_(OperatorKeys::Create(SuiteOf(seed), ModeOf(seed)), clock_, seed) {
+Simulation::Simulation(uint64_t seed, Memory memory)
+    : memory_(memory),
+      random_(seed),
+      log_(OperatorKeys::Create(SuiteOf(seed), ModeOf(seed), LifetimeOf(seed, memory)), clock_,
+           seed) {
   verifier_ = core::ResponseVerifier::Create(log_.config()).value();
   const absl::Status started = log_.Start(Observer());
   KT_CHECK(started.ok());
@@ -103,9 +123,12 @@ void Simulation::Advance(uint64_t ms) {
 }
 
 absl::Status Simulation::Run(uint64_t steps) {
-  const uint64_t lie_at = random_.Below(2) == 0 ? steps / 2 + random_.Below(steps / 2 + 1) : steps;
+  uint64_t lie_at = random_.Below(2) == 0 ? steps / 2 + random_.Below(steps / 2 + 1) : steps;
+  if (forgets()) lie_at = steps;
   for (uint64_t step = 0; step < steps; ++step) {
     absl::Status status = step == lie_at ? TellLie() : Step();
+    // Somebody was told that what was asked for is forgotten, as it is.
+    if (absl::IsCancelled(status)) status = absl::OkStatus();
     if (status.ok() && step == lie_at) return status;
     if (status.ok()) status = CheckHeads();
     if (!status.ok()) return Broken(absl::StrCat("step ", step), status);
@@ -120,7 +143,10 @@ absl::Status Simulation::Step() {
   if (random_.Below(40) == 0) clock_.Set(now_ms() + random_.Below(3'000) - 1'500);
   // Users of an audited log wait for its auditor; who asks earlier is told so.
   if (audited() && log_.log().current() == nullptr) return Audit();
-  switch (random_.Below(28)) {
+  constexpr uint64_t kThings = 28;
+  const uint64_t choice = random_.Below(forgets() ? 38 : kThings);
+  if (choice >= kThings) return Forget(choice - kThings);
+  switch (choice) {
     case 0:
       return Restart();
     case 1:

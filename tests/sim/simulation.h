@@ -32,15 +32,22 @@ struct SimulationCounts {
   uint64_t owner_publications = 0, lost_answers = 0, returns = 0, clock_jumps = 0;
   uint64_t credentials = 0, provisional_credentials = 0, settled_credentials = 0;
   uint64_t flips_refused = 0, forks_refused = 0;
+  // Of logs that forget.
+  uint64_t prunings = 0, rows_pruned = 0, failed_prunings = 0, erasures = 0, failed_erasures = 0;
+  uint64_t told_expired = 0, told_erased = 0, begun_anew = 0, behind_auditor = 0;
   std::map<std::string, uint64_t> lies;  // that were noticed, by name
 
   SimulationCounts& operator+=(const SimulationCounts& other);
 };
 
+// Whether a log keeps all that it ever had, or has a maximum lifetime, most of the time, and
+// publishers who want things erased. One that forgets does not end with a lie.
+enum class Memory { kKeeps, kForgets };
+
 class Simulation {
  public:
-  // The suite, the mode and all that happens follow from `seed`.
-  explicit Simulation(uint64_t seed);
+  // The suite, the mode and all that happens follow from the two.
+  explicit Simulation(uint64_t seed, Memory memory = Memory::kKeeps);
 
   // Does `steps` random things and checks the invariants after each. kInternal if one does not
   // hold, with the step and what was seen.
@@ -56,6 +63,7 @@ class Simulation {
     bool owners = false;       // the owner made it
     bool alone = false;        // of the address in its log entry, but for those published with it
     uint64_t publication = 0;  // by which it was made
+    bool erased = false;
   };
   // What was handed to the sequencer.
   struct Publication {
@@ -105,8 +113,26 @@ class Simulation {
   absl::Status CheckHeads();
   absl::Status CheckLabel(const std::string& label);
   absl::Status Audit();
+  absl::Status AuditUpTo(base::TreeSize size);
   absl::Status ApplyUpdates(const server::LogState& state,
                             const std::vector<core::AuditorUpdate>& updates);
+
+  // simulation_forgetting.cc: what it forgets, and how its users take that.
+  absl::Status Forget(uint64_t choice);
+  absl::Status Prune();
+  absl::Status CheckPruned();
+  absl::Status Erase();
+  absl::Status MarkErased(const std::string& label, std::optional<base::Version> version,
+                          size_t expected);
+  absl::Status NoteTimestamps();
+  absl::Status Forgotten(client::LogUser& user, const Exchange& exchange);
+  absl::Status CheckMayForget(const client::LogUser& user, const Exchange& exchange);
+  bool MayHaveExpired(const client::LogUser& user, const Exchange& exchange);
+  bool TwinSaysExpired(const Exchange& search);
+  bool IsErased(const Exchange& exchange);
+  bool HasExpired(base::LogPosition position);
+  bool IsPruned(const std::string& label, base::Version version);
+  void BeginAnew(const client::LogUser& user);
 
   // simulation_users.cc: what its users do.
   absl::Status Take(client::LogUser& user, const Exchange& exchange, std::string* result = nullptr);
@@ -129,6 +155,9 @@ class Simulation {
   absl::Status ReceiveCredential(client::LogUser& receiver, const SentCredential& credential);
   absl::Status SettleCredentials();
   absl::Status SettleCredential(client::LogUser& user, const client::CredentialEvent& event);
+  absl::Status NoCredentialUpdate(client::LogUser& user, client::Operation kind,
+                                  const core::CredentialUpdateRequest& request,
+                                  const absl::Status& status);
 
   // simulation_lies.cc: what a log may try, and who must notice. Each name is one of
   // docs/threat-model.md.
@@ -151,6 +180,7 @@ class Simulation {
   absl::Status LieEntryFromTheFuture();
   absl::Status LieAuditorLags();
 
+  bool forgets() const { return memory_ == Memory::kForgets; }
   bool audited() const { return log_.config().mode == core::DeploymentMode::kThirdPartyAuditing; }
   uint64_t now_ms() const { return time_.NowMs(); }
   void Advance(uint64_t ms);
@@ -162,6 +192,7 @@ class Simulation {
   std::unique_ptr<client::LogUser> NewUser() const;
   client::LogUser& victim() { return *users_[0].retained; }
 
+  const Memory memory_;
   testing::SeededRandom random_;
   testing::FakeClock time_;   // as it is; users' clocks are right
   testing::FakeClock clock_;  // the log's
@@ -181,6 +212,8 @@ class Simulation {
   base::LogPosition owned_from_ = 0;
   std::vector<SentCredential> credentials_;
   std::optional<auditor::LogAuditor> auditor_;
+  std::vector<uint64_t> timestamps_;  // of a log that forgets: of all entries, in milliseconds
+  base::LogPosition horizon_ = 0;     // the greatest that was seen
   SimulationCounts counts_;
 };
 

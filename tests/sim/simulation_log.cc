@@ -79,7 +79,8 @@ absl::StatusOr<std::vector<Bytes>> Simulation::Mutate(
   const std::vector<Published>& versions = published_[publication->label];
   std::optional<CurrentValue> expected;
   if (!versions.empty()) {
-    expected = {static_cast<Version>(versions.size() - 1), versions.back().value};
+    expected = {static_cast<Version>(versions.size() - 1), versions.back().value,
+                versions.back().erased};
   }
   for (const auto& before : batch_) {
     if (before->label != publication->label) continue;
@@ -89,7 +90,8 @@ absl::StatusOr<std::vector<Bytes>> Simulation::Mutate(
   const bool same = current == nullptr
                         ? !expected.has_value()
                         : expected.has_value() && current->version == expected->version &&
-                              current->value == expected->value;
+                              current->erased == expected->erased &&
+                              (current->erased || current->value == expected->value);
   if (!same) return Broken("a publication is not given the newest value");
   if (publication->refuses) return absl::FailedPreconditionError("nothing to publish");
   publication->first = current == nullptr ? 0 : current->version + 1;
@@ -259,6 +261,7 @@ absl::Status Simulation::CheckHeads() {
       return Broken("a head was released that the guard does not know");
     }
   }
+  if (forgets()) KT_RETURN_IF_ERROR(NoteTimestamps());
   return CheckLabel(AnyLabel());
 }
 
@@ -277,8 +280,15 @@ absl::Status Simulation::CheckLabel(const std::string& label) {
     if (row.version >= versions.size()) return Broken(absl::StrCat("nobody published ", label));
     const Published& expected = versions[row.version];
     const auto opened = server::ReadOpenedValue(state->snapshot(), row, log_.config());
-    if (!opened.ok()) return Broken("reading a value", opened.status());
-    if (row.existing->position != expected.position || opened->value.value != expected.value) {
+    if (expected.erased) {
+      if (!absl::IsPermissionDenied(opened.status())) {
+        return Broken("what was erased is there", opened.status());
+      }
+    } else if (!opened.ok() && !IsPruned(label, row.version)) {
+      return Broken("reading a value", opened.status());
+    }
+    if (row.existing->position != expected.position ||
+        (opened.ok() && opened->value.value != expected.value)) {
       return Broken(absl::StrCat("version ", row.version, " of ", label, " is another one"));
     }
     if (before != nullptr && before->position == expected.position &&
@@ -303,18 +313,20 @@ std::optional<Version> Simulation::GreatestShown(const std::string& label, TreeS
 
 // --- the auditor -------------------------------------------------------------------------
 
-absl::Status Simulation::Audit() {
+absl::Status Simulation::Audit() { return AuditUpTo(log_.log().newest()->size()); }
+
+absl::Status Simulation::AuditUpTo(TreeSize size) {
   if (!audited()) return absl::OkStatus();
   const auto state = log_.log().newest();
   const base::LogPosition first = auditor_->state().tree_size;
-  if (first < state->size()) {
-    const auto updates = server::AuditService::MakeUpdates(*state, first, state->size() - first);
+  if (first < size) {
+    const auto updates = server::AuditService::MakeUpdates(*state, first, size - first);
     if (!updates.ok()) return Broken("the auditor is not answered", updates.status());
     const absl::Status applied = ApplyUpdates(*state, *updates);
     if (!applied.ok()) return Broken("an honest log fails the audit", applied);
     counts_.audits += updates->size();
   }
-  const core::AuditorTreeHead head = log_.AuditorHead(state->size());
+  const core::AuditorTreeHead head = log_.AuditorHead(size);
   if (random_.Below(8) == 0) {
     // What is stored or not is told right, and the next time it is taken.
     log_.store().FailAfter(random_.Below(4), random_.Below(2) == 0);

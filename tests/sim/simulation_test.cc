@@ -45,6 +45,29 @@ TEST(Simulation, HoldsItsInvariantsForAFixedSetOfSeeds) {
   EXPECT_GE(counts.lies.size(), 10u);
 }
 
+// kt-sim --seed N --memory forgets repeats one.
+TEST(Simulation, LogsThatForgetHoldTheirInvariantsForAFixedSetOfSeeds) {
+  SimulationCounts counts;
+  for (uint64_t seed = 1; seed <= 80; ++seed) {
+    SCOPED_TRACE("kt-sim --memory forgets --seed " + std::to_string(seed));
+    Simulation simulation(seed, Memory::kForgets);
+    ASSERT_THAT(simulation.Run(250), testing::IsOk());
+    counts += simulation.counts();
+  }
+  EXPECT_GT(counts.commits, 1'000u);
+  EXPECT_GT(counts.restarts, 300u);
+  EXPECT_GT(counts.prunings, 500u);
+  EXPECT_GT(counts.rows_pruned, 1'000u);
+  EXPECT_GT(counts.failed_prunings, 50u);
+  EXPECT_GT(counts.erasures, 300u);
+  EXPECT_GT(counts.failed_erasures, 30u);
+  EXPECT_GT(counts.told_expired, 100u);
+  EXPECT_GT(counts.told_erased, 100u);
+  EXPECT_GT(counts.begun_anew, 50u);
+  EXPECT_GT(counts.behind_auditor, 50u);
+  EXPECT_GT(counts.searches, 300u);
+}
+
 // Receivers of credentials had forgotten the distinguished entry that ends the monitoring, and
 // accused the log.
 TEST(Simulation, HoldsForSeedsThatFailedOnce) {

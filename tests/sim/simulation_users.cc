@@ -50,6 +50,7 @@ Bytes OwnersSet(uint64_t choice) {
 // Has an honest log's answer taken. Now and then it is altered first, and then refused.
 absl::Status Simulation::Take(LogUser& user, const Exchange& exchange, std::string* result) {
   if (!exchange.response.ok()) {
+    if (forgets()) return Forgotten(user, exchange);
     return Broken(absl::StrCat(exchange.operation, " is not answered"), exchange.response.status());
   }
   const LogUser before = user;
@@ -86,6 +87,7 @@ absl::Status Simulation::NoticedByMonitoring(LogUser owner) {
   for (;;) {
     const auto before = owner.record().FindOwned(base::AsBytes(kOwned))->owner.start;
     const Exchange exchange = AskOwnerMonitor(owner, log_.log(), kOwned);
+    if (!exchange.response.ok() && forgets()) return CheckMayForget(owner, exchange);
     if (!exchange.response.ok()) return Broken("no answer", exchange.response.status());
     const auto result = exchange.take(owner, *exchange.response, now_ms());
     if (base::IsVerificationFailure(result.status())) {
@@ -131,6 +133,10 @@ absl::Status Simulation::Search(LogUser& user, const std::string& label,
       exists ? absl::StrCat("version ", target, " ", base::ToHex(published_[label][target].value))
              : absl::StrCat("no version ", target, " ");
   if (result != expected) return Broken("a search gives another version");
+  // Until the auditor follows, users of an audited log are shown the log as it was.
+  if (exists && published_[label][target].erased && log_.log().current() == log_.log().newest()) {
+    return Broken("a search gives an erased version");
+  }
   return absl::OkStatus();
 }
 
@@ -285,6 +291,12 @@ absl::Status Simulation::OwnerPublish() {
   std::vector<Bytes> values = {OwnersSet(random_.Below(4))};
   if (random_.Below(3) == 0) values.push_back(OwnersSet(random_.Below(4)));
   KT_ASSIGN_OR_RETURN(const auto request, owner_->MakeUpdate(base::AsBytes(kOwned), values));
+  if (forgets()) {
+    const auto decision = log_.updates().Decide(request);
+    if (absl::IsAborted(decision.status())) {
+      return Forgotten(*owner_, AskUpdate(log_.config(), request, decision.status()));
+    }
+  }
   bool overtaken = published_[kOwned].size() !=
                    (request.greatest_version.has_value() ? *request.greatest_version + 1 : 0);
   if (random_.Below(4) == 0) {
@@ -334,7 +346,15 @@ absl::Status Simulation::SendCredential() {
   if (!base.ok()) return Broken("a credential has no base", base.status());
   const auto request = sender.MakeCredentialSearch(base::AsBytes(credential.label), *base);
   const auto answer = server::SearchService(log_.log()).Search(base::codec::Encode(request));
-  if (!answer.ok()) return Broken("a credential is not answered", answer.status());
+  if (!answer.ok()) {
+    if (!forgets()) return Broken("a credential is not answered", answer.status());
+    Exchange search;
+    search.operation = "a search for a credential";
+    search.kind = client::Operation::kCredentialSearch;
+    search.request = base::codec::Encode(request);
+    search.response = answer.status();
+    return Forgotten(sender, search);
+  }
   if (!answer->found) return absl::OkStatus();
   auto made = sender.MakeCredential(request, answer->response, now_ms());
   if (!made.ok()) return Broken("a credential is not made", made.status());
@@ -392,6 +412,18 @@ absl::Status Simulation::SettleCredentials() {
   return absl::OkStatus();
 }
 
+absl::Status Simulation::NoCredentialUpdate(LogUser& user, client::Operation kind,
+                                            const core::CredentialUpdateRequest& request,
+                                            const absl::Status& status) {
+  if (!forgets()) return Broken("a credential's update is not answered", status);
+  Exchange exchange;
+  exchange.operation = "a credential's update";
+  exchange.kind = kind;
+  exchange.request = base::codec::Encode(request);
+  exchange.response = status;
+  return Forgotten(user, exchange);
+}
+
 absl::Status Simulation::SettleCredential(LogUser& user, const client::CredentialEvent& event) {
   if (!event.progress.ok()) {
     return Broken("an honest credential is contradicted", event.progress.status());
@@ -407,7 +439,10 @@ absl::Status Simulation::SettleCredential(LogUser& user, const client::Credentia
       if (!request.ok()) return Broken("an overdue credential", request.status());
       const auto answer =
           MonitoringService(log_.log()).UpdateCredential(base::codec::Encode(*request));
-      if (!answer.ok()) return Broken("a credential's update is not answered", answer.status());
+      if (!answer.ok()) {
+        return NoCredentialUpdate(user, client::Operation::kOverdueUpdate, *request,
+                                  answer.status());
+      }
       const absl::Status settled = user.OverdueUpdate(event.id, answer->response, now_ms());
       if (!settled.ok()) return Broken("an overdue credential is not settled", settled);
       ++counts_.settled_credentials;
@@ -430,7 +465,10 @@ absl::Status Simulation::SettleCredential(LogUser& user, const client::Credentia
     if (!request->has_value()) return absl::OkStatus();
     const auto answer =
         MonitoringService(log_.log()).UpdateCredential(base::codec::Encode(**request));
-    if (!answer.ok()) return Broken("a credential's update is not answered", answer.status());
+    if (!answer.ok()) {
+      return NoCredentialUpdate(sender, client::Operation::kCredentialUpdate, **request,
+                                answer.status());
+    }
     const absl::Status checked =
         sender.CheckCredentialUpdate(credential.sent.credential, answer->response, now_ms());
     if (!checked.ok()) return Broken("an update of a credential is refused", checked);
