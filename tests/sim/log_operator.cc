@@ -45,7 +45,8 @@ const smime::TrustAnchors& Anchors() {
 
 std::shared_ptr<const OperatorKeys> OperatorKeys::Create(core::CipherSuite suite,
                                                          DeploymentMode mode,
-                                                         std::optional<uint64_t> maximum_lifetime) {
+                                                         std::optional<uint64_t> maximum_lifetime,
+                                                         uint64_t max_auditor_lag) {
   auto keys = std::make_shared<OperatorKeys>();
   testing::SeededRandom random(7);
   const auto algorithm = core::SignatureAlgorithmOf(suite);
@@ -66,7 +67,7 @@ std::shared_ptr<const OperatorKeys> OperatorKeys::Create(core::CipherSuite suite
     keys->auditor =
         base::CreateSigner(algorithm, base::GenerateSignatureSecret(algorithm, random)).value();
     config.auditor_public_key = keys->auditor->public_key();
-    config.max_auditor_lag = 1'000;
+    config.max_auditor_lag = max_auditor_lag;
   }
   return keys;
 }

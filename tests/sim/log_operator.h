@@ -36,7 +36,7 @@ struct OperatorKeys {
 
   static std::shared_ptr<const OperatorKeys> Create(
       core::CipherSuite suite, core::DeploymentMode mode,
-      std::optional<uint64_t> maximum_lifetime = std::nullopt);
+      std::optional<uint64_t> maximum_lifetime = std::nullopt, uint64_t max_auditor_lag = 1'000);
 };
 
 // A log's server without its network: the services, the sequencer that waits for RunEpoch, the log

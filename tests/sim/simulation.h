@@ -34,7 +34,7 @@ struct SimulationCounts {
   uint64_t flips_refused = 0, forks_refused = 0;
   // Of logs that forget.
   uint64_t prunings = 0, rows_pruned = 0, failed_prunings = 0, erasures = 0, failed_erasures = 0;
-  uint64_t told_expired = 0, told_erased = 0, begun_anew = 0, behind_auditor = 0;
+  uint64_t told_expired = 0, told_erased = 0, begun_anew = 0, auditor_behind = 0;
   std::map<std::string, uint64_t> lies;  // that were noticed, by name
 
   SimulationCounts& operator+=(const SimulationCounts& other);
@@ -119,6 +119,7 @@ class Simulation {
 
   // simulation_forgetting.cc: what it forgets, and how its users take that.
   absl::Status Forget(uint64_t choice);
+  absl::Status AuditSome();
   absl::Status Prune();
   absl::Status CheckPruned();
   absl::Status Erase();

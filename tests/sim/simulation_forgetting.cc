@@ -40,12 +40,19 @@ Version FirstAfter(std::optional<Version> greatest) {
 absl::Status Simulation::Forget(uint64_t choice) {
   if (choice < 4) return Prune();
   if (choice < 6) return Erase();
-  if (choice < 8 || !audited()) return Submit();
-  // The auditor takes a part of what there is.
+  return choice < 8 ? Submit() : AuditSome();
+}
+
+// The auditor takes a part of what there is, or all before users' clocks refuse what it has signed.
+absl::Status Simulation::AuditSome() {
+  if (!audited()) return absl::OkStatus();
+  constexpr uint64_t kMaxBehindMs = 30'000;
+  const TreeSize newest = log_.log().newest()->size();
   const TreeSize taken = auditor_->state().tree_size;
-  const TreeSize size = taken + random_.Below(log_.log().newest()->size() - taken + 1);
-  if (size == 0) return absl::OkStatus();
-  if (size < log_.log().newest()->size()) ++counts_.behind_auditor;
+  if (taken == 0 || taken > timestamps_.size()) return Audit();
+  if (now_ms() > timestamps_[taken - 1] + kMaxBehindMs) return Audit();
+  const TreeSize size = taken + random_.Below(newest - taken + 1);
+  if (size < newest) ++counts_.auditor_behind;
   return AuditUpTo(size);
 }
 

@@ -64,7 +64,7 @@ TEST(Simulation, LogsThatForgetHoldTheirInvariantsForAFixedSetOfSeeds) {
   EXPECT_GT(counts.told_expired, 100u);
   EXPECT_GT(counts.told_erased, 100u);
   EXPECT_GT(counts.begun_anew, 50u);
-  EXPECT_GT(counts.behind_auditor, 50u);
+  EXPECT_GT(counts.auditor_behind, 50u);
   EXPECT_GT(counts.searches, 300u);
 }
 
