@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -35,7 +34,7 @@ const Tile* Prover::KnownTile(const SubtreeId& id, LogPosition position, const T
   if (current == nullptr) return &EmptyTile();
   if (current->last_change() <= position) return current;
   if (id.depth > TileCache::kMaxDepth) return nullptr;
-  std::shared_ptr<const Tile> cached = cache_->Get(id, position);
+  std::shared_ptr<const Tile> cached = caches_.tiles.Get(id, position);
   if (cached == nullptr) return nullptr;
   held_.push_back(std::move(cached));
   return held_.back().get();
@@ -116,7 +115,7 @@ absl::Status Prover::Decode(LogPosition position, Step* step) {
 void Prover::Remember(LogPosition position, Step* step) {
   if (step->held == kNotHeld) return;
   if (step->id.depth <= TileCache::kMaxDepth && position < version_.size) {
-    cache_->Put(step->id, position, held_[step->held]);
+    caches_.tiles.Put(step->id, position, held_[step->held]);
   }
   step->held = kNotHeld;
 }
@@ -168,31 +167,37 @@ absl::Status Prover::SearchChild(Step* step, unsigned node, LogPosition position
 
 absl::StatusOr<std::vector<PrefixProof>> Prover::Run(const PrefixStoreReader& reader,
                                                      std::span<const PrefixProofRequest> requests) {
-  std::vector<ProofWriter> writers;
-  std::vector<int32_t> roots;
-  writers.reserve(requests.size());
-  for (const PrefixProofRequest& request : requests) {
-    writers.emplace_back(request.keys);
-    roots.push_back(
-        PlanTile({}, request.position, version_.root.get(), writers.back().all(), writers.back()));
+  std::vector<PrefixProof> proofs(requests.size());
+  std::vector<Search> searches;
+  searches.reserve(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const PrefixProofRequest& request = requests[i];
+    if (IsCacheable(request)) {
+      if (const auto known = caches_.proofs.Get(request); known != nullptr) {
+        proofs[i] = *known;
+        continue;
+      }
+    }
+    Search& search = searches.emplace_back(Search{i, ProofWriter(request.keys)});
+    search.root =
+        PlanTile({}, request.position, version_.root.get(), search.writer.all(), search.writer);
   }
   KT_RETURN_IF_ERROR(ReadAll(reader));
 
   // From the newest position to the oldest, since a bucket keeps what has not changed in between.
-  std::vector<size_t> order(requests.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return requests[a].position > requests[b].position; });
-  for (const size_t i : order) {
-    Step& root = steps_[static_cast<size_t>(roots[i])];
-    const LogPosition position = requests[i].position;
-    if (root.tile == nullptr) KT_RETURN_IF_ERROR(Decode(position, &root));
-    KT_RETURN_IF_ERROR(SearchTile(&root, Tile::kRoot, position, writers[i].all(), &writers[i]));
-    Remember(position, &root);
+  std::sort(searches.begin(), searches.end(), [&](const Search& a, const Search& b) {
+    return requests[a.request].position > requests[b.request].position;
+  });
+  for (Search& search : searches) {
+    Step& root = steps_[static_cast<size_t>(search.root)];
+    const PrefixProofRequest& request = requests[search.request];
+    if (root.tile == nullptr) KT_RETURN_IF_ERROR(Decode(request.position, &root));
+    KT_RETURN_IF_ERROR(
+        SearchTile(&root, Tile::kRoot, request.position, search.writer.all(), &search.writer));
+    Remember(request.position, &root);
+    proofs[search.request] = std::move(search.writer).Finish();
+    if (IsCacheable(request)) caches_.proofs.Put(request, proofs[search.request]);
   }
-  std::vector<PrefixProof> proofs;
-  proofs.reserve(requests.size());
-  for (ProofWriter& writer : writers) proofs.push_back(std::move(writer).Finish());
   return proofs;
 }
 

@@ -14,6 +14,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "merkle/prefix_bucket.h"
+#include "merkle/prefix_proof_cache.h"
 #include "merkle/prefix_proof_writer.h"
 #include "merkle/prefix_tile.h"
 #include "merkle/prefix_tile_cache.h"
@@ -28,15 +29,22 @@ struct TreeVersion {
   base::TreeSize size = 0;           // in log entries
 };
 
-// Serves one call. Plans what each request needs, top down: a tile that has not changed since the
-// position is taken from memory, one that was lately decoded from the cache; the others and the
-// buckets are read in one round. Nothing found in a row can lead to another read, since a row holds
-// the key and commitment of a child that is a lone leaf.
+// Where tiles and proofs of earlier calls are found.
+struct ProverCaches {
+  TileCache tiles;
+  ProofCache proofs;
+};
+
+// Serves one call. What was proven before is taken from the cache. Plans what each other request
+// needs, top down: a tile that has not changed since the position is taken from memory, one that
+// was lately decoded from the cache; the others and the buckets are read in one round. Nothing
+// found in a row can lead to another read, since a row holds the key and commitment of a child that
+// is a lone leaf.
 class Prover {
  public:
-  // `version` and `cache` outlive the prover.
-  Prover(const PrefixTreeLayout& layout, const TreeVersion& version, TileCache* cache)
-      : layout_(layout), version_(version), cache_(cache) {}
+  // `version` and `caches` outlive the prover.
+  Prover(const PrefixTreeLayout& layout, const TreeVersion& version, ProverCaches* caches)
+      : layout_(layout), version_(version), caches_(*caches) {}
 
   absl::StatusOr<std::vector<PrefixProof>> Run(const PrefixStoreReader& reader,
                                                std::span<const PrefixProofRequest> requests);
@@ -54,12 +62,23 @@ class Prover {
     uint32_t buckets = 0;                      // bit i: below[i] is a bucket
   };
 
+  // A request that has to be answered from tiles and buckets.
+  struct Search {
+    size_t request = 0;
+    ProofWriter writer;
+    int32_t root = 0;  // the step of the root tile
+  };
+
   int32_t PlanTile(const SubtreeId& id, base::LogPosition position, const Tile* current,
                    ProofWriter::Range range, const ProofWriter& writer);
   int32_t PlanBucket(const SubtreeId& id);
   // Whether a child of a tile is read as one bucket.
   bool IsBucket(const SubtreeId& id, base::LogPosition position, const Tile* current);
   const Tile* KnownTile(const SubtreeId& id, base::LogPosition position, const Tile* current);
+  // A root by itself is asked for to learn what is stored.
+  bool IsCacheable(const PrefixProofRequest& request) const {
+    return request.position < version_.size && !request.keys.empty();
+  }
   absl::Status ReadAll(const PrefixStoreReader& reader);
   absl::Status Decode(base::LogPosition position, Step* step);
   void Remember(base::LogPosition position, Step* step);
@@ -71,7 +90,7 @@ class Prover {
 
   const PrefixTreeLayout layout_;
   const TreeVersion& version_;
-  TileCache* const cache_;
+  ProverCaches& caches_;
 
   std::vector<Step> steps_;
   std::vector<std::shared_ptr<const Tile>> held_;  // what steps_ borrow, beside version_

@@ -2,11 +2,10 @@
 #include "merkle/prefix_stage.h"
 
 #include <algorithm>
-#include <string>
+#include <iterator>
+#include <thread>
 #include <tuple>
 
-#include "absl/strings/str_cat.h"
-#include "base/check.h"
 #include "base/status.h"
 
 namespace kt::merkle {
@@ -14,13 +13,8 @@ namespace {
 
 using base::LogPosition;
 
-constexpr size_t kBucketsPerRead = 512;
-
-absl::Status NotAsInMemory(const SubtreeId& id) {
-  return absl::DataLossError(absl::StrCat("prefix tree leaves at depth ", unsigned{id.depth},
-                                          ", prefix ", id.bits,
-                                          ": they do not give the current tree's value"));
-}
+// Starting a thread costs as much as some of them.
+constexpr size_t kMinBucketsPerThread = 256;
 
 }  // namespace
 
@@ -45,7 +39,7 @@ void Stager::SortChanges(std::span<const PrefixChanges> entries) {
     }
     ++position;
   }
-  std::sort(changes_.begin(), changes_.end(), [](const Change& a, const Change& b) {
+  std::sort(changes_.begin(), changes_.end(), [](const LeafChange& a, const LeafChange& b) {
     const uint32_t a_bits = LeadingBits(*a.key, 32), b_bits = LeadingBits(*b.key, 32);
     if (a_bits != b_bits) return a_bits < b_bits;
     return std::tuple(*a.key, a.position, a.commitment != nullptr) <
@@ -53,7 +47,7 @@ void Stager::SortChanges(std::span<const PrefixChanges> entries) {
   });
 }
 
-std::vector<Stager::BucketChanges> Stager::GroupByBucket() const {
+std::vector<BucketChanges> Stager::GroupByBucket() const {
   std::vector<BucketChanges> buckets;
   const unsigned depth = layout_.bucket_depth;
   for (auto begin = changes_.begin(); begin != changes_.end();) {
@@ -86,99 +80,27 @@ std::vector<Stager::BucketChanges> Stager::GroupByBucket() const {
 
 absl::Status Stager::ReplayBuckets(const PrefixStoreReader& reader) {
   const std::vector<BucketChanges> buckets = GroupByBucket();
-  std::vector<SubtreeId> wanted;
-  std::vector<std::vector<LeafRow>> read;
-  std::vector<std::vector<BandRow>> no_rows;
-  size_t next_wanted = 0, next_read = 0;  // of `buckets`, of `read`
-  for (const BucketChanges& bucket : buckets) {
-    if (bucket.read && next_read == read.size()) {
-      wanted.clear();
-      for (; next_wanted < buckets.size() && wanted.size() < kBucketsPerRead; ++next_wanted) {
-        if (buckets[next_wanted].read) wanted.push_back(buckets[next_wanted].id);
-      }
-      KT_RETURN_IF_ERROR(reader.Read(wanted, {}, &read, &no_rows));
-      if (read.size() != wanted.size()) {
-        return absl::InternalError("prefix tree: the store did not answer every query");
-      }
-      next_read = 0;
+  const size_t count = std::clamp<size_t>(buckets.size() / kMinBucketsPerThread, 1,
+                                          std::max(std::thread::hardware_concurrency(), 1u));
+  std::vector<BucketReplay> parts(count, BucketReplay(base_.size, by_entry_.size()));
+  std::vector<absl::Status> statuses(count);
+  const auto run = [&](size_t i) {
+    const size_t begin = buckets.size() * i / count;
+    const size_t end = buckets.size() * (i + 1) / count;
+    statuses[i] = parts[i].Run(reader, std::span(buckets).subspan(begin, end - begin));
+  };
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < count; ++i) threads.emplace_back(run, i);
+  run(0);
+  for (std::thread& thread : threads) thread.join();
+  for (const absl::Status& status : statuses) KT_RETURN_IF_ERROR(status);
+  for (BucketReplay& part : parts) {
+    for (size_t i = 0; i < by_entry_.size(); ++i) {
+      std::move(part.by_entry()[i].begin(), part.by_entry()[i].end(),
+                std::back_inserter(by_entry_[i]));
     }
-    std::span<const LeafRow> rows;
-    const LeafRow lone_leaf{.key = bucket.lone_leaf.vrf_output,
-                            .insert_pos = 0,
-                            .commitment = bucket.lone_leaf.commitment};
-    if (bucket.read) {
-      rows = read[next_read++];
-    } else if (bucket.before.kind == NodeKind::kLeaf) {
-      rows = {&lone_leaf, 1};
-    }
-    KT_RETURN_IF_ERROR(ReplayBucket(bucket, rows));
+    std::move(part.leaves().begin(), part.leaves().end(), std::back_inserter(writes_.leaves));
   }
-  return absl::OkStatus();
-}
-
-absl::Status Stager::ReplayBucket(const BucketChanges& bucket, std::span<const LeafRow> current) {
-  KT_RETURN_IF_ERROR(CheckLeafRows(bucket.id, current));
-  alive_.clear();
-  for (const LeafRow& row : current) {
-    const bool removed = row.end_pos != kNeverRemoved;
-    if (row.insert_pos >= base_.size || (removed && row.end_pos >= base_.size)) {
-      return absl::DataLossError("prefix tree leaves are newer than the current tree");
-    }
-    if (!removed) alive_.push_back(row);
-  }
-  KT_RETURN_IF_ERROR(MergeLeaves(bucket));
-  bucket_.Reset(bucket.id, &merged_);
-  if (base_.size > 0 && bucket_.RootAt(base_.size - 1) != bucket.before) {
-    return NotAsInMemory(bucket.id);
-  }
-  positions_.clear();
-  for (const Change& change : bucket.changes) positions_.push_back(change.position);
-  std::sort(positions_.begin(), positions_.end());
-  positions_.erase(std::unique(positions_.begin(), positions_.end()), positions_.end());
-  for (const LogPosition position : positions_) {
-    NodeChange change{.bits = bucket.id.bits, .value = bucket_.RootAt(position), .leaf = {}};
-    if (change.value.kind == NodeKind::kLeaf) change.leaf = bucket_.LoneLeafAt(position);
-    by_entry_[position - base_.size].push_back(change);
-  }
-  if (bucket_.too_deep()) {
-    return absl::InvalidArgumentError("two prefix tree keys differ in their last bit only");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Stager::MergeLeaves(const BucketChanges& bucket) {
-  merged_.clear();
-  auto next = alive_.begin();
-  for (auto change = bucket.changes.begin(); change != bucket.changes.end();) {
-    const base::VrfOutput& key = *change->key;
-    while (next != alive_.end() && next->key < key) merged_.push_back(*next++);
-    std::optional<LeafRow> leaf;
-    if (next != alive_.end() && next->key == key) leaf = *next++;
-    for (; change != bucket.changes.end() && *change->key == key; ++change) {
-      if (change->commitment != nullptr) {
-        if (leaf.has_value()) {
-          return absl::AlreadyExistsError(absl::StrCat("prefix tree: log entry ", change->position,
-                                                       " adds a key that is there"));
-        }
-        leaf =
-            LeafRow{.key = key, .insert_pos = change->position, .commitment = *change->commitment};
-        continue;
-      }
-      if (!leaf.has_value()) {
-        return absl::NotFoundError(absl::StrCat("prefix tree: log entry ", change->position,
-                                                " removes a key that is not there"));
-      }
-      leaf->end_pos = change->position;
-      merged_.push_back(*leaf);
-      writes_.leaves.push_back(*leaf);
-      leaf.reset();
-    }
-    if (leaf.has_value()) {
-      merged_.push_back(*leaf);
-      if (leaf->insert_pos >= base_.size) writes_.leaves.push_back(*leaf);
-    }
-  }
-  merged_.insert(merged_.end(), next, alive_.end());
   return absl::OkStatus();
 }
 
@@ -193,8 +115,8 @@ void Stager::ReplayEntry(LogPosition position, std::vector<NodeChange> changes) 
 
 // Applies changes of nodes at depth + 4 to the tiles at `depth`; returns the changes of their
 // roots.
-std::vector<Stager::NodeChange> Stager::ReplayTiles(unsigned depth, LogPosition position,
-                                                    std::span<const NodeChange> changes) {
+std::vector<NodeChange> Stager::ReplayTiles(unsigned depth, LogPosition position,
+                                            std::span<const NodeChange> changes) {
   std::vector<NodeChange> above;
   for (size_t i = 0; i < changes.size();) {
     const uint32_t mask = depth == 0 ? 0 : ~uint32_t{0} << (32 - depth);

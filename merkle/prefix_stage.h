@@ -19,9 +19,63 @@
 
 namespace kt::merkle {
 
-// Serves one call of Stage. First bucket by bucket, in one pass over the store: each is hashed once
-// for every position at which it changes. Then entry by entry, from the buckets up to the root, in
-// copies of the tiles that change.
+// A leaf added (`commitment` is not null) or removed. In one entry and for one key, the removal
+// comes first.
+struct LeafChange {
+  const base::VrfOutput* key = nullptr;
+  const base::Hash* commitment = nullptr;
+  base::LogPosition position = 0;
+};
+
+// A node at a tile boundary that an entry changes.
+struct NodeChange {
+  uint32_t bits = 0;
+  NodeValue value;
+  PrefixLeaf leaf;  // if value.kind is kLeaf
+};
+
+// The changes of one bucket.
+struct BucketChanges {
+  SubtreeId id;
+  std::span<const LeafChange> changes;  // ascending by (key, position)
+  bool read = false;                    // whether its rows are needed
+  NodeValue before;
+  PrefixLeaf lone_leaf;  // if before.kind is kLeaf
+};
+
+// Hashes a range of the buckets that a batch changes, each once for every position at which it
+// changes, in one pass over the store. One for each thread.
+class BucketReplay {
+ public:
+  // The batch's first entry is at position `first`.
+  BucketReplay(base::LogPosition first, size_t entries) : first_(first), by_entry_(entries) {}
+
+  absl::Status Run(const PrefixStoreReader& reader, std::span<const BucketChanges> buckets);
+
+  // The results: for each entry the bucket roots that it changes, in the order of the buckets, and
+  // new and changed rows.
+  std::vector<std::vector<NodeChange>>& by_entry() { return by_entry_; }
+  std::vector<LeafRow>& leaves() { return leaves_; }
+
+ private:
+  // `current` are the bucket's rows, or what memory knows of its single leaf.
+  absl::Status ReplayBucket(const BucketChanges& bucket, std::span<const LeafRow> current);
+  // Puts alive_ and the bucket's changes into merged_, ascending; new and changed rows also go to
+  // leaves_.
+  absl::Status MergeLeaves(const BucketChanges& bucket);
+
+  const base::LogPosition first_;
+  std::vector<std::vector<NodeChange>> by_entry_;
+  std::vector<LeafRow> leaves_;
+  // Of the bucket at hand; the next one takes over their storage.
+  Bucket bucket_;
+  std::vector<LeafRow> alive_;  // before the changes
+  std::vector<LeafRow> merged_;
+  std::vector<base::LogPosition> positions_;
+};
+
+// Serves one call of Stage. First bucket by bucket, on all processors if they are many. Then entry
+// by entry, from the buckets up to the root, in copies of the tiles that change.
 class Stager {
  public:
   // `base` outlives the stager. The first entry's position is base.size.
@@ -36,37 +90,11 @@ class Stager {
   PrefixWrites& writes() { return writes_; }
 
  private:
-  // A leaf added (`commitment` is not null) or removed. In one entry and for one key, the removal
-  // comes first.
-  struct Change {
-    const base::VrfOutput* key = nullptr;
-    const base::Hash* commitment = nullptr;
-    base::LogPosition position = 0;
-  };
-  // A node at a tile boundary that an entry changes.
-  struct NodeChange {
-    uint32_t bits = 0;
-    NodeValue value;
-    PrefixLeaf leaf;  // if value.kind is kLeaf
-  };
-  // The changes of one bucket.
-  struct BucketChanges {
-    SubtreeId id;
-    std::span<const Change> changes;
-    bool read = false;  // whether its rows are needed
-    NodeValue before;
-    PrefixLeaf lone_leaf;  // if before.kind is kLeaf
-  };
   using StagedTiles = absl::flat_hash_map<uint32_t, std::shared_ptr<Tile>>;
 
   void SortChanges(std::span<const PrefixChanges> entries);
   std::vector<BucketChanges> GroupByBucket() const;
   absl::Status ReplayBuckets(const PrefixStoreReader& reader);
-  // `current` are the bucket's rows, or what memory knows of its single leaf.
-  absl::Status ReplayBucket(const BucketChanges& bucket, std::span<const LeafRow> current);
-  // Puts alive_ and the bucket's changes into merged_, ascending; new and changed rows also go to
-  // writes_.
-  absl::Status MergeLeaves(const BucketChanges& bucket);
   void ReplayEntry(base::LogPosition position, std::vector<NodeChange> changes);
   std::vector<NodeChange> ReplayTiles(unsigned depth, base::LogPosition position,
                                       std::span<const NodeChange> changes);
@@ -79,14 +107,9 @@ class Stager {
 
   const PrefixTreeLayout layout_;
   const TreeVersion& base_;
-  std::vector<Change> changes_;                    // ascending by (key, position)
+  std::vector<LeafChange> changes_;                // ascending by (key, position)
   std::vector<std::vector<NodeChange>> by_entry_;  // bucket roots, ascending by bits
   std::vector<StagedTiles> staged_;                // by depth / 4; by the tile's bits
-  // Of the bucket at hand; the next one takes over their storage.
-  Bucket bucket_;
-  std::vector<LeafRow> alive_;  // before the changes
-  std::vector<LeafRow> merged_;
-  std::vector<base::LogPosition> positions_;
   TreeVersion version_;
   std::vector<base::Hash> roots_;
   PrefixWrites writes_;

@@ -18,7 +18,6 @@
 #include "merkle/prefix_prover.h"
 #include "merkle/prefix_stage.h"
 #include "merkle/prefix_tile.h"
-#include "merkle/prefix_tile_cache.h"
 
 namespace kt::merkle {
 namespace {
@@ -86,7 +85,7 @@ class VersionedPrefixTree : public PrefixTree {
       }
     }
     const TreeVersion version = Current();
-    return Prover(layout_, version, &cache_).Run(reader, requests);
+    return Prover(layout_, version, &caches_).Run(reader, requests);
   }
 
   absl::StatusOr<base::Hash> RootAt(const PrefixStoreReader& reader,
@@ -106,7 +105,7 @@ class VersionedPrefixTree : public PrefixTree {
   // Held to copy or replace the version, never while reading or hashing.
   mutable absl::Mutex mutex_;
   TreeVersion current_ ABSL_GUARDED_BY(mutex_);
-  mutable TileCache cache_;
+  mutable ProverCaches caches_;
 };
 
 // The tiles of one depth, ascending by bits.

@@ -4,8 +4,8 @@
 // --labels, and how long the server's log then takes to open.
 //
 //   kt-growth [--labels N] [--per-entry N | --entries N] [--value-bytes N] [--cache-mb N]
-//             [--bucket-depth N] [--rows-per-snapshot N] [--deepest-rows] [--directory DIR]
-//             [--json]
+//             [--bucket-depth N] [--rows-per-snapshot N] [--deepest-rows]
+//             [--directory DIR [--resume N]] [--json]
 //
 // The VRF is replaced by a hash, since its cost does not depend on the size and would be most of
 // the time; vrf_bench measures it. All else is the server's own: rows, trees, commits, proofs.
@@ -14,7 +14,8 @@
 // at random, all of the log, so that most of what they read of a large log is in no cache of the
 // process; "warm" ones come back to a thousand labels that were asked for before. A new user's
 // proof shows as many log entries as the frontier has: with --entries 4095 these are twelve, and
-// one entry more makes them a single one, which is measured last.
+// one entry more makes them a single one, which is measured last. With --resume a log that an
+// earlier run left in DIR is measured as it is, and again after N more labels.
 #include <malloc.h>
 #include <time.h>
 
@@ -64,6 +65,7 @@ struct Options {
   unsigned rows_per_snapshot = 32;
   bool deepest_rows = false;
   std::string directory;
+  size_t resume = 0;
   bool json = false;
 };
 
@@ -219,6 +221,15 @@ class Growth {
     return row;
   }
 
+  // Takes up the log that an earlier run left, and returns how many label-versions it has.
+  size_t Resume() {
+    std::ifstream(LabelsFile()) >> labels_;
+    const auto state = log_->current();
+    KT_CHECK(labels_ > 0 && state != nullptr);
+    now_ms_ = Must(state->Timestamp(state->size() - 1));
+    return labels_;
+  }
+
   // Grows the log to `labels`; one row of figures.
   ordered_json GrowTo(size_t labels) {
     const size_t added = labels - labels_;
@@ -282,7 +293,10 @@ class Growth {
     }
     const absl::Status appended = log_->Append({&entry, 1});
     if (!appended.ok()) Must<int>(appended);
+    std::ofstream(LabelsFile()) << labels_;
   }
+
+  std::string LabelsFile() const { return directory_ + "/labels"; }
 
   // Searches once for each label; returns the mean time of this thread in microseconds.
   double Search(std::optional<base::TreeSize> last, std::span<const size_t> labels,
@@ -353,6 +367,12 @@ void Run(const Options& options) {
     std::printf("\n");
     std::fflush(stdout);
   };
+  if (options.resume > 0) {
+    const size_t labels = growth.Resume();
+    print(growth.GrowTo(labels));
+    print(growth.GrowTo(labels + options.resume));
+    return;
+  }
   for (const size_t part : {100, 10, 1}) {
     if (options.labels / part > 0) print(growth.GrowTo(options.labels / part));
   }
@@ -379,6 +399,7 @@ int main(int argc, char** argv) {
   app.add_flag("--deepest-rows", options.deepest_rows, "Keep a history of the deepest tiles too");
   app.add_option("--value-bytes", options.value_bytes, "Size of each value")->capture_default_str();
   app.add_option("--directory", options.directory, "New directory for the log [a temporary one]");
+  app.add_option("--resume", options.resume, "Goes on with the log in --directory, by so many");
   app.add_flag("--json", options.json, "Print JSON, a line for each size");
   CLI11_PARSE(app, argc, argv);
   kt::bench::Run(options);
