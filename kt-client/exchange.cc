@@ -56,11 +56,17 @@ bool SaysExpired(const Exchange& exchange) {
   return exchange.status_code == static_cast<uint32_t>(expired);
 }
 
+// A peer, or a file, may say what is no code of gRPC.
+grpc::StatusCode CodeOf(const Exchange& exchange) {
+  constexpr auto kLast = static_cast<uint32_t>(grpc::StatusCode::UNAUTHENTICATED);
+  return exchange.status_code <= kLast ? static_cast<grpc::StatusCode>(exchange.status_code)
+                                       : grpc::StatusCode::UNKNOWN;
+}
+
 absl::Status FromStatus(const Exchange& exchange, const LogRecord& record,
                         const std::string& server) {
   if (SaysExpired(exchange)) return JudgeExpiry(exchange, record);
-  const grpc::Status status(static_cast<grpc::StatusCode>(exchange.status_code),
-                            base::ToText(exchange.answer));
+  const grpc::Status status(CodeOf(exchange), base::ToText(exchange.answer));
   switch (exchange.operation) {
     case Operation::kSearch:
       // docs/extensions.md, "Management".

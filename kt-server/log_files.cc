@@ -72,6 +72,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenDatabase(const ServerConfig& config,
   options.path = config.log.database;
   options.read_only = read_only;
   options.min_free_bytes = static_cast<uint64_t>(config.log.min_free_bytes);
+  options.block_cache_bytes = static_cast<size_t>(config.log.cache_bytes);
   auto store = OpenRocksDbStore(options);
   KT_RETURN_IF_ERROR(NameOtherServer(store.status()));
   KT_ASSIGN_OR_RETURN(const LogProperties properties, ReadProperties(**store));

@@ -189,6 +189,10 @@ class Sequencer::Batch {
   }
 
   absl::StatusOr<std::optional<CurrentValue>> ReadCurrent(base::ByteView label) const {
+    // Most submissions of a growing log are of new labels, which a filter tells without a seek.
+    constexpr base::Version kFirst[] = {0};
+    KT_ASSIGN_OR_RETURN(const auto first, state_->snapshot().ReadVersionRows(label, kFirst));
+    if (!first[0].has_value()) return std::nullopt;
     KT_ASSIGN_OR_RETURN(const LabelRows rows, ReadLabel(state_->snapshot(), label));
     if (!rows.greatest.has_value()) return std::nullopt;
     absl::StatusOr<OpenedValue> opened =

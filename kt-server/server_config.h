@@ -39,6 +39,8 @@ struct ServerConfig {
     std::string head_guard = "guard/head";
     // On the database's disk; with less, nothing is signed.
     int64_t min_free_bytes = 256 << 20;
+    // Of memory for what was read from the database lately.
+    int64_t cache_bytes = 256 << 20;
   } log;
   struct Listen {
     std::string address = "127.0.0.1:8443";  // HOST:PORT; port 0 takes a free one

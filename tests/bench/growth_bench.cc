@@ -5,10 +5,12 @@
 //
 //   kt-growth [--labels N] [--per-entry N | --entries N] [--value-bytes N] [--cache-mb N]
 //             [--bucket-depth N] [--rows-per-snapshot N] [--deepest-rows]
-//             [--directory DIR [--resume N]] [--json]
+//             [--directory DIR [--resume N]] [--sequencer] [--json]
 //
 // The VRF is replaced by a hash, since its cost does not depend on the size and would be most of
-// the time; vrf_bench measures it. All else is the server's own: rows, trees, commits, proofs.
+// the time; vrf_bench measures it. All else is the server's own: rows, trees, commits, proofs. With
+// --sequencer nothing is replaced: values are submitted to the sequencer, which has each label's
+// rows looked up, Ed25519 proofs made, and commits as it does in a server.
 //
 // Searches are measured in processor time of the thread that answers. "random" ones are for labels
 // at random, all of the log, so that most of what they read of a large log is in no cache of the
@@ -30,14 +32,17 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "kt-core/operations.h"
 #include "kt-server/head_guard.h"
 #include "kt-server/rocksdb_tables.h"
 #include "kt-server/search_service.h"
+#include "kt-server/sequencer.h"
 #include "kt-server/store.h"
 #include "kt-server/transparency_log.h"
 #include "tests/bench/counting_store.h"
@@ -66,6 +71,7 @@ struct Options {
   bool deepest_rows = false;
   std::string directory;
   size_t resume = 0;
+  bool sequencer = false;
   bool json = false;
 };
 
@@ -127,7 +133,7 @@ class HashVrf : public vrf::Prover {
   const base::Bytes& public_key() const override { return public_key_; }
 
  private:
-  static constexpr size_t kProofSize = 81;
+  static constexpr size_t kProofSize = 80;
   const base::Bytes public_key_;
 };
 
@@ -159,12 +165,8 @@ class Growth {
         directory_(options.directory.empty() ? temporary_.path() : options.directory),
         random_(1) {
     std::filesystem::create_directories(directory_);
-    constexpr auto kAlgorithm = base::SignatureAlgorithm::kEcdsaP256Sha256;
-    signature_secret_.emplace(base::GenerateSignatureSecret(kAlgorithm, random_));
-    vrf_public_key_ =
-        Must(vrf::CreateProver(vrf::Suite::kP256Sha256Tai,
-                               vrf::GenerateSecret(vrf::Suite::kP256Sha256Tai, random_)))
-            ->public_key();
+    signature_secret_.emplace(base::GenerateSignatureSecret(kSignature, random_));
+    vrf_secret_.emplace(vrf::GenerateSecret(kVrf, random_));
     Open();
   }
 
@@ -172,10 +174,10 @@ class Growth {
   double Open() {
     const auto begin = Clock::now();
     server::LogKeys keys;
-    keys.signer =
-        Must(base::CreateSigner(base::SignatureAlgorithm::kEcdsaP256Sha256, *signature_secret_));
-    keys.vrf = std::make_unique<HashVrf>(vrf_public_key_);
-    keys.config.ciphersuite = core::CipherSuite::kP256;
+    keys.signer = Must(base::CreateSigner(kSignature, *signature_secret_));
+    keys.vrf = Must(vrf::CreateProver(kVrf, *vrf_secret_));
+    if (!options_.sequencer) keys.vrf = std::make_unique<HashVrf>(keys.vrf->public_key());
+    keys.config.ciphersuite = core::CipherSuite::kEd25519;
     keys.config.max_ahead = 60'000;
     keys.config.max_behind = 3'600'000;
     keys.config.reasonable_monitoring_window = 86'400'000;
@@ -226,7 +228,6 @@ class Growth {
     std::ifstream(LabelsFile()) >> labels_;
     const auto state = log_->current();
     KT_CHECK(labels_ > 0 && state != nullptr);
-    now_ms_ = Must(state->Timestamp(state->size() - 1));
     return labels_;
   }
 
@@ -236,7 +237,11 @@ class Growth {
     const double cpu = ProcessSeconds();
     const double written = BytesWritten();
     const auto begin = Clock::now();
-    while (labels_ < labels) AppendEntry(std::min(labels, EndOfEntry()));
+    if (options_.sequencer) {
+      Submit(labels);
+    } else {
+      while (labels_ < labels) AppendEntry(std::min(labels, EndOfEntry()));
+    }
     const double seconds = Seconds(Clock::now() - begin);
     const auto count = static_cast<double>(added);
     ordered_json row = {{"labels", labels},
@@ -263,6 +268,9 @@ class Growth {
   }
 
  private:
+  static constexpr auto kSignature = base::SignatureAlgorithm::kEd25519;
+  static constexpr auto kVrf = vrf::Suite::kEdwards25519Sha512Tai;
+
   void Close() {
     log_.reset();
     counting_.reset();
@@ -286,7 +294,7 @@ class Growth {
   void AppendEntry(size_t end) {
     base::Bytes value(options_.value_bytes);
     server::NewEntry entry;
-    entry.timestamp_ms = now_ms_ += kEntryIntervalMs;
+    entry.timestamp_ms = NextMs();
     for (; labels_ < end; ++labels_) {
       random_.Fill(value);
       entry.versions.push_back({Label(labels_), 0, {value, {}}});
@@ -296,7 +304,52 @@ class Growth {
     std::ofstream(LabelsFile()) << labels_;
   }
 
+  // Has the labels up to `end` published, as many waiting at a time as a server takes.
+  void Submit(size_t end) {
+    server::SequencerOptions options;
+    options.epoch_interval_ms = 1;
+    options.max_pending_per_submitter = options.max_pending;
+    options.max_versions_per_entry = options_.per_entry;
+    options.accept_clock = true;
+    const auto status = [](const absl::Status& what) {
+      Must<int>(what.ok() ? absl::StatusOr<int>(0) : what);
+    };
+    server::Sequencer sequencer(
+        options, *log_, base::SystemClock(), [&](const auto& report) { status(report.status); },
+        [](const absl::Status&) {});
+    status(sequencer.Start());
+    for (; labels_ < end; ++labels_) {
+      base::Bytes value(options_.value_bytes);
+      random_.Fill(value);
+      server::Submitter::Submission submission;
+      submission.label = Label(labels_);
+      submission.bytes = value.size();
+      submission.mutation =
+          [value](const server::CurrentValue*) -> absl::StatusOr<server::NewValues> {
+        return server::NewValues({value});
+      };
+      submission.done = [&](absl::StatusOr<server::Submitter::Outcome> outcome) {
+        status(outcome.status());
+      };
+      while (true) {
+        const absl::Status submitted = sequencer.Submit(submission);
+        if (submitted.ok()) break;
+        if (!absl::IsResourceExhausted(submitted)) status(submitted);
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    }
+    sequencer.Stop();
+    std::ofstream(LabelsFile()) << labels_;
+  }
+
   std::string LabelsFile() const { return directory_ + "/labels"; }
+
+  // The sequencer goes by the real clock, which is ahead of this one.
+  uint64_t NextMs() {
+    const auto state = log_->current();
+    if (state != nullptr) now_ms_ = std::max(now_ms_, Must(state->Timestamp(state->size() - 1)));
+    return now_ms_ += kEntryIntervalMs;
+  }
 
   // Searches once for each label; returns the mean time of this thread in microseconds.
   double Search(std::optional<base::TreeSize> last, std::span<const size_t> labels,
@@ -345,7 +398,7 @@ class Growth {
   const std::string directory_;
   testing::SeededRandom random_;
   std::optional<base::SecretBytes> signature_secret_;
-  base::Bytes vrf_public_key_;
+  std::optional<base::SecretBytes> vrf_secret_;
   size_t labels_ = 0;
   uint64_t now_ms_ = 0;
   std::unique_ptr<server::HeadGuard> guard_;
@@ -400,6 +453,7 @@ int main(int argc, char** argv) {
   app.add_option("--value-bytes", options.value_bytes, "Size of each value")->capture_default_str();
   app.add_option("--directory", options.directory, "New directory for the log [a temporary one]");
   app.add_option("--resume", options.resume, "Goes on with the log in --directory, by so many");
+  app.add_flag("--sequencer", options.sequencer, "Publish through the sequencer, with a real VRF");
   app.add_flag("--json", options.json, "Print JSON, a line for each size");
   CLI11_PARSE(app, argc, argv);
   kt::bench::Run(options);
