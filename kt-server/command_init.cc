@@ -43,7 +43,7 @@ struct InitOptions {
   int64_t epoch_ms = ServerConfig().epoch.interval_ms;
   uint64_t max_ahead_ms = 5 * kMinuteMs;
   uint64_t max_behind_ms = 2 * kHourMs;
-  uint64_t reasonable_monitoring_window_ms = 24 * kHourMs;
+  uint64_t reasonable_monitoring_window_ms = kDefaultMonitoringWindowMs;
   uint64_t maximum_lifetime_ms = 0;  // none
   std::string mode = kContactMonitoring;
   std::string auditor_key;

@@ -3,6 +3,7 @@
 #define KT_SERVER_COMMANDS_H_
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 
 #include "absl/status/status.h"
 
@@ -11,6 +12,9 @@ namespace kt::server {
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitDamage = 3;  // of fsck
+
+// The Reasonable Monitoring Window of new logs. docs/decisions/0007 and 0015.
+inline constexpr uint64_t kDefaultMonitoringWindowMs = 24 * 3'600 * 1'000;
 
 // Each adds a subcommand that, when it is chosen, runs while the command line is parsed and sets
 // `exit_code`, which outlives the parsing.
