@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "proto/channel_arguments.h"
 #include "proto/kt.grpc.pb.h"
 
 namespace kt::auditor {
@@ -159,14 +160,8 @@ absl::StatusOr<std::unique_ptr<LogConnection>> ConnectToLog(const LogServer& ser
     KT_ASSIGN_OR_RETURN(const base::Bytes roots, base::ReadFile(server.ca_file, kMaxRootsBytes));
     tls.pem_root_certs = base::ToText(roots);
   }
-  grpc::ChannelArguments arguments;
+  grpc::ChannelArguments arguments = ChannelArgumentsForPeers(kMaxMessageBytes);
   if (!server.tls_name.empty()) arguments.SetSslTargetNameOverride(server.tls_name);
-  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  // The size limit counts bytes as received, which a compressed message can multiply.
-  arguments.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
   // A server that is started again is back within seconds.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 500);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);

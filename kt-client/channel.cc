@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "kt-client/failure.h"
+#include "proto/channel_arguments.h"
 #include "proto/kt.grpc.pb.h"
 
 namespace kt::client {
@@ -42,17 +43,9 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ConnectAttempt& attempt,
                                            const std::string& roots_pem) {
   grpc::SslCredentialsOptions tls;
   tls.pem_root_certs = roots_pem;
-  grpc::ChannelArguments args;
+  grpc::ChannelArguments args = ChannelArgumentsForPeers(kMaxMessageBytes);
   // The name for SNI, for the certificate's check, and for the :authority of calls.
   args.SetSslTargetNameOverride(attempt.tls_name);
-  args.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  args.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
-  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  // The size limit counts bytes as received, which a compressed message can multiply a
-  // thousandfold.
-  args.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);
-  args.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   const bool is_ipv6 = attempt.address.host.find(':') != std::string::npos;
   return grpc::CreateCustomChannel(
       absl::StrCat(is_ipv6 ? "ipv6:" : "ipv4:", attempt.address.ToString()),

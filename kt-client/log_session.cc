@@ -290,8 +290,10 @@ absl::StatusOr<SearchHistory> LogSession::History(base::ByteView label, size_t l
       result = SearchOnce(label, version, /*below=*/version.has_value() && !follows_erased);
       return result.status();
     });
-    if (version.has_value() && FailureOf(status) == Failure::kErased) {
-      history.erased.push_back(*version);
+    const bool erased = FailureOf(status) == Failure::kErased;
+    const bool skipped = absl::IsNotFound(status) && !FailureOf(status).has_value();
+    if (version.has_value() && (erased || skipped)) {
+      (erased ? history.erased : history.skipped).push_back(*version);
       if (*version == 0) break;
       --*version;
       continue;
@@ -300,12 +302,6 @@ absl::StatusOr<SearchHistory> LogSession::History(base::ByteView label, size_t l
     if (version.has_value() && status.code() == absl::StatusCode::kOutOfRange) {
       history.expired = true;
       break;
-    }
-    if (version.has_value() && absl::IsNotFound(status) && !FailureOf(status).has_value()) {
-      history.skipped.push_back(*version);
-      if (*version == 0) break;
-      --*version;
-      continue;
     }
     KT_RETURN_IF_ERROR(status);
     if (!result->found && follows_erased) return HistoryGap(*version);

@@ -37,6 +37,12 @@ absl::Status ValidateConfiguration(const Configuration& config) {
         "configuration: maximum_lifetime must be greater than zero and than "
         "reasonable_monitoring_window");
   }
+  // The rightmost entry may be ahead of a user's clock by max_ahead: otherwise a log could call
+  // expired what the user has only just seen.
+  if (config.maximum_lifetime.has_value() && *config.maximum_lifetime <= config.max_ahead) {
+    return absl::InvalidArgumentError(
+        "configuration: maximum_lifetime must be greater than max_ahead");
+  }
   return absl::OkStatus();
 }
 

@@ -87,7 +87,7 @@ struct Configuration {
 };
 
 // Decodes a configuration and checks that it can be used: keys of the suite, and a maximum lifetime
-// greater than zero and than the Reasonable Monitoring Window ("Maximum Lifetime").
+// greater than zero, than the Reasonable Monitoring Window ("Maximum Lifetime") and than max_ahead.
 // kInvalidArgument, with the offending field, otherwise.
 absl::StatusOr<Configuration> DecodeConfiguration(ByteView bytes);
 absl::Status ValidateConfiguration(const Configuration& config);

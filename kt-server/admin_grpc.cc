@@ -24,6 +24,9 @@ grpc::Status AdminGrpc::Erase(grpc::ServerContext*, const admin::EraseRequest* r
   if (!report.ok()) return ToGrpc(report.status());
   response->set_versions(report->versions);
   response->set_erased(report->erased);
+  if (!report->reclaimed.ok()) {
+    response->set_unreclaimed(std::string(report->reclaimed.message()));
+  }
   return grpc::Status::OK;
 }
 

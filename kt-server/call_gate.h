@@ -24,6 +24,9 @@ namespace kt::server {
 
 // A request that needs a VRF proof made takes about as long as five that do not.
 inline constexpr double kRequestsPerVrfProof = 4;
+// So many rows of a label are in a request's price; of the others, it takes as many requests more.
+inline constexpr size_t kRowsPerRequest = 64;
+inline constexpr double kRequestsPerRow = 1.0 / 16;
 
 // Limits that all services share. Outlives all calls. Thread-safe.
 struct CallGate {

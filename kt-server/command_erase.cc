@@ -63,7 +63,7 @@ absl::Status Reach(const ServerConfig& config,
   return AskServer(config.log.database, call);
 }
 
-absl::Status Erase(const EraseOptions& options) {
+absl::StatusOr<ErasureReport> AskForErasure(const EraseOptions& options) {
   KT_ASSIGN_OR_RETURN(const ServerConfig config, LoadServerConfig(options.config));
   ErasureReport report;
   const auto here = [&](OpenedLog& opened) -> absl::Status {
@@ -78,19 +78,36 @@ absl::Status Erase(const EraseOptions& options) {
     if (options.version.has_value()) request.set_version(*options.version);
     admin::EraseResponse response;
     const grpc::Status status = stub.Erase(context, request, &response);
-    report = {response.versions(), response.erased()};
+    report = {response.versions(), response.erased(), absl::OkStatus()};
+    if (!response.unreclaimed().empty()) {
+      report.reclaimed = absl::UnavailableError(response.unreclaimed());
+    }
     return status;
   };
   KT_RETURN_IF_ERROR(Reach(config, here, there));
+  return report;
+}
+
+int Erase(const EraseOptions& options) {
+  const absl::StatusOr<ErasureReport> report = AskForErasure(options);
+  if (!report.ok()) return ExitCodeOf(report.status());
+  const bool reclaimed = report->reclaimed.ok();
   if (options.json) {
-    const nlohmann::ordered_json json = {{"versions", report.versions}, {"erased", report.erased}};
+    nlohmann::ordered_json json = {
+        {"versions", report->versions}, {"erased", report->erased}, {"files_gone", reclaimed}};
+    if (!reclaimed) json["error"] = std::string(report->reclaimed.message());
     std::cout << json.dump() << "\n";
   } else {
-    std::cout << "erased " << report.erased << " of " << report.versions << " versions"
-              << (report.erased < report.versions ? "; the others had been erased before" : "")
+    std::cout << "erased " << report->erased << " of " << report->versions << " versions"
+              << (report->erased < report->versions ? "; the others had been erased before" : "")
               << "\n";
   }
-  return absl::OkStatus();
+  if (reclaimed) return 0;
+  std::cerr << "kt-server: the erasure is recorded, but not finished: "
+            << std::string(report->reclaimed.message())
+            << "; a running server tries again every minute, and tells of it in its log "
+               "(erasure_finished); or run this command again\n";
+  return kExitUnfinished;
 }
 
 void Print(const ErasureRow& row) {
@@ -138,7 +155,8 @@ void AddEraseCommand(CLI::App& app, int* exit_code) {
       "erase",
       "Erase what versions of an address held, for good: the certificates, and what opens the\n"
       "log's commitments to them. All proofs stay valid. Works while the server runs, and "
-      "without.");
+      "without.\n"
+      "Exit code 4: erased and recorded, but files of the database may still hold it for a while");
   erase->add_option("--config", options->config, "Configuration file")->required();
   erase->add_option("ADDRESS", options->address, "The address")->required();
   CLI::Option_group* const which = erase->add_option_group("versions");
@@ -146,7 +164,7 @@ void AddEraseCommand(CLI::App& app, int* exit_code) {
   which->add_flag("--all", options->all, "All versions that exist now");
   which->require_option(1);
   erase->add_flag("--json", options->json, "Print JSON");
-  erase->callback([=] { *exit_code = ExitCodeOf(Erase(*options)); });
+  erase->callback([=] { *exit_code = Erase(*options); });
 
   CLI::App* const list = app.add_subcommand(
       "erasures",

@@ -11,7 +11,8 @@ namespace kt::server {
 
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitUsage = 2;
-inline constexpr int kExitDamage = 3;  // of fsck
+inline constexpr int kExitDamage = 3;      // of fsck
+inline constexpr int kExitUnfinished = 4;  // of erase: recorded, but files may hold the values
 
 // The Reasonable Monitoring Window of new logs. docs/decisions/0007 and 0015.
 inline constexpr uint64_t kDefaultMonitoringWindowMs = 24 * 3'600 * 1'000;

@@ -8,13 +8,12 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "kt-server/version_rows.h"
-#include "smime/address.h"
 
 namespace kt::server {
 
-absl::StatusOr<ErasureReport> Eraser::Erase(const std::string& text,
-                                            std::optional<base::Version> version) {
-  KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(text));
+// A function of its own, so that the snapshot, which shows the values, is gone when it returns.
+absl::StatusOr<std::vector<ErasureRow>> Eraser::FindVersions(
+    const smime::Address& address, std::optional<base::Version> version) const {
   // From the store, since users of an audited log may be shown an older state.
   KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
   KT_ASSIGN_OR_RETURN(const LabelRows rows, ReadWholeLabel(*snapshot, address.label()));
@@ -28,11 +27,16 @@ absl::StatusOr<ErasureReport> Eraser::Erase(const std::string& text,
                         .position = row.existing->position,
                         .erased_at_ms = now_ms});
   }
-  if (erasures.empty()) {
-    return absl::NotFoundError(version.has_value()
-                                   ? absl::StrCat("the log has no version ", *version, " of it")
-                                   : "the log has no such address");
-  }
+  if (!erasures.empty()) return erasures;
+  return absl::NotFoundError(version.has_value()
+                                 ? absl::StrCat("the log has no version ", *version, " of it")
+                                 : "the log has no such address");
+}
+
+absl::StatusOr<ErasureReport> Eraser::Erase(const std::string& text,
+                                            std::optional<base::Version> version) {
+  KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(text));
+  KT_ASSIGN_OR_RETURN(const std::vector<ErasureRow> erasures, FindVersions(address, version));
   ErasureReport report;
   report.versions = erasures.size();
   KT_ASSIGN_OR_RETURN(report.erased, store_.Erase(erasures));
@@ -41,9 +45,18 @@ absl::StatusOr<ErasureReport> Eraser::Erase(const std::string& text,
                                   {"version", row.version},
                                   {"position", row.position}});
   }
-  KT_RETURN_IF_ERROR(log_.Renew());
-  KT_RETURN_IF_ERROR(store_.Reclaim(cancelled_));
+  report.reclaimed = ReclaimFiles();
+  if (!report.reclaimed.ok()) {
+    events_.Write(EventLog::Level::kWarn, "erasure_unfinished",
+                  {{"values", store_.UnreclaimedErasures()},
+                   {"error", std::string(report.reclaimed.message())}});
+  }
   return report;
+}
+
+absl::Status Eraser::ReclaimFiles() {
+  KT_RETURN_IF_ERROR(log_.Renew());
+  return store_.Reclaim(cancelled_);
 }
 
 }  // namespace kt::server

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "kt-server/tls_files.h"
+#include "proto/channel_arguments.h"
 
 namespace kt::server {
 namespace {
@@ -46,15 +47,7 @@ absl::Status FromGrpc(const grpc::Status& status) {
 
 std::shared_ptr<grpc::Channel> MakeChannel(const ServerConfig::Management& config,
                                            const grpc::SslCredentialsOptions& tls) {
-  grpc::ChannelArguments args;
-  args.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  args.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
-  // Updates wait for epochs, so they have a connection of their own.
-  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  // The size limit is on what is received, which compression could multiply.
-  args.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);
-  args.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+  grpc::ChannelArguments args = ChannelArgumentsForPeers(kMaxMessageBytes);
   constexpr int kMaxReconnectMs = 2'000;
   args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
@@ -72,8 +65,10 @@ struct ManagerClient::Call {
   Response response;
 
   static void Start(ManagerClient& client, const Request& request, Reply<Response> done,
-                    const std::function<void(Call*, std::function<void(grpc::Status)>)>& method) {
+                    const std::function<void(Call*, std::function<void(grpc::Status)>)>& method,
+                    IfDown if_down = IfDown::kFail) {
     auto* const call = new Call{{}, request, {}};
+    call->context.set_wait_for_ready(if_down == IfDown::kWait);
     if (!client.Begin(call->context, kQueryTimeoutMs)) {
       delete call;
       return done(NoAnswer());
@@ -107,6 +102,7 @@ absl::StatusOr<std::unique_ptr<ManagerClient>> ManagerClient::Create(
   }
   tls.pem_cert_chain = std::move(files.certificates);
   tls.pem_private_key = base::ToText(files.key.Expose());
+  // Updates wait for epochs, so they have a connection of their own.
   return std::unique_ptr<ManagerClient>(
       new ManagerClient(MakeChannel(config, tls), MakeChannel(config, tls)));
 }
@@ -138,13 +134,14 @@ void ManagerClient::Shutdown() {
   mutex_.Await(absl::Condition(&idle));
 }
 
-void ManagerClient::Search(const v1::SearchRequest& request, Reply<v1::SearchResponse> done) {
+void ManagerClient::Search(const v1::SearchRequest& request, Reply<v1::SearchResponse> done,
+                           IfDown if_down) {
   using SearchCall = Call<v1::SearchRequest, v1::SearchResponse>;
-  SearchCall::Start(*this, request, std::move(done),
-                    [this](SearchCall* call, std::function<void(grpc::Status)> end) {
-                      key_transparency_->async()->Search(&call->context, &call->request,
-                                                         &call->response, std::move(end));
-                    });
+  const auto start = [this](SearchCall* call, std::function<void(grpc::Status)> end) {
+    key_transparency_->async()->Search(&call->context, &call->request, &call->response,
+                                       std::move(end));
+  };
+  SearchCall::Start(*this, request, std::move(done), start, if_down);
 }
 
 void ManagerClient::Monitor(Query query, const v1::MonitoringRequest& request,

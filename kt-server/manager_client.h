@@ -40,7 +40,11 @@ class ManagerClient {
   // this returns if the client was shut down. The request is copied.
   template <typename Response>
   using Reply = std::function<void(absl::StatusOr<Response>)>;
-  void Search(const v1::SearchRequest& request, Reply<v1::SearchResponse> done);
+  // What a query does while there is no connection: users are better off with a quick answer, a
+  // publication with one that is late by the two seconds in which a manager that is back is found.
+  enum class IfDown { kFail, kWait };
+  void Search(const v1::SearchRequest& request, Reply<v1::SearchResponse> done,
+              IfDown if_down = IfDown::kFail);
   enum class Query {
     kContactMonitor,
     kOwnerInit,
@@ -84,7 +88,8 @@ class ManagerClient {
     v1::UpdateResponse response_;
     bool cancelled_ = false;
   };
-  // `request` is an encoded ManagerUpdateRequest.
+  // `request` is an encoded ManagerUpdateRequest. Fails without a connection: what waits for one
+  // may be sent when its publisher has long given up.
   void Update(base::ByteView request, Updates::Handler handler);
 
   // Ends all calls and makes no more. Waits until every callback has returned.

@@ -19,71 +19,10 @@
 #include "kt-server/retention.h"
 #include "kt-server/store.h"
 #include "kt-server/store_codec.h"
+#include "kt-server/versioned_map.h"
 
 namespace kt::server {
 namespace {
-
-// Ordinal of a commit; a row is visible to snapshots taken at or after the commit that wrote it.
-using CommitNumber = uint64_t;
-
-// An ordered map that remembers every value that a key has had, and since when; nullopt since it
-// was deleted.
-template <typename Key, typename Row>
-class VersionedMap {
- public:
-  using History = std::vector<std::pair<CommitNumber, std::optional<Row>>>;
-  using Map = std::map<Key, History>;
-
-  void Put(const Key& key, CommitNumber commit, const Row& row) {
-    map_[key].emplace_back(commit, row);
-  }
-  void Delete(const Key& key, CommitNumber commit) { map_[key].emplace_back(commit, std::nullopt); }
-  // Calls `doomed(key, row)` for every row as of `commit`, and deletes those that it says.
-  // Returns how many; at most `limit`.
-  template <typename Doomed>
-  size_t DeleteIf(CommitNumber commit, size_t limit, Doomed doomed) {
-    size_t deleted = 0;
-    for (auto it = map_.begin(); it != map_.end() && deleted < limit; ++it) {
-      const Row* row = Newest(it->second, commit);
-      if (row == nullptr || !doomed(it->first, *row)) continue;
-      it->second.emplace_back(commit, std::nullopt);
-      ++deleted;
-    }
-    return deleted;
-  }
-  // Forgets what no snapshot as of `commit` or later shows.
-  void Forget(CommitNumber commit) {
-    for (auto it = map_.begin(); it != map_.end();) {
-      History& history = it->second;
-      while (history.size() > 1 && history[1].first <= commit) history.erase(history.begin());
-      const bool gone = history.size() == 1 && !history[0].second && history[0].first <= commit;
-      it = gone ? map_.erase(it) : std::next(it);
-    }
-  }
-  // The row as of `commit`, or null.
-  const Row* Find(const Key& key, CommitNumber commit) const {
-    const auto it = map_.find(key);
-    return it == map_.end() ? nullptr : Newest(it->second, commit);
-  }
-  // Calls `visit(row)` in the order of keys from `begin`, until it returns false.
-  template <typename Visit>
-  void Scan(const Key& begin, CommitNumber commit, Visit visit) const {
-    for (auto it = map_.lower_bound(begin); it != map_.end(); ++it) {
-      const Row* row = Newest(it->second, commit);
-      if (row != nullptr && !visit(*row)) return;
-    }
-  }
-
- private:
-  static const Row* Newest(const History& rows, CommitNumber commit) {
-    for (auto it = rows.rbegin(); it != rows.rend(); ++it) {
-      if (it->first <= commit) return it->second.has_value() ? &*it->second : nullptr;
-    }
-    return nullptr;
-  }
-
-  Map map_;
-};
 
 using LeafOrder = std::pair<base::VrfOutput, base::LogPosition>;
 using BandOrder = std::pair<merkle::SubtreeId, uint64_t>;  // ~position: newest first
@@ -105,6 +44,32 @@ base::VrfOutput FirstKey(const merkle::SubtreeId& bucket) {
   for (size_t i = 0; i < 4; ++i) key.bytes[i] = static_cast<uint8_t>(bucket.bits >> (24 - 8 * i));
   return key;
 }
+
+// Of which commits there are snapshots. Thread-safe.
+class LiveSnapshots {
+ public:
+  void Add(CommitNumber commit) {
+    absl::MutexLock lock(&mutex_);
+    commits_.insert(commit);
+  }
+  void Remove(CommitNumber commit) {
+    absl::MutexLock lock(&mutex_);
+    commits_.erase(commits_.find(commit));
+  }
+  bool empty() const {
+    absl::MutexLock lock(&mutex_);
+    return commits_.empty();
+  }
+  // There must be one.
+  CommitNumber Oldest() const {
+    absl::MutexLock lock(&mutex_);
+    return *commits_.begin();
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  std::multiset<CommitNumber> commits_ ABSL_GUARDED_BY(mutex_);
+};
 
 struct Tables {
   mutable absl::Mutex mutex;
@@ -161,11 +126,11 @@ size_t DeleteBehind(base::LogPosition horizon, CommitNumber commit, size_t limit
 class MemorySnapshot : public Snapshot {
  public:
   MemorySnapshot(const Tables& tables, CommitNumber commit, HeadRow head, base::LogPosition horizon,
-                 std::atomic<int>& live)
+                 LiveSnapshots& live)
       : tables_(tables), commit_(commit), head_(std::move(head)), horizon_(horizon), live_(live) {
-    ++live_;
+    live_.Add(commit_);
   }
-  ~MemorySnapshot() override { --live_; }
+  ~MemorySnapshot() override { live_.Remove(commit_); }
 
   const HeadRow& head() const override { return head_; }
   base::LogPosition horizon() const override { return horizon_; }
@@ -332,7 +297,7 @@ class MemorySnapshot : public Snapshot {
   const CommitNumber commit_;
   const HeadRow head_;
   const base::LogPosition horizon_;
-  std::atomic<int>& live_;
+  LiveSnapshots& live_;
 };
 
 class MemoryStore : public Store {
@@ -343,7 +308,7 @@ class MemoryStore : public Store {
       absl::MutexLock lock(&mutex_);
       current_.reset();
     }
-    KT_CHECK(live_ == 0);  // a snapshot outlives its store
+    KT_CHECK(live_.empty());  // a snapshot outlives its store
   }
 
   absl::StatusOr<std::shared_ptr<const Snapshot>> GetSnapshot() const override {
@@ -400,6 +365,7 @@ class MemoryStore : public Store {
     {
       absl::MutexLock lock(&tables_.mutex);
       for (const ErasureRow& row : erasures) {
+        unreclaimed_.try_emplace(row.commitment, commits_);
         if (tables_.erasures.Find(row.commitment, commits_) != nullptr) continue;
         tables_.values.Delete(row.commitment, commits_);
         tables_.erasures.Put(row.commitment, commits_, row);
@@ -413,16 +379,23 @@ class MemoryStore : public Store {
   absl::Status Reclaim(std::atomic<bool>& cancelled) override {
     if (cancelled) return absl::CancelledError("reclaiming space was cancelled");
     absl::MutexLock commit_lock(&commit_mutex_);
-    if (live_ > 1) return absl::OkStatus();  // a snapshot before the newest one
+    const CommitNumber oldest = live_.Oldest();
     absl::MutexLock lock(&tables_.mutex);
-    tables_.leaves.Forget(commits_);
-    tables_.bands.Forget(commits_);
-    tables_.log_nodes.Forget(commits_);
-    tables_.entries.Forget(commits_);
-    tables_.versions.Forget(commits_);
-    tables_.values.Forget(commits_);
-    tables_.changed.Forget(commits_);
-    return absl::OkStatus();
+    tables_.leaves.Forget(oldest);
+    tables_.bands.Forget(oldest);
+    tables_.log_nodes.Forget(oldest);
+    tables_.entries.Forget(oldest);
+    tables_.versions.Forget(oldest);
+    tables_.values.Forget(oldest);
+    tables_.changed.Forget(oldest);
+    std::erase_if(unreclaimed_, [&](const auto& erasure) { return erasure.second <= oldest; });
+    if (unreclaimed_.empty()) return absl::OkStatus();
+    return absl::UnavailableError("a snapshot from before an erasure shows the value");
+  }
+
+  size_t UnreclaimedErasures() const override {
+    absl::MutexLock commit_lock(&commit_mutex_);
+    return unreclaimed_.size();
   }
 
   absl::StatusOr<base::Bytes> ReadAuditorHead() const override {
@@ -483,9 +456,11 @@ class MemoryStore : public Store {
   }
 
   Tables tables_;
-  mutable std::atomic<int> live_ = 0;
-  absl::Mutex commit_mutex_;
+  mutable LiveSnapshots live_;
+  mutable absl::Mutex commit_mutex_;
   CommitNumber commits_ ABSL_GUARDED_BY(commit_mutex_) = 0;
+  // Keys of erased values, and the commits that erased them.
+  std::map<base::Hash, CommitNumber> unreclaimed_ ABSL_GUARDED_BY(commit_mutex_);
   mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(commit_mutex_);
   std::shared_ptr<const Snapshot> current_ ABSL_GUARDED_BY(mutex_);
   std::optional<base::Bytes> properties_ ABSL_GUARDED_BY(mutex_);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kt-server/monitoring_grpc.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "absl/time/time.h"
@@ -13,6 +14,13 @@ namespace {
 
 // How soon a stream that waits for the log to grow notices that it should end.
 constexpr absl::Duration kPollInterval = absl::Milliseconds(200);
+
+// How many requests more an answer counts for.
+double RequestsOf(const AnswerCost& cost) {
+  const size_t rows = std::max(cost.rows, kRowsPerRequest) - kRowsPerRequest;
+  return kRequestsPerVrfProof * static_cast<double>(cost.vrf_proofs) +
+         kRequestsPerRow * static_cast<double>(rows);
+}
 
 v1::WatchHeadsResponse ToProto(const core::SignedHead& head) {
   v1::WatchHeadsResponse response;
@@ -38,11 +46,14 @@ absl::Status MonitoringGrpc::Answer(Operation operation, UnaryCall& call,
                                     const v1::MonitoringRequest& request,
                                     v1::MonitoringResponse* response) {
   KT_RETURN_IF_ERROR(call.Begin());
-  KT_ASSIGN_OR_RETURN(const MonitoringAnswer answer,
-                      (monitoring_.*operation)(base::AsBytes(request.request())));
-  call.Charge(kRequestsPerVrfProof * static_cast<double>(answer.vrf_proofs));
-  KT_RETURN_IF_ERROR(call.TakeRoom(answer.response.size()));
-  response->mutable_response()->assign(base::AsText(answer.response));
+  AnswerCost cost;
+  const absl::StatusOr<MonitoringAnswer> answer =
+      (monitoring_.*operation)(base::AsBytes(request.request()), &cost);
+  // A request that is refused in the end can have cost as much as any other.
+  call.Charge(RequestsOf(cost));
+  KT_RETURN_IF_ERROR(answer.status());
+  KT_RETURN_IF_ERROR(call.TakeRoom(answer->response.size()));
+  response->mutable_response()->assign(base::AsText(answer->response));
   return absl::OkStatus();
 }
 

@@ -48,7 +48,8 @@ class MonitoringGrpc : public MonitoringBase {
   void Stop() { stopping_ = true; }
 
  private:
-  using Operation = absl::StatusOr<MonitoringAnswer> (MonitoringService::*)(base::ByteView) const;
+  using Operation = absl::StatusOr<MonitoringAnswer> (MonitoringService::*)(base::ByteView,
+                                                                            AnswerCost*) const;
   grpc::ServerUnaryReactor* Run(Operation operation, grpc::CallbackServerContext& context,
                                 const v1::MonitoringRequest& request,
                                 v1::MonitoringResponse* response);

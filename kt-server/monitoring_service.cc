@@ -14,7 +14,6 @@
 #include "kt-core/credential.h"
 #include "kt-core/distinguished.h"
 #include "kt-core/monitoring_prover.h"
-#include "kt-server/version_rows.h"
 
 namespace kt::server {
 namespace {
@@ -51,12 +50,26 @@ absl::StatusOr<Question<Request>> Receive(const TransparencyLog& log, base::Byte
   return question;
 }
 
+// Tells, when it goes out of scope, what `rows` have cost; `cost` may be null.
+class CostCounter {
+ public:
+  CostCounter(const LabelRows& rows, AnswerCost* cost) : rows_(rows), cost_(cost) {}
+  CostCounter(const CostCounter&) = delete;
+  CostCounter& operator=(const CostCounter&) = delete;
+  ~CostCounter() {
+    if (cost_ != nullptr) *cost_ = {rows_.vrf_proofs_made, rows_.rows.size()};
+  }
+
+ private:
+  const LabelRows& rows_;
+  AnswerCost* const cost_;
+};
+
 template <typename Response>
-absl::StatusOr<MonitoringAnswer> Encode(const TransparencyLog& log, size_t vrf_proofs,
+absl::StatusOr<MonitoringAnswer> Encode(const TransparencyLog& log,
                                         const absl::StatusOr<Response>& response) {
   KT_RETURN_IF_ERROR(response.status());
   MonitoringAnswer answer;
-  answer.vrf_proofs = vrf_proofs;
   KT_ASSIGN_OR_RETURN(answer.response,
                       core::codec::TryEncode(*response, core::WireContext::For(log.config())));
   return answer;
@@ -79,40 +92,76 @@ absl::Status CheckExists(base::Version version, const LabelRows& rows) {
 
 }  // namespace
 
-absl::StatusOr<MonitoringAnswer> MonitoringService::ContactMonitor(base::ByteView bytes) const {
+class MonitoringService::Turn {
+ public:
+  explicit Turn(ConcurrencyLimit& limit) : limit_(limit) {}
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    if (taken_) limit_.Leave();
+  }
+  bool Take() { return taken_ = limit_.Enter(); }
+
+ private:
+  ConcurrencyLimit& limit_;
+  bool taken_ = false;
+};
+
+absl::Status MonitoringService::ReadHistory(const Snapshot& snapshot, base::ByteView label,
+                                            Turn* turn, LabelRows* rows) const {
+  KT_ASSIGN_OR_RETURN(*rows, ReadWholeLabel(snapshot, label, large_label_));
+  if (rows->rows.size() < large_label_) return absl::OkStatus();
+  if (!turn->Take()) {
+    return absl::ResourceExhaustedError(
+        "the server is busy with an address that has very many versions; try again later");
+  }
+  KT_ASSIGN_OR_RETURN(*rows, ReadWholeLabel(snapshot, label));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<MonitoringAnswer> MonitoringService::ContactMonitor(base::ByteView bytes,
+                                                                   AnswerCost* cost) const {
   KT_ASSIGN_OR_RETURN(const auto question,
                       Receive<core::ContactMonitorRequest>(log_, bytes, "ContactMonitorRequest"));
   const auto& [request, state] = question;
-  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadLabel(state->snapshot(), request.label));
+  LabelRows rows;
+  const CostCounter counter(rows, cost);
+  KT_ASSIGN_OR_RETURN(rows, ReadLabel(state->snapshot(), request.label));
   for (const core::MonitorMapEntry& entry : request.entries) {
     KT_RETURN_IF_ERROR(CheckExists(entry.version, rows));
   }
   KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), log_.unsaved_proofs(),
                                   request.label, core::ContactMonitorVersions(request), &rows));
-  return Encode(
-      log_, rows.vrf_proofs_made,
-      core::ProveContactMonitor(log_.config(), *state, state->head(), request, RecordOf(rows)));
+  return Encode(log_, core::ProveContactMonitor(log_.config(), *state, state->head(), request,
+                                                RecordOf(rows)));
 }
 
-absl::StatusOr<MonitoringAnswer> MonitoringService::OwnerInit(base::ByteView bytes) const {
+absl::StatusOr<MonitoringAnswer> MonitoringService::OwnerInit(base::ByteView bytes,
+                                                              AnswerCost* cost) const {
   KT_ASSIGN_OR_RETURN(const auto question,
                       Receive<core::OwnerInitRequest>(log_, bytes, "OwnerInitRequest"));
   const auto& [request, state] = question;
-  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadWholeLabel(state->snapshot(), request.label));
+  LabelRows rows;
+  const CostCounter counter(rows, cost);
+  Turn turn(large_labels_);
+  KT_RETURN_IF_ERROR(ReadHistory(state->snapshot(), request.label, &turn, &rows));
   const core::LabelHistory history = HistoryOf(rows);
   KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), log_.unsaved_proofs(),
                                   request.label,
                                   core::OwnerInitVersions(request, state->size(), history), &rows));
-  return Encode(
-      log_, rows.vrf_proofs_made,
-      core::ProveOwnerInit(log_.config(), *state, state->head(), request, history, RecordOf(rows)));
+  return Encode(log_, core::ProveOwnerInit(log_.config(), *state, state->head(), request, history,
+                                           RecordOf(rows)));
 }
 
-absl::StatusOr<MonitoringAnswer> MonitoringService::OwnerMonitor(base::ByteView bytes) const {
+absl::StatusOr<MonitoringAnswer> MonitoringService::OwnerMonitor(base::ByteView bytes,
+                                                                 AnswerCost* cost) const {
   KT_ASSIGN_OR_RETURN(const auto question,
                       Receive<core::OwnerMonitorRequest>(log_, bytes, "OwnerMonitorRequest"));
   const auto& [request, state] = question;
-  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadWholeLabel(state->snapshot(), request.label));
+  LabelRows rows;
+  const CostCounter counter(rows, cost);
+  Turn turn(large_labels_);
+  KT_RETURN_IF_ERROR(ReadHistory(state->snapshot(), request.label, &turn, &rows));
   for (const core::MonitorMapEntry& entry : request.entries) {
     KT_RETURN_IF_ERROR(CheckExists(entry.version, rows));
   }
@@ -123,25 +172,27 @@ absl::StatusOr<MonitoringAnswer> MonitoringService::OwnerMonitor(base::ByteView 
   KT_RETURN_IF_ERROR(
       CompleteRows(state->snapshot(), log_.vrf(), log_.unsaved_proofs(), request.label,
                    core::OwnerMonitorVersions(request, state->size(), history), &rows));
-  return Encode(log_, rows.vrf_proofs_made,
-                core::ProveOwnerMonitor(log_.config(), *state, state->head(), request, history,
-                                        RecordOf(rows)));
+  return Encode(log_, core::ProveOwnerMonitor(log_.config(), *state, state->head(), request,
+                                              history, RecordOf(rows)));
 }
 
-absl::StatusOr<MonitoringAnswer> MonitoringService::Distinguished(base::ByteView bytes) const {
+absl::StatusOr<MonitoringAnswer> MonitoringService::Distinguished(base::ByteView bytes,
+                                                                  AnswerCost*) const {
   KT_ASSIGN_OR_RETURN(const auto question,
                       Receive<core::DistinguishedRequest>(log_, bytes, "DistinguishedRequest"));
   const auto& [request, state] = question;
-  return Encode(log_, 0,
-                core::ProveDistinguished(log_.config(), core::RecentDefinition(), *state,
-                                         state->head(), request));
+  return Encode(log_, core::ProveDistinguished(log_.config(), core::RecentDefinition(), *state,
+                                               state->head(), request));
 }
 
-absl::StatusOr<MonitoringAnswer> MonitoringService::UpdateCredential(base::ByteView bytes) const {
+absl::StatusOr<MonitoringAnswer> MonitoringService::UpdateCredential(base::ByteView bytes,
+                                                                     AnswerCost* cost) const {
   KT_ASSIGN_OR_RETURN(const auto question, Receive<core::CredentialUpdateRequest>(
                                                log_, bytes, "CredentialUpdateRequest"));
   const auto& [request, state] = question;
-  KT_ASSIGN_OR_RETURN(LabelRows rows, ReadLabel(state->snapshot(), request.label));
+  LabelRows rows;
+  const CostCounter counter(rows, cost);
+  KT_ASSIGN_OR_RETURN(rows, ReadLabel(state->snapshot(), request.label));
   KT_RETURN_IF_ERROR(CheckExists(request.version, rows));
   KT_RETURN_IF_ERROR(CompleteRows(state->snapshot(), log_.vrf(), log_.unsaved_proofs(),
                                   request.label, core::MonitoringBinaryLadder(request.version),
@@ -152,8 +203,7 @@ absl::StatusOr<MonitoringAnswer> MonitoringService::UpdateCredential(base::ByteV
     return absl::InvalidArgumentError(
         absl::StrCat("log entry ", request.terminal, " does not hold version ", request.version));
   }
-  return Encode(log_, rows.vrf_proofs_made,
-                core::AnswerCredentialUpdate(log_.config(), *state, request, RecordOf(rows)));
+  return Encode(log_, core::AnswerCredentialUpdate(log_.config(), *state, request, RecordOf(rows)));
 }
 
 }  // namespace kt::server

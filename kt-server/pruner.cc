@@ -62,8 +62,21 @@ void Pruner::RunUntilStopped() {
   do {
     const Report report = Run();
     if (absl::IsCancelled(report.status)) return;
-    if (report.rows_deleted > 0 || !report.status.ok()) observer_(report);
-  } while (Pause(absl::Milliseconds(options_.interval_ms)));
+    if (report.rows_deleted > 0 || report.erasures_reclaimed > 0 || !report.status.ok()) {
+      observer_(report);
+    }
+  } while (PauseUntilNextRun());
+}
+
+bool Pruner::PauseUntilNextRun() {
+  int64_t left_ms = options_.interval_ms;
+  while (left_ms > 0) {
+    const int64_t pause_ms = std::min(left_ms, options_.erasure_interval_ms);
+    if (!Pause(absl::Milliseconds(pause_ms))) return false;
+    if (store_.UnreclaimedErasures() > 0) return true;
+    left_ms -= pause_ms;
+  }
+  return true;
 }
 
 bool Pruner::Pause(absl::Duration duration) {
@@ -81,6 +94,11 @@ Pruner::Report Pruner::Run() {
 
 absl::Status Pruner::RunInto(Report* report) {
   absl::MutexLock run(&run_mutex_);
+  KT_RETURN_IF_ERROR(Prune(report));
+  return Reclaim(report);
+}
+
+absl::Status Pruner::Prune(Report* report) {
   const std::shared_ptr<const LogState> state = log_.current();
   if (state == nullptr) return absl::OkStatus();
   KT_ASSIGN_OR_RETURN(report->horizon, PruneHorizon(log_.config(), *state));
@@ -101,11 +119,20 @@ absl::Status Pruner::RunInto(Report* report) {
       return absl::CancelledError("pruning goes on after the next start");
     }
   }
-  if (!reclaim_) return absl::OkStatus();
-  KT_RETURN_IF_ERROR(log_.Renew());
-  KT_RETURN_IF_ERROR(store_.Reclaim(cancelled_));
-  reclaim_ = false;
   return absl::OkStatus();
+}
+
+absl::Status Pruner::Reclaim(Report* report) {
+  const size_t erasures = store_.UnreclaimedErasures();
+  if (!reclaim_ && erasures == 0) return absl::OkStatus();
+  report->erasures_left = erasures;
+  KT_RETURN_IF_ERROR(log_.Renew());
+  const absl::Status status = store_.Reclaim(cancelled_);
+  report->erasures_left = store_.UnreclaimedErasures();
+  // Another one may have come meanwhile.
+  report->erasures_reclaimed = erasures - std::min(erasures, report->erasures_left);
+  if (status.ok()) reclaim_ = false;
+  return status;
 }
 
 }  // namespace kt::server

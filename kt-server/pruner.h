@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reclaims, in the background, what a log with a maximum lifetime no longer needs.
+// Reclaims, in the background, what a log with a maximum lifetime no longer needs, and what was
+// erased from any log as long as its files are not gone.
 #ifndef KT_SERVER_PRUNER_H_
 #define KT_SERVER_PRUNER_H_
 
@@ -35,6 +36,8 @@ struct PrunerOptions {
   int64_t interval_ms = 3'600'000;  // between the end of a run and the next
   size_t rows_per_step = 10'000;    // that one step looks at; one write holds their deletions
   int64_t pause_ms = 10;            // between steps, for everybody else
+  // So long after the last one a run begins if files may hold what was erased.
+  int64_t erasure_interval_ms = 60'000;
 };
 
 // Readers and the writer of the log never wait for more than one step's write. Thread-safe.
@@ -43,10 +46,12 @@ class Pruner {
   struct Report {
     base::LogPosition horizon = 0;
     uint64_t rows_deleted = 0;
+    size_t erasures_reclaimed = 0;  // erased values that files may have held before the run
+    size_t erasures_left = 0;       // and those that they may hold after it
     uint64_t duration_ms = 0;
     absl::Status status;
   };
-  // Called on the pruner's thread after every run that deleted something or failed.
+  // Called on the pruner's thread after every run that deleted or reclaimed something, or failed.
   using Observer = std::function<void(const Report&)>;
 
   // Borrows `log`, `store`, which is that of the log, and `clock`.
@@ -66,8 +71,11 @@ class Pruner {
  private:
   void RunUntilStopped();
   absl::Status RunInto(Report* report);
-  // False if it ended because of Stop.
+  absl::Status Prune(Report* report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  absl::Status Reclaim(Report* report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
+  // Both false if they ended because of Stop.
   bool Pause(absl::Duration duration);
+  bool PauseUntilNextRun();
 
   const PrunerOptions options_;
   TransparencyLog& log_;

@@ -7,11 +7,9 @@
 #include <rocksdb/write_batch.h>
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 
 #include "absl/status/status.h"
 #include "base/bytes.h"
@@ -59,13 +57,6 @@ class PrunePass {
   base::Bytes cursor_;  // where the phase goes on
   DeletedRows found_{};
 };
-
-// Store::Reclaim. Of the tables that are scanned as a whole, rewrites those that have lost a good
-// part of their rows, and sets their count in `deleted` to zero; of the others, what `horizon` has
-// emptied; and the files that held the values `erased`.
-absl::Status ReclaimSpace(const RocksDatabase& database, base::LogPosition horizon,
-                          std::span<const base::Hash> erased, std::atomic<bool>& cancelled,
-                          DeletedRows* deleted);
 
 }  // namespace kt::server
 #endif  // KT_SERVER_ROCKSDB_PRUNE_H_

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -16,10 +19,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/check.h"
 #include "base/status.h"
 #include "kt-server/commit_batch.h"
 #include "kt-server/rocksdb_prune.h"
+#include "kt-server/rocksdb_reclaim.h"
 #include "kt-server/rocksdb_snapshot.h"
 #include "kt-server/rocksdb_tables.h"
 #include "kt-server/store.h"
@@ -130,6 +136,7 @@ class RocksStore : public Store {
   RocksStore(std::unique_ptr<RocksDatabase> database, const RocksDbOptions& options)
       : database_(std::move(database)),
         min_free_bytes_(options.min_free_bytes),
+        snapshot_wait_(absl::Milliseconds(static_cast<int64_t>(options.snapshot_wait_ms))),
         marks_(database_->marks()) {
     absl::MutexLock lock(&commit_mutex_);
     if (options.read_only) failure_ = absl::FailedPreconditionError("it was opened for reading");
@@ -149,6 +156,7 @@ class RocksStore : public Store {
     if (!failure_.ok()) return Refresh();  // opened for reading
     RowWriter rows(*database_);
     KT_RETURN_IF_ERROR(WriteMarked(rows, /*seal=*/true));
+    KT_RETURN_IF_ERROR(LoadUnreclaimed());
     return Refresh();
   }
 
@@ -227,32 +235,45 @@ class RocksStore : public Store {
     RowWriter rows(*database_);
     size_t erased = 0;
     for (const ErasureRow& row : erasures) {
-      erased_.push_back(row.commitment);
       KT_ASSIGN_OR_RETURN(const auto earlier, before->ReadErasure(row.commitment));
       if (earlier.has_value()) continue;
       rows.Delete(Table::kValue, row.commitment.bytes);
       rows.Put(Table::kMeta, ErasureKey(row.commitment), EncodeErasure(row));
       ++erased;
     }
-    if (erased > 0) KT_RETURN_IF_ERROR(WriteAndRefresh(rows));
+    if (erasures.empty()) return erased;
+    // Also of those that were erased before: whoever asks again wants to be sure of the files.
+    Unreclaimed unreclaimed = unreclaimed_;
+    for (const ErasureRow& row : erasures) unreclaimed.try_emplace(row.commitment, kNotWritten);
+    PutUnreclaimed(unreclaimed, rows);
+    KT_RETURN_IF_ERROR(WriteAndRefresh(rows));
+    const rocksdb::SequenceNumber written = database_->db().GetLatestSequenceNumber();
+    for (auto& [hash, number] : unreclaimed) number = std::min(number, written);
+    unreclaimed_ = std::move(unreclaimed);
     return erased;
   }
 
   absl::Status Reclaim(std::atomic<bool>& cancelled) override {
     absl::MutexLock pruning(&prune_mutex_);
-    std::vector<base::Hash> erased;
     {
       absl::MutexLock lock(&commit_mutex_);
       KT_RETURN_IF_ERROR(CheckUsable());
       KT_RETURN_IF_ERROR(Refresh());  // the snapshot before may pin what was deleted
-      erased.swap(erased_);
     }
-    const absl::Status status =
-        ReclaimSpace(*database_, Current()->horizon(), erased, cancelled, &deleted_);
-    if (status.ok()) return status;
+    const std::vector<base::Hash> erased = AwaitReclaimable(cancelled);
+    KT_RETURN_IF_ERROR(
+        ReclaimSpace(*database_, Current()->horizon(), erased, cancelled, &deleted_));
     absl::MutexLock lock(&commit_mutex_);
-    erased_.insert(erased_.end(), erased.begin(), erased.end());
-    return status;
+    KT_RETURN_IF_ERROR(ForgetUnreclaimed(erased));
+    if (unreclaimed_.empty()) return absl::OkStatus();
+    return absl::UnavailableError(absl::StrCat(
+        unreclaimed_.size(), " erased values are still in files of the database, since an answer, ",
+        "a check or an older state that was begun before their erasure still reads them"));
+  }
+
+  size_t UnreclaimedErasures() const override {
+    absl::MutexLock lock(&commit_mutex_);
+    return unreclaimed_.size();
   }
 
   absl::StatusOr<base::Bytes> ReadAuditorHead() const override {
@@ -267,8 +288,8 @@ class RocksStore : public Store {
     return WriteMarked(rows, /*seal=*/false);
   }
 
-  absl::Status CheckFiles() const override {
-    return FromRocksDb(database_->db().VerifyChecksum(), "checksums");
+  absl::Status CheckFiles(const std::function<absl::Status()>& next) const override {
+    return database_->CheckFiles(next);
   }
 
   absl::StatusOr<base::Bytes> ReadProperties() const override {
@@ -287,6 +308,61 @@ class RocksStore : public Store {
   }
 
  private:
+  // Keys of erased values that files may still hold, each with the sequence number of the write
+  // that erased it or of a later one. What an earlier opening of the database has left has 0: no
+  // snapshot is older.
+  using Unreclaimed = std::map<base::Hash, rocksdb::SequenceNumber>;
+  static constexpr rocksdb::SequenceNumber kNotWritten =
+      std::numeric_limits<rocksdb::SequenceNumber>::max();
+
+  static void PutUnreclaimed(const Unreclaimed& unreclaimed, RowWriter& rows) {
+    std::set<base::Hash> keys;
+    for (const auto& [hash, number] : unreclaimed) keys.insert(hash);
+    rows.Put(Table::kMeta, base::AsBytes(kUnreclaimedKey), EncodeUnreclaimed(keys));
+  }
+
+  absl::Status LoadUnreclaimed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
+    const absl::StatusOr<base::Bytes> row = ReadMeta(kUnreclaimedKey, "nothing was erased");
+    if (absl::IsNotFound(row.status())) return absl::OkStatus();
+    KT_RETURN_IF_ERROR(row.status());
+    KT_ASSIGN_OR_RETURN(const std::set<base::Hash> keys, DecodeUnreclaimed(*row));
+    for (const base::Hash& hash : keys) unreclaimed_[hash] = 0;
+    return absl::OkStatus();
+  }
+
+  // Those of them that no snapshot shows any more, after a wait for the others. Looked at before
+  // the files are rewritten: a snapshot that is gone afterwards may have kept a value in them.
+  std::vector<base::Hash> AwaitReclaimable(const std::atomic<bool>& cancelled) const {
+    constexpr absl::Duration kPoll = absl::Milliseconds(10);
+    const absl::Time deadline = absl::Now() + snapshot_wait_;
+    while (true) {
+      std::vector<base::Hash> out;
+      {
+        absl::MutexLock lock(&commit_mutex_);
+        const rocksdb::SequenceNumber oldest = database_->OldestSnapshot();
+        for (const auto& [hash, number] : unreclaimed_) {
+          if (number <= oldest) out.push_back(hash);
+        }
+        if (out.size() == unreclaimed_.size()) return out;
+      }
+      if (cancelled || absl::Now() >= deadline) return out;
+      absl::SleepFor(kPoll);
+    }
+  }
+
+  absl::Status ForgetUnreclaimed(const std::vector<base::Hash>& reclaimed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
+    if (reclaimed.empty()) return absl::OkStatus();
+    KT_RETURN_IF_ERROR(CheckUsable());
+    Unreclaimed left = unreclaimed_;
+    for (const base::Hash& hash : reclaimed) left.erase(hash);
+    RowWriter rows(*database_);
+    PutUnreclaimed(left, rows);
+    KT_RETURN_IF_ERROR(WriteMarked(rows, /*seal=*/false));
+    unreclaimed_ = std::move(left);
+    return absl::OkStatus();
+  }
+
   absl::Status WriteAndRefresh(RowWriter& rows) ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
     KT_RETURN_IF_ERROR(WriteMarked(rows, unsealed_bytes_ >= RocksDatabase::kSealBytes));
     failure_ = Refresh();
@@ -351,6 +427,7 @@ class RocksStore : public Store {
 
   const std::unique_ptr<RocksDatabase> database_;
   const uint64_t min_free_bytes_;
+  const absl::Duration snapshot_wait_;
   std::atomic<int> live_snapshots_ = 0;
 
   // One step of pruning at a time; held while it reads.
@@ -358,8 +435,8 @@ class RocksStore : public Store {
   std::optional<PrunePass> pass_ ABSL_GUARDED_BY(prune_mutex_);
   DeletedRows deleted_ ABSL_GUARDED_BY(prune_mutex_) = {};  // since they were reclaimed
 
-  absl::Mutex commit_mutex_;
-  std::vector<base::Hash> erased_ ABSL_GUARDED_BY(commit_mutex_);  // the same: keys of values
+  mutable absl::Mutex commit_mutex_;
+  Unreclaimed unreclaimed_ ABSL_GUARDED_BY(commit_mutex_);
   RocksDatabase::Marks marks_ ABSL_GUARDED_BY(commit_mutex_);
   uint64_t unsealed_bytes_ ABSL_GUARDED_BY(commit_mutex_) = 0;  // written since the newest seal
   absl::Status failure_ ABSL_GUARDED_BY(commit_mutex_);

@@ -18,6 +18,7 @@
 #include <cstdarg>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -139,6 +140,8 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env, bool may_create) {
   out.listeners.push_back(std::make_shared<NoRecovery>());
   out.max_background_jobs = 2;
   out.max_file_opening_threads = 2;
+  // Space that is taken beforehand is missing where a nearly full disk has to make room.
+  out.allow_fallocate = false;
   out.bytes_per_sync = 1 * kMiB;
   out.info_log = std::make_shared<NoLog>();
   out.stats_dump_period_sec = 0;
@@ -289,12 +292,40 @@ absl::Status RocksDatabase::OpenTables(const RocksDbOptions& options, bool may_c
   return absl::OkStatus();
 }
 
+rocksdb::SequenceNumber RocksDatabase::OldestSnapshot() const {
+  uint64_t number = 0;  // none
+  KT_CHECK(db_->GetIntProperty(rocksdb::DB::Properties::kOldestSnapshotSequence, &number));
+  return number > 0 ? number : std::numeric_limits<rocksdb::SequenceNumber>::max();
+}
+
 absl::StatusOr<uint64_t> RocksDatabase::FreeBytes() const {
   uint64_t bytes = 0;
   const rocksdb::Status status =
       sync_watch_->GetFreeSpace(db_->GetName(), rocksdb::IOOptions(), &bytes, nullptr);
   if (!status.ok()) return FromRocksDb(status, db_->GetName());
   return bytes;
+}
+
+absl::Status RocksDatabase::CheckFiles(const std::function<absl::Status()>& next) const {
+  const auto live_files = [this] {
+    std::vector<rocksdb::LiveFileMetaData> files;
+    db_->GetLiveFilesMetaData(&files);
+    return files;
+  };
+  rocksdb::ReadOptions read;
+  read.readahead_size = 2 * kMiB;
+  for (const rocksdb::LiveFileMetaData& file : live_files()) {
+    KT_RETURN_IF_ERROR(next());
+    const rocksdb::Status status = rocksdb::VerifySstFileChecksum(
+        db_->GetOptions(), rocksdb::EnvOptions(), read, file.db_path + file.name);
+    if (status.ok()) continue;
+    // Its rows may have been merged into another one meanwhile.
+    const auto live = live_files();
+    const bool is_live = std::any_of(live.begin(), live.end(),
+                                     [&](const auto& other) { return other.name == file.name; });
+    if (is_live) return FromRocksDb(status, absl::StrCat("table ", file.column_family_name));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<std::string>> RocksDatabase::Get(Table table,

@@ -30,6 +30,7 @@ inline constexpr const char* kHeadKey = "head";
 inline constexpr const char* kAuditorHeadKey = "auditor_head";
 inline constexpr const char* kPropertiesKey = "properties";
 inline constexpr const char* kPrunedKey = "pruned";
+inline constexpr const char* kUnreclaimedKey = "unreclaimed";
 
 // Of keys and rows, as in store_codec.h. A database of a later version is refused.
 inline constexpr uint64_t kSchemaVersion = 4;
@@ -80,8 +81,13 @@ class RocksDatabase {
   // Whether a sync of any file failed since then: what was written before it may be lost, although
   // a later sync succeeds.
   bool sync_failed() const { return sync_watch_->failed(); }
+  // The sequence number of the last write that the oldest snapshot shows; the greatest number there
+  // is if there is no snapshot.
+  rocksdb::SequenceNumber OldestSnapshot() const;
   // What the file system has left.
   absl::StatusOr<uint64_t> FreeBytes() const;
+  // As Store::CheckFiles.
+  absl::Status CheckFiles(const std::function<absl::Status()>& next) const;
 
  private:
   explicit RocksDatabase(base::FileLock lock) : lock_(std::move(lock)) {}

@@ -43,6 +43,7 @@ class Scrubber {
 
  private:
   void Run();
+  absl::Status CheckFiles();
   absl::StatusOr<CheckReport> CheckOnce();
   // False if it ended because of Stop.
   bool Pause(absl::Duration duration);

@@ -95,12 +95,10 @@ absl::Status Server::MakeServices() {
   }
   eraser_ = std::make_unique<Eraser>(*opened_.log, *opened_.store, events_, clock_);
   admin_grpc_ = std::make_unique<AdminGrpc>(*eraser_, *opened_.store);
-  if (opened_.log->config().maximum_lifetime.has_value()) {
-    PrunerOptions pruning;
-    pruning.interval_ms = config_.pruning.interval_ms;
-    pruner_ = std::make_unique<Pruner>(pruning, *opened_.log, *opened_.store, clock_,
-                                       [this](const Pruner::Report& report) { Report(report); });
-  }
+  PrunerOptions pruning;
+  pruning.interval_ms = config_.pruning.interval_ms;
+  pruner_ = std::make_unique<Pruner>(pruning, *opened_.log, *opened_.store, clock_,
+                                     [this](const Pruner::Report& report) { Report(report); });
   if (config_.scrub.interval_ms > 0) {
     ScrubberOptions scrubbing;
     scrubbing.interval = absl::Milliseconds(config_.scrub.interval_ms);
@@ -149,12 +147,21 @@ void Server::StartAdmin() {
 }
 
 void Server::Report(const Pruner::Report& report) {
-  if (report.status.ok()) {
+  const std::string error(report.status.message());
+  if (report.status.ok() && report.rows_deleted > 0) {
     events_.Info(
         "pruned",
         {{"horizon", report.horizon}, {"rows", report.rows_deleted}, {"ms", report.duration_ms}});
+  }
+  if (report.erasures_reclaimed > 0) {
+    events_.Info("erasure_finished", {{"values", report.erasures_reclaimed}});
+  }
+  if (report.status.ok()) return;
+  if (absl::IsUnavailable(report.status) && report.erasures_left > 0) {
+    events_.Write(EventLog::Level::kWarn, "erasure_unfinished",
+                  {{"values", report.erasures_left}, {"error", error}});
   } else {
-    events_.Error("prune_failed", {{"error", std::string(report.status.message())}});
+    events_.Error("prune_failed", {{"error", error}});
   }
 }
 

@@ -98,7 +98,7 @@ class Server {
   std::unique_ptr<Eraser> eraser_;
   std::unique_ptr<AdminGrpc> admin_grpc_;
   std::unique_ptr<grpc::Server> admin_;
-  std::unique_ptr<Pruner> pruner_;      // of a log with a maximum lifetime
+  std::unique_ptr<Pruner> pruner_;
   std::unique_ptr<Scrubber> scrubber_;  // unless the configuration says that there is none
   // The sequencer's thread tells it of the log's health.
   std::unique_ptr<GrpcHost> host_;

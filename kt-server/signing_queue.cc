@@ -211,7 +211,7 @@ void SigningQueue::Ask(const std::shared_ptr<Lookup>& lookup) {
   if (lookup->state != nullptr) lookup->request.last = lookup->state->tree_size();
   v1::SearchRequest message;
   message.set_request(base::ToText(base::codec::Encode(lookup->request)));
-  manager_.Search(message, [this, lookup](absl::StatusOr<v1::SearchResponse> response) {
+  const auto answered = [this, lookup](absl::StatusOr<v1::SearchResponse> response) {
     if (!response.ok()) return Refused(lookup, response.status());
     lookup->response = *std::move(response);
     follower_.Check(lookup->body(), [this, lookup](const absl::Status& status) {
@@ -222,7 +222,8 @@ void SigningQueue::Ask(const std::shared_ptr<Lookup>& lookup) {
       if (absent && lookup->request.version.has_value()) return AskForPrevious(lookup);
       lookup->done(std::move(current));
     });
-  });
+  };
+  manager_.Search(message, answered, ManagerClient::IfDown::kWait);
 }
 
 // A greatest version whose value was erased cannot be shown. It is one that was signed, so it is

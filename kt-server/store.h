@@ -207,22 +207,33 @@ class Store {
 
   // Deletes the values and leaves `erasures` in their place, all or nothing. Values that are gone
   // already are none the less recorded, unless they were erased before: the first record stays.
-  // Returns how many were new. After an error, as Commit.
+  // Returns how many were new. After an error, as Commit. What was stored of the values is gone
+  // only after the next Reclaim that succeeds.
   virtual absl::StatusOr<size_t> Erase(std::span<const ErasureRow> erasures) = 0;
 
   // Gives the space of rows that were deleted back to the file system. Takes as long as rewriting
   // the files that held them, but neither readers nor Commit wait for it. Rows that a snapshot
-  // still shows stay until the next call after it has gone. kCancelled as soon as `cancelled` is
-  // found true.
+  // still shows stay until the next call after it has gone. OK means that no file of the store
+  // holds any more what was erased before the call; kUnavailable if one may, because of a snapshot
+  // from before the erasure or a read that has not ended: to be called again later. kCancelled as
+  // soon as `cancelled` is found true.
   virtual absl::Status Reclaim(std::atomic<bool>& cancelled) = 0;
+
+  // How many erased values files may still hold. They are remembered until a Reclaim has succeeded
+  // for them, also after the store was closed or killed.
+  virtual size_t UnreclaimedErasures() const = 0;
 
   // The newest tree head of the log's auditor, as one opaque string; kNotFound if there was none.
   virtual absl::StatusOr<base::Bytes> ReadAuditorHead() const = 0;
   // Replaces it and syncs. After an error, as Commit.
   virtual absl::Status WriteAuditorHead(base::ByteView head) = 0;
 
-  // Reads every file and compares it with its checksums; kDataLoss if one differs.
-  virtual absl::Status CheckFiles() const { return absl::OkStatus(); }
+  // Reads every file and compares it with its checksums; kDataLoss if one differs. Past all caches,
+  // which may hold what is damaged on the disk since. `next` is called before each file, and ends
+  // the check if it fails.
+  virtual absl::Status CheckFiles(const std::function<absl::Status()>& next) const {
+    return next();
+  }
 
   // What was fixed when the log was created, kept as one opaque string; kNotFound in a new store.
   virtual absl::StatusOr<base::Bytes> ReadProperties() const = 0;
@@ -239,6 +250,10 @@ struct RocksDbOptions {
   uint64_t min_free_bytes = 0;
   // Nothing is written, not even marks; every write operation is kFailedPrecondition.
   bool read_only = false;
+
+  // How long Reclaim waits for snapshots from before an erasure: most are of one answer, and gone
+  // in a moment.
+  uint64_t snapshot_wait_ms = 10'000;
 
   // For tests. What RocksDB does its file operations with, borrowed; null: the system's.
   rocksdb::Env* env = nullptr;

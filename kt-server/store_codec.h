@@ -12,7 +12,7 @@
 //   value    commitment (32)                                       see EncodeValue
 //   changed  position (8)                                          first 3 bytes of keys, ascending
 //   meta     names                                                 head, auditor_head, properties,
-//                                                                  schema, pruned
+//                                                                  schema, pruned, unreclaimed
 //            "erased" || commitment (32)                           see EncodeErasure
 //
 // Integers are big endian. number(n) is the count of n's bytes (1) and these, without leading
@@ -27,6 +27,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <set>
 
 #include "absl/status/statusor.h"
 #include "base/bytes.h"
@@ -130,6 +131,10 @@ base::Bytes ErasureKey(const base::Hash& commitment);
 KeyRange ErasureRange();
 base::Bytes EncodeErasure(const ErasureRow& row);
 absl::StatusOr<ErasureRow> DecodeErasure(base::ByteView key, base::ByteView value);
+
+// The keys of erased values that files may still hold, 32 bytes each, ascending.
+base::Bytes EncodeUnreclaimed(const std::set<base::Hash>& commitments);
+absl::StatusOr<std::set<base::Hash>> DecodeUnreclaimed(base::ByteView value);
 
 // How far the log is pruned.
 struct PrunedRow {

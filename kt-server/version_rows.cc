@@ -16,8 +16,6 @@ namespace {
 // of its binary ladder), so this many rows always contain it, and mostly its whole ladder too.
 constexpr size_t kRowsPerScan = 64;
 
-constexpr size_t kAllRows = 0;
-
 LabelRows RowsOf(std::vector<VersionRow> found) {
   LabelRows label_rows;
   for (VersionRow& row : found) {
@@ -68,8 +66,9 @@ absl::StatusOr<LabelRows> ReadLabel(const Snapshot& snapshot, base::ByteView lab
   return rows;
 }
 
-absl::StatusOr<LabelRows> ReadWholeLabel(const Snapshot& snapshot, base::ByteView label) {
-  KT_ASSIGN_OR_RETURN(std::vector<VersionRow> found, snapshot.ReadVersions(label, kAllRows));
+absl::StatusOr<LabelRows> ReadWholeLabel(const Snapshot& snapshot, base::ByteView label,
+                                         size_t limit) {
+  KT_ASSIGN_OR_RETURN(std::vector<VersionRow> found, snapshot.ReadVersions(label, limit));
   return RowsOf(std::move(found));
 }
 

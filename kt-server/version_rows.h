@@ -31,8 +31,10 @@ struct LabelRows {
 absl::StatusOr<LabelRows> ReadLabel(const Snapshot& snapshot, base::ByteView label,
                                     std::optional<base::Version> target = std::nullopt);
 
-// All versions of a label, as many as it has had changes.
-absl::StatusOr<LabelRows> ReadWholeLabel(const Snapshot& snapshot, base::ByteView label);
+// All versions of a label, as many as it has had changes; or the greatest `limit` of its rows, if
+// it has more and that is not 0.
+absl::StatusOr<LabelRows> ReadWholeLabel(const Snapshot& snapshot, base::ByteView label,
+                                         size_t limit = 0);
 
 // Adds the rows of `versions` that `rows` lacks: from the store, and where that has none by
 // evaluating the VRF. Versions that the store does not know do not exist. What was made for a label

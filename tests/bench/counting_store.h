@@ -36,6 +36,7 @@ class CountingStore : public server::Store {
     return store_.Erase(erasures);
   }
   absl::Status Reclaim(std::atomic<bool>& cancelled) override { return store_.Reclaim(cancelled); }
+  size_t UnreclaimedErasures() const override { return store_.UnreclaimedErasures(); }
   absl::StatusOr<base::Bytes> ReadAuditorHead() const override { return store_.ReadAuditorHead(); }
   absl::Status WriteAuditorHead(base::ByteView head) override {
     return store_.WriteAuditorHead(head);

@@ -69,10 +69,13 @@ void Deployment::MakeTlsKeys() {
   WriteText(File("server.key"), ReadText(File("server.key")), 0600);
 }
 
-void Deployment::SetLimit(const std::string& key, const std::string& value) {
+void Deployment::SetOption(const std::string& section, const std::string& key,
+                           const std::string& value) {
   std::string toml = ReadText(config());
-  const size_t begin = toml.find("\n" + key + " = ");
-  KT_CHECK(begin != std::string::npos);
+  const size_t in_section = toml.find("[" + section + "]\n");
+  KT_CHECK(in_section != std::string::npos);
+  const size_t begin = toml.find("\n" + key + " = ", in_section);
+  KT_CHECK(begin != std::string::npos && begin < toml.find("\n[", in_section));
   toml.replace(begin + 1, toml.find('\n', begin + 1) - begin - 1, key + " = " + value);
   WriteText(config(), toml);
 }

@@ -25,8 +25,11 @@ class Deployment {
   // from the first start on. `wrapper` is a command that runs the command after it.
   bool StartServer(const std::vector<std::string>& wrapper = {});
 
-  // Sets a key of [limits]; before StartServer.
-  void SetLimit(const std::string& key, const std::string& value);
+  // Sets a key that the configuration has, in `section`; before StartServer.
+  void SetOption(const std::string& section, const std::string& key, const std::string& value);
+  void SetLimit(const std::string& key, const std::string& value) {
+    SetOption("limits", key, value);
+  }
   BackgroundProcess& server() { return *server_; }
   void StopServer();
 

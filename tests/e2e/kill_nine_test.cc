@@ -18,9 +18,9 @@
 #include "kt-core/response_verifier.h"
 #include "merkle/log_tree.h"
 #include "proto/kt.grpc.pb.h"
-#include "smime/certificate.h"
 #include "smime/certificate_set.h"
 #include "tests/e2e/deployment.h"
+#include "tests/e2e/publisher.h"
 #include "tests/support/fakes.h"
 
 namespace kt::testing {
@@ -59,41 +59,13 @@ class KillNine : public ::testing::Test {
     deployment_.SetLimit("publishes_per_second", "1000000");
   }
 
-  std::shared_ptr<grpc::Channel> Connect() const {
-    grpc::SslCredentialsOptions tls;
-    tls.pem_root_certs = ReadText(deployment_.ca_file());
-    grpc::ChannelArguments arguments;
-    arguments.SetSslTargetNameOverride("smime.example");
-    // A new connection each time, since the old server is dead.
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    return grpc::CreateCustomChannel("ipv4:127.0.0.1:" + std::to_string(deployment_.port()),
-                                     grpc::SslCredentials(tls), arguments);
-  }
-
-  base::Bytes Der(const std::string& name) const {
-    const auto parsed = smime::ParsePem(ReadText(deployment_.Vector(name)));
-    EXPECT_TRUE(parsed.ok()) << parsed.status();
-    return parsed->front().der();
-  }
-
-  // Publishes the two certificates of `who` in turn until the server dies.
-  void PublishLoop(const std::string& who, const std::string& token) {
-    const std::string address = who + "@smime.example";
-    const base::Bytes ders[] = {Der(who + ".encr.crt.pem"), Der(who + ".sign.crt.pem")};
-    const auto stub = v1::Publisher::NewStub(Connect());
-    for (size_t i = 0;; ++i) {
-      v1::PublishRequest request;
-      request.set_address(address);
-      request.set_operation(v1::PublishRequest::REPLACE);
-      const base::Bytes& der = ders[i % 2];
-      request.add_certificates()->set_der(der.data(), der.size());
-      grpc::ClientContext context;
-      context.AddMetadata("authorization", "Bearer " + token);
-      context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
-      v1::PublishResponse response;
-      const grpc::Status status = stub->Publish(&context, request, &response);
-      if (!status.ok()) return;
-      acknowledged_.Add(address, response.version(), der);
+  // Publishes until the server dies.
+  void PublishLoop(const std::string& who) {
+    Publisher publisher(deployment_, who);
+    for (;;) {
+      const auto published = publisher.Publish();
+      if (!published.ok()) return;
+      acknowledged_.Add(publisher.address(), published->version, published->der);
     }
   }
 
@@ -142,27 +114,13 @@ TEST_F(KillNine, LosesNoAcknowledgedVersionAndSignsNoSecondHead) {
   const uint64_t seed = TestSeed(20260301);
   SCOPED_TRACE("KT_TEST_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
-  std::string token = ReadText(deployment_.token_file());
-  token.pop_back();
   // The greatest version of each address that was found again so far.
   std::map<std::string, uint32_t> checked;
   for (int kill = 0; kill <= kKills; ++kill) {
     ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
-    if (verifier_ == nullptr) {
-      const std::string config = deployment_.File("configuration");
-      ASSERT_EQ(deployment_
-                    .ServerCommand(
-                        {"config", "--config", deployment_.config(), "--public", "--out", config})
-                    .exit_code,
-                0);
-      auto decoded = core::DecodeConfiguration(base::AsBytes(ReadText(config)));
-      ASSERT_TRUE(decoded.ok()) << decoded.status();
-      auto verifier = core::ResponseVerifier::Create(*decoded);
-      ASSERT_TRUE(verifier.ok());
-      verifier_ = *std::move(verifier);
-    }
+    if (verifier_ == nullptr) verifier_ = VerifierOf(deployment_);
     // Everything acknowledged before the kill; in the last round, everything ever.
-    const auto stub = v1::KeyTransparency::NewStub(Connect());
+    const auto stub = v1::KeyTransparency::NewStub(ConnectTo(deployment_));
     for (const auto& [address, versions] : acknowledged_.all()) {
       auto first = kill == kKills ? versions.begin() : versions.upper_bound(checked[address]);
       for (; first != versions.end(); ++first) {
@@ -176,7 +134,7 @@ TEST_F(KillNine, LosesNoAcknowledgedVersionAndSignsNoSecondHead) {
     if (kill == kKills) break;
     std::vector<std::thread> publishers;
     for (const char* who : {"alice", "bob", "carlos", "dana"}) {
-      publishers.emplace_back([this, who, &token] { PublishLoop(who, token); });
+      publishers.emplace_back([this, who] { PublishLoop(who); });
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(40 + random() % 120));
     deployment_.server().Signal(SIGKILL);

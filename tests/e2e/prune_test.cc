@@ -39,12 +39,7 @@ class Retention : public ::testing::TestWithParam<std::string> {
  protected:
   void Begin(const std::vector<std::string>& options) {
     deployment_.emplace(GetParam(), 50, options);
-    std::string toml = ReadText(deployment_->config());
-    const std::string section = "[pruning]\n";
-    const size_t at = toml.find("interval_ms", toml.find(section));
-    ASSERT_NE(at, std::string::npos);
-    toml.replace(at, toml.find('\n', at) - at, "interval_ms = 200");
-    WriteText(deployment_->config(), toml);
+    deployment_->SetOption("pruning", "interval_ms", "200");
     ASSERT_TRUE(deployment_->StartServer()) << deployment_->server().Log();
     deployment_->StartDns();
   }
@@ -74,7 +69,8 @@ class Retention : public ::testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(Suites, Retention, ::testing::Values("p256", "ed25519"));
 
 TEST_P(Retention, WhatHasExpiredIsPrunedAndToldApart) {
-  Begin({"--rmw-ms", "500", "--maximum-lifetime-ms", "2000", "--max-behind-ms", "600000"});
+  Begin({"--rmw-ms", "500", "--maximum-lifetime-ms", "2000", "--max-ahead-ms", "1000",
+         "--max-behind-ms", "600000"});
   for (const char* certificate :
        {"alice.sign.crt.pem", "alice.encr.crt.pem", "alice.sign.crt.pem"}) {
     Publish(certificate);
@@ -100,7 +96,8 @@ TEST_P(Retention, WhatHasExpiredIsPrunedAndToldApart) {
 
 // Who was away for longer than the lifetime: no false alarm, and a way on.
 TEST_P(Retention, WhoComesBackTooLateBeginsAnew) {
-  Begin({"--rmw-ms", "500", "--maximum-lifetime-ms", "2000", "--max-behind-ms", "600000"});
+  Begin({"--rmw-ms", "500", "--maximum-lifetime-ms", "2000", "--max-ahead-ms", "1000",
+         "--max-behind-ms", "600000"});
   const auto as = [&](const std::string& state, const std::string& command,
                       std::vector<std::string> arguments) {
     arguments.insert(arguments.end(), {"--state", deployment_->File(state)});

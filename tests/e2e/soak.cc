@@ -30,9 +30,9 @@
 #include "base/clock.h"
 #include "kt-core/response_verifier.h"
 #include "proto/kt.grpc.pb.h"
-#include "smime/certificate.h"
 #include "smime/certificate_set.h"
 #include "tests/e2e/deployment.h"
+#include "tests/e2e/publisher.h"
 #include "tests/support/paths.h"
 #include "tests/support/process.h"
 
@@ -50,12 +50,6 @@ struct SoakOptions {
   std::string suite = "ed25519";
 };
 
-base::Bytes Der(const Deployment& deployment, const std::string& name) {
-  const auto parsed = smime::ParsePem(ReadText(deployment.Vector(name)));
-  KT_CHECK(parsed.ok());
-  return parsed->front().der();
-}
-
 class Soak {
  public:
   explicit Soak(const SoakOptions& options)
@@ -64,17 +58,7 @@ class Soak {
          {"requests_per_second", "publishes_per_second", "connections_per_second_per_client"}) {
       deployment_.SetLimit(limit, "100000");
     }
-    const std::string config = deployment_.File("configuration");
-    const ProcessResult shown = deployment_.ServerCommand(
-        {"config", "--config", deployment_.config(), "--public", "--out", config});
-    KT_CHECK(shown.exit_code == 0);
-    auto decoded = core::DecodeConfiguration(base::AsBytes(ReadText(config)));
-    KT_CHECK(decoded.ok());
-    auto verifier = core::ResponseVerifier::Create(*decoded);
-    KT_CHECK(verifier.ok());
-    verifier_ = *std::move(verifier);
-    token_ = ReadText(deployment_.token_file());
-    token_.pop_back();
+    verifier_ = VerifierOf(deployment_);
   }
 
   int Run() {
@@ -95,16 +79,6 @@ class Soak {
   void Fail(const std::string& what) {
     failed_ = true;
     std::cerr << "kt-soak: " << what << std::endl;
-  }
-
-  std::shared_ptr<grpc::Channel> Connect() const {
-    grpc::SslCredentialsOptions tls;
-    tls.pem_root_certs = ReadText(deployment_.ca_file());
-    grpc::ChannelArguments arguments;
-    arguments.SetSslTargetNameOverride("smime.example");
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    return grpc::CreateCustomChannel(absl::StrCat("ipv4:127.0.0.1:", deployment_.port()),
-                                     grpc::SslCredentials(tls), arguments);
   }
 
   // One life of the server, under load until `until`.
@@ -143,37 +117,25 @@ class Soak {
     return 0;
   }
 
-  // The two certificates of `who` in turn. Each version that is acknowledged can be searched for.
+  // Each version that is acknowledged can be searched for.
   void Publish(const std::string& who) {
-    const std::string address = who + "@smime.example";
-    const base::Bytes ders[] = {Der(deployment_, who + ".encr.crt.pem"),
-                                Der(deployment_, who + ".sign.crt.pem")};
-    const auto stub = v1::Publisher::NewStub(Connect());
-    for (size_t i = 0; !stopping_; ++i) {
-      v1::PublishRequest request;
-      request.set_address(address);
-      request.set_operation(v1::PublishRequest::REPLACE);
-      const base::Bytes& der = ders[i % 2];
-      request.add_certificates()->set_der(der.data(), der.size());
-      grpc::ClientContext context;
-      context.AddMetadata("authorization", "Bearer " + token_);
-      context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
-      v1::PublishResponse response;
-      const grpc::Status status = stub->Publish(&context, request, &response);
-      if (!status.ok()) {
-        if (!stopping_) Fail("not published: " + status.error_message());
+    Publisher publisher(deployment_, who);
+    while (!stopping_) {
+      const auto published = publisher.Publish();
+      if (!published.ok()) {
+        if (!stopping_) Fail("not published: " + std::string(published.status().message()));
         return;
       }
       ++published_;
       absl::MutexLock lock(&mutex_);
-      acknowledged_[address][response.version()] = der;
+      acknowledged_[publisher.address()][published->version] = published->der;
     }
   }
 
   // Anybody's version, now and then one that nobody has.
   void Search(int number) {
     std::mt19937_64 random(static_cast<uint64_t>(number) + 1);
-    const auto stub = v1::KeyTransparency::NewStub(Connect());
+    const auto stub = v1::KeyTransparency::NewStub(ConnectTo(deployment_));
     std::optional<core::UserState> state;
     while (!stopping_) {
       const std::string address =
@@ -236,7 +198,6 @@ class Soak {
   const SoakOptions options_;
   Deployment deployment_;
   std::unique_ptr<core::ResponseVerifier> verifier_;
-  std::string token_;
   int lives_ = 0;
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> failed_ = false;

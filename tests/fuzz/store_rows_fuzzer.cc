@@ -87,6 +87,10 @@ constexpr Check kChecks[] = {
       const auto row = DecodeValue(commitment, value);
       if (Read(row)) KT_CHECK(EncodeValue(commitment, *row) == ToBytes(value));
     },
+    [](ByteView, ByteView value) {
+      const auto keys = DecodeUnreclaimed(value);
+      if (Read(keys)) KT_CHECK(EncodeUnreclaimed(*keys) == ToBytes(value));
+    },
 };
 
 }  // namespace

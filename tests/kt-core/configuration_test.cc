@@ -72,6 +72,7 @@ TEST(ValidateConfiguration, RefusesTheOtherSuitesKeys) {
 TEST(ValidateConfiguration, RefusesALifetimeWithinTheMonitoringWindow) {
   Configuration config =
       ValidConfiguration(CipherSuite::kEd25519, DeploymentMode::kContactMonitoring);
+  config.max_ahead = 0;
   config.reasonable_monitoring_window = 100;
   config.maximum_lifetime = 101;
   EXPECT_THAT(ValidateConfiguration(config), IsOk());
@@ -85,6 +86,22 @@ TEST(ValidateConfiguration, RefusesALifetimeWithinTheMonitoringWindow) {
   EXPECT_THAT(ValidateConfiguration(config), StatusIs(absl::StatusCode::kInvalidArgument));
   config.maximum_lifetime = 1;
   EXPECT_THAT(ValidateConfiguration(config), IsOk());
+}
+
+// Otherwise what was seen a moment ago can be called expired.
+TEST(ValidateConfiguration, RefusesALifetimeWithinWhatATreeMayBeAhead) {
+  Configuration config =
+      ValidConfiguration(CipherSuite::kEd25519, DeploymentMode::kContactMonitoring);
+  config.reasonable_monitoring_window = 10;
+  config.max_ahead = 100;
+  EXPECT_THAT(ValidateConfiguration(config), IsOk()) << "without a lifetime";
+  config.maximum_lifetime = 101;
+  EXPECT_THAT(ValidateConfiguration(config), IsOk());
+  for (const uint64_t lifetime_ms : {11, 99, 100}) {
+    config.maximum_lifetime = lifetime_ms;
+    EXPECT_THAT(ValidateConfiguration(config),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("max_ahead")));
+  }
 }
 
 TEST(DecodeConfiguration, RefusesTruncationsAndTrailingBytes) {

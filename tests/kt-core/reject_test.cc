@@ -83,6 +83,7 @@ class Exchange {
     TestLogOptions options;
     options.suite = scenario.suite;
     options.mode = scenario.mode;
+    options.max_ahead_ms = 250;
     options.reasonable_monitoring_window_ms = 250;  // entries 3 and 5 are distinguished
     return options;
   }

@@ -9,14 +9,19 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "kt-server/admin_grpc.h"
 #include "kt-server/eraser.h"
 #include "kt-server/monitoring_service.h"
+#include "kt-server/pruner.h"
 #include "kt-server/search_service.h"
 #include "kt-server/update_service.h"
 #include "kt-server/version_rows.h"
@@ -132,6 +137,60 @@ TEST_P(EraseTest, IsRecordedWithoutTheAddressAndSurvivesARestart) {
   EXPECT_THAT(Search(kAlice, 3), StatusIs(kErased));
 }
 
+// As long as an answer is made from an older state, what was erased is still there.
+TEST_P(EraseTest, SaysWhenAnOlderStateStillHoldsTheValues) {
+  auto held = fixture_.log().current();
+  ASSERT_OK_AND_ASSIGN(const ErasureReport first, eraser_.Erase(kAlice, 2));
+  EXPECT_EQ(first.erased, 1u);
+  EXPECT_THAT(first.reclaimed, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(Search(kAlice, 2), StatusIs(kErased)) << "none the less";
+  held = nullptr;
+  ASSERT_OK_AND_ASSIGN(const ErasureReport again, eraser_.Erase(kAlice, 2));
+  EXPECT_EQ(again.erased, 0u);
+  EXPECT_THAT(again.reclaimed, IsOk());
+}
+
+TEST_P(EraseTest, OneThatIsCancelledIsRecordedAndSaysThatItIsNotFinished) {
+  eraser_.Cancel();
+  ASSERT_OK_AND_ASSIGN(const ErasureReport report, eraser_.Erase(kAlice, 2));
+  EXPECT_EQ(report.erased, 1u);
+  EXPECT_THAT(report.reclaimed, StatusIs(absl::StatusCode::kCancelled));
+  EXPECT_THAT(Search(kAlice, 2), StatusIs(kErased));
+}
+
+// A log without a maximum lifetime, of which nothing is ever pruned.
+TEST_P(EraseTest, ThePrunerFinishesIt) {
+  auto held = fixture_.log().current();
+  absl::Mutex mutex;
+  std::vector<Pruner::Report> reports;  // guarded by mutex
+  Pruner pruner({.interval_ms = 3'600'000, .erasure_interval_ms = 5}, fixture_.log(),
+                fixture_.store(), fixture_.clock(), [&](const Pruner::Report& report) {
+                  absl::MutexLock lock(&mutex);
+                  reports.push_back(report);
+                });
+  const auto await = [&](const std::function<bool()>& is_so) {
+    absl::MutexLock lock(&mutex);
+    return mutex.AwaitWithTimeout(absl::Condition(&is_so, &std::function<bool()>::operator()),
+                                  absl::Seconds(60));
+  };
+  pruner.Start();
+  ASSERT_OK_AND_ASSIGN(const ErasureReport erased, eraser_.Erase(kAlice, std::nullopt));
+  EXPECT_THAT(erased.reclaimed, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_TRUE(await([&] { return !reports.empty(); }));
+  {
+    absl::MutexLock lock(&mutex);
+    EXPECT_THAT(reports[0].status, StatusIs(absl::StatusCode::kUnavailable));
+    EXPECT_EQ(reports[0].erasures_reclaimed, 0u);
+    EXPECT_EQ(reports[0].erasures_left, 6u);
+  }
+  held = nullptr;
+  EXPECT_TRUE(await([&] { return reports.back().status.ok(); }));
+  pruner.Stop();
+  EXPECT_EQ(reports.back().erasures_reclaimed, 6u);
+  EXPECT_EQ(reports.back().erasures_left, 0u);
+  EXPECT_EQ(fixture_.store().UnreclaimedErasures(), 0u);
+}
+
 TEST_P(EraseTest, MonitoringGoesOnThroughAnErasedVersion) {
   ASSERT_THAT(eraser_.Erase(kAlice, std::nullopt), IsOk());
   for (int i = 0; i < 4; ++i) {
@@ -235,12 +294,21 @@ TEST_P(ErasedSetTest, TheOperatorAsksOverASocket) {
   }
   EXPECT_EQ(response.versions(), 1u);
   EXPECT_EQ(response.erased(), 1u);
+  EXPECT_EQ(response.unreclaimed(), "");
   EXPECT_THAT(Search(kAlice, 4), StatusIs(kErased));
+  {
+    const auto held = fixture_.log().current();
+    request.set_version(5);
+    grpc::ClientContext context;
+    ASSERT_TRUE(stub->Erase(&context, request, &response).ok());
+    EXPECT_EQ(response.erased(), 1u);
+    EXPECT_THAT(response.unreclaimed(), HasSubstr("snapshot"));
+  }
   grpc::ClientContext context;
   admin::ListErasuresResponse list;
   ASSERT_TRUE(stub->ListErasures(&context, {}, &list).ok());
-  ASSERT_EQ(list.erasures_size(), 1);
-  EXPECT_EQ(list.erasures(0).version(), 4u);
+  ASSERT_EQ(list.erasures_size(), 2);
+  EXPECT_EQ(list.erasures(0).version() + list.erasures(1).version(), 4u + 5u);
   EXPECT_EQ(list.erasures(0).vrf_output().size(), base::kVrfOutputSize);
   server->Shutdown();
 }

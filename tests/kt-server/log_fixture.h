@@ -37,7 +37,9 @@ class FaultyStore : public Store {
     return store_.GetSnapshot();
   }
   absl::Status CheckRoom() override { return store_.CheckRoom(); }
-  absl::Status CheckFiles() const override { return store_.CheckFiles(); }
+  absl::Status CheckFiles(const std::function<absl::Status()>& next) const override {
+    return store_.CheckFiles(next);
+  }
   absl::Status Commit(const CommitBatch& batch, base::TreeSize expected) override {
     const Fault fault = std::exchange(fault_, Fault::kNone);
     if (fault == Fault::kBeforeWrite) return absl::UnavailableError("injected: nothing written");
@@ -54,6 +56,7 @@ class FaultyStore : public Store {
     return store_.Erase(erasures);
   }
   absl::Status Reclaim(std::atomic<bool>& cancelled) override { return store_.Reclaim(cancelled); }
+  size_t UnreclaimedErasures() const override { return store_.UnreclaimedErasures(); }
   absl::StatusOr<base::Bytes> ReadAuditorHead() const override { return store_.ReadAuditorHead(); }
   absl::Status WriteAuditorHead(base::ByteView head) override {
     if (std::exchange(fault_, Fault::kNone) != Fault::kNone) {
@@ -93,7 +96,7 @@ class LogFixture {
     signature_secret_ = base::GenerateSignatureSecret(algorithm, random_);
     vrf_secret_ = vrf::GenerateSecret(core::VrfSuiteOf(suite), random_);
     config_.ciphersuite = suite;
-    config_.max_ahead = 10'000;
+    config_.max_ahead = 1'000;
     config_.max_behind = 100'000;
     config_.reasonable_monitoring_window = 1'000;
     config_.signature_public_key = MakeSigner()->public_key();

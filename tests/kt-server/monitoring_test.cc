@@ -5,8 +5,10 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <limits>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -59,6 +61,7 @@ class MonitoringTest : public ::testing::TestWithParam<core::CipherSuite> {
 
   LogFixture fixture_;
   const MonitoringService service_;
+  AnswerCost cost_;  // of the last call that was given it
 };
 
 TEST_P(MonitoringTest, OwnersAnswersVerify) {
@@ -70,8 +73,8 @@ TEST_P(MonitoringTest, OwnersAnswersVerify) {
   PassWindows();
   const auto request = core::MakeOwnerMonitorRequest(base::AsBytes(kAlice), owner, std::nullopt);
   ASSERT_OK_AND_ASSIGN(const MonitoringAnswer answer,
-                       service_.OwnerMonitor(base::codec::Encode(request)));
-  EXPECT_EQ(answer.vrf_proofs, 0u) << "all are stored";
+                       service_.OwnerMonitor(base::codec::Encode(request), &cost_));
+  EXPECT_EQ(cost_.vrf_proofs, 0u) << "all are stored";
   ASSERT_OK_AND_ASSIGN(
       const auto verified,
       verifier().VerifyOwnerMonitor(request, answer.response, owner, nullptr, now_ms()));
@@ -83,8 +86,8 @@ TEST_P(MonitoringTest, OwnerOfALabelWithoutVersions) {
   core::OwnerInitRequest request = InitRequest(0);
   request.label = base::ToBytes("nobody@x.example");
   ASSERT_OK_AND_ASSIGN(const MonitoringAnswer answer,
-                       service_.OwnerInit(base::codec::Encode(request)));
-  EXPECT_GT(answer.vrf_proofs, 0u);
+                       service_.OwnerInit(base::codec::Encode(request), &cost_));
+  EXPECT_GT(cost_.vrf_proofs, 0u);
   ASSERT_OK_AND_ASSIGN(const auto verified,
                        verifier().VerifyOwnerInit(request, answer.response, nullptr, now_ms()));
   EXPECT_EQ(verified.owner.greatest_version(), std::nullopt);
@@ -171,6 +174,61 @@ TEST_P(MonitoringTest, TreeThatTheLogHasNotReachedIsAPrecondition) {
               StatusIs(absl::StatusCode::kUnavailable));
 }
 
+// Whoever asks for what is refused in the end has had the same work done.
+TEST_P(MonitoringTest, TheCostOfARefusedRequestIsTold) {
+  core::OwnerInitRequest init = InitRequest(2);  // no distinguished entry
+  init.label = base::ToBytes("nobody@x.example");
+  EXPECT_THAT(service_.OwnerInit(base::codec::Encode(init), &cost_), StatusIs(kInvalid));
+  EXPECT_GT(cost_.vrf_proofs, 0u);
+  core::CredentialUpdateRequest update{base::ToBytes(kAlice), 2, 0, 1, 0};
+  EXPECT_THAT(service_.UpdateCredential(base::codec::Encode(update), &cost_), StatusIs(kInvalid));
+  EXPECT_GE(cost_.rows, 3u);
+  EXPECT_THAT(service_.OwnerMonitor(base::Bytes(3, 1), &cost_), StatusIs(kInvalid));
+}
+
+TEST_P(MonitoringTest, OneLabelOfManyVersionsIsAnsweredForAtATime) {
+  const std::string many = "many@x.example";
+  for (base::Version version = 0; version < 40; ++version) {
+    ASSERT_THAT(fixture_.Add(many, version, "v"), IsOk());
+  }
+  PassWindows();
+  const MonitoringService service(fixture_.log(), /*large_label=*/30);
+  core::OwnerInitRequest large = InitRequest(0);
+  large.label = base::ToBytes(many);
+  const core::OwnerInitRequest small = InitRequest(0);
+  ASSERT_THAT(service.OwnerInit(base::codec::Encode(large), &cost_), IsOk());
+  EXPECT_GE(cost_.rows, 40u) << "all of them, although that is beyond the limit";
+  std::atomic<int> answered = 0;
+  std::atomic<int> refused = 0;
+  std::atomic<bool> done = false;
+  std::thread other([&] {
+    while (!done) {
+      const auto answer = service.OwnerInit(base::codec::Encode(small));
+      EXPECT_THAT(answer, IsOk()) << "has nothing to do with it";
+    }
+  });
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 10'000 && (answered < 4 || refused == 0); ++round) {
+        const auto answer = service.OwnerInit(base::codec::Encode(large));
+        if (answer.ok()) {
+          ++answered;
+        } else {
+          EXPECT_THAT(answer, StatusIs(absl::StatusCode::kResourceExhausted));
+          ++refused;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  done = true;
+  other.join();
+  EXPECT_GE(answered, 4);
+  EXPECT_GT(refused, 0);
+  EXPECT_THAT(service.OwnerInit(base::codec::Encode(large)), IsOk()) << "the turn was given back";
+}
+
 TEST_P(MonitoringTest, CredentialUpdatesAreProvenAsFarAsTheLogAllows) {
   // Alice's version 2 is in entry 3; the entries after the next windows are distinguished.
   fixture_.clock().Advance(10);
@@ -187,13 +245,13 @@ TEST_P(MonitoringTest, CredentialUpdatesAreProvenAsFarAsTheLogAllows) {
   good.distinguished = heads.entries.back().position;
   ASSERT_GE(good.distinguished, size);
   const auto ask = [&](const core::CredentialUpdateRequest& request) {
-    return service_.UpdateCredential(base::codec::Encode(request));
+    return service_.UpdateCredential(base::codec::Encode(request), &cost_);
   };
   ASSERT_OK_AND_ASSIGN(const MonitoringAnswer answer, ask(good));
   EXPECT_THAT(core::codec::Decode<core::CredentialUpdate>(
                   answer.response, core::WireContext::For(fixture_.config())),
               IsOk());
-  EXPECT_EQ(answer.vrf_proofs, 0u) << "all are stored";
+  EXPECT_EQ(cost_.vrf_proofs, 0u) << "all are stored";
   EXPECT_THAT(service_.UpdateCredential(base::Bytes(7, 1)), StatusIs(kInvalid));
   const auto refused = [&](auto change) {
     core::CredentialUpdateRequest request = good;
@@ -211,6 +269,35 @@ TEST_P(MonitoringTest, CredentialUpdatesAreProvenAsFarAsTheLogAllows) {
   const core::CredentialUpdateRequest undistinguished{base::ToBytes(kAlice), 1, 2, 3, 2};
   EXPECT_THAT(ask(undistinguished), StatusIs(kInvalid));
   EXPECT_EQ(refused([](auto& r) { r.tree_size = 1'000; }), absl::StatusCode::kFailedPrecondition);
+}
+
+// --- what a peer pays for -------------------------------------------------------------------
+
+TEST_P(MonitoringTest, WorkForARefusedRequestCountsForItsPeersRate) {
+  CallGate gate({.requests_per_second = 3}, fixture_.clock());
+  ConcurrencyLimit streams(1);
+  MonitoringGrpc service(service_, fixture_.log(), gate, streams);
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&service);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const auto stub = v1::Monitoring::NewStub(server->InProcessChannel({}));
+  const auto ask = [&](const core::OwnerInitRequest& request) {
+    grpc::ClientContext context;
+    v1::MonitoringRequest message;
+    message.set_request(base::ToText(base::codec::Encode(request)));
+    v1::MonitoringResponse response;
+    return stub->OwnerInit(&context, message, &response).error_code();
+  };
+  // All that Alice's answer takes is there: requests as cheap as they can be.
+  EXPECT_THAT(service_.OwnerInit(base::codec::Encode(InitRequest(2))), StatusIs(kInvalid));
+  EXPECT_EQ(ask(InitRequest(2)), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(ask(InitRequest(2)), grpc::StatusCode::INVALID_ARGUMENT);
+  fixture_.clock().Advance(1'000);
+  core::OwnerInitRequest nobody = InitRequest(2);
+  nobody.label = base::ToBytes("nobody@x.example");
+  EXPECT_EQ(ask(nobody), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(ask(InitRequest(2)), grpc::StatusCode::RESOURCE_EXHAUSTED) << "a VRF proof was made";
+  server->Shutdown();
 }
 
 // --- WatchHeads ----------------------------------------------------------------------------

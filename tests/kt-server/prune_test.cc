@@ -239,8 +239,8 @@ class TwinTest : public ::testing::TestWithParam<std::tuple<core::CipherSuite, b
     const Services pruned(pruned_.log());
     const Services twin(twin_.log());
     const auto ask = [&](auto method, const base::Bytes& request, bool may_expire) {
-      return Compare(Services::Body((pruned.monitoring.*method)(request)),
-                     Services::Body((twin.monitoring.*method)(request)), may_expire);
+      return Compare(Services::Body((pruned.monitoring.*method)(request, nullptr)),
+                     Services::Body((twin.monitoring.*method)(request, nullptr)), may_expire);
     };
     EXPECT_TRUE(ask(&MonitoringService::Distinguished,
                     base::codec::Encode(core::DistinguishedRequest()), false));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -315,6 +316,22 @@ TEST(BandRange, HoldsTheTilesRowsAtOrBeforeThePosition) {
       EXPECT_EQ(BandDepthRange(id.depth).Contains(BandKey(other, kLast)), id.depth == other.depth);
     }
   }
+}
+
+TEST(StoreCodec, UnreclaimedKeysAscendAndDecodeExactly) {
+  const std::set<base::Hash> keys = {HashOf(9), HashOf(1), HashOf(0xff)};
+  const base::Bytes encoded = EncodeUnreclaimed(keys);
+  EXPECT_EQ(encoded.size(), 96u);
+  EXPECT_THAT(DecodeUnreclaimed(encoded), IsOkAndHolds(keys));
+  EXPECT_THAT(DecodeUnreclaimed({}), IsOkAndHolds(std::set<base::Hash>()));
+  ExpectExact("meta", encoded, {0, 32, 64},
+              [](base::ByteView bytes) { return DecodeUnreclaimed(bytes).status(); });
+  base::Bytes twice = base::ToBytes(HashOf(5).bytes);
+  base::Append(twice, HashOf(5).bytes);
+  EXPECT_THAT(DecodeUnreclaimed(twice), StatusIs(absl::StatusCode::kDataLoss));
+  base::Bytes descending = base::ToBytes(HashOf(5).bytes);
+  base::Append(descending, HashOf(4).bytes);
+  EXPECT_THAT(DecodeUnreclaimed(descending), StatusIs(absl::StatusCode::kDataLoss));
 }
 
 TEST(StoreCodec, ChangedRowsAreThreeBytesALeafAndDecodeExactly) {

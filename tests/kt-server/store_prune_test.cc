@@ -13,8 +13,11 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "kt-server/retention.h"
 #include "kt-server/store.h"
 #include "kt-server/store_codec.h"
@@ -37,6 +40,7 @@ using ::kt::testing::TempDir;
 using ::kt::testing::ValueRow;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::Optional;
 
 enum class Kind { kMemory, kRocksDb };
@@ -52,7 +56,8 @@ class StorePruneTest : public ::testing::TestWithParam<Kind> {
       return;
     }
     store_ = nullptr;
-    auto store = OpenRocksDbStore({.path = dir_.path("db"), .create_if_missing = true});
+    auto store = OpenRocksDbStore(
+        {.path = dir_.path("db"), .create_if_missing = true, .snapshot_wait_ms = 20});
     ASSERT_THAT(store, IsOk());
     store_ = *std::move(store);
   }
@@ -315,6 +320,48 @@ TEST_P(StorePruneTest, ASnapshotFromBeforeAnErasureShowsTheValueUntilItIsGone) {
   EXPECT_THAT(Now()->ReadValue(hashes_[0]), StatusIs(absl::StatusCode::kNotFound));
 }
 
+// A later snapshot is in nobody's way, one of the time of the erasure is.
+TEST_P(StorePruneTest, WhatASnapshotShowsIsNotReclaimed) {
+  Grow(3);
+  std::atomic<bool> cancelled = false;
+  EXPECT_EQ(store_->UnreclaimedErasures(), 0u);
+  auto before = Now();
+  ASSERT_THAT(store_->Erase(std::vector{ErasureRow{hashes_[0], KeyAt(7), 0, 0, 1}}), IsOk());
+  auto between = Now();
+  ASSERT_THAT(store_->Erase(std::vector{ErasureRow{hashes_[1], KeyAt(8), 1, 1, 1}}), IsOk());
+  EXPECT_EQ(store_->UnreclaimedErasures(), 2u);
+  Grow(2);
+  const auto after = Now();
+  EXPECT_THAT(store_->Reclaim(cancelled), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(store_->UnreclaimedErasures(), 2u);
+  EXPECT_THAT(before->ReadValue(hashes_[0]), IsOk()) << "what a reader holds stays as it was";
+  before = nullptr;
+  EXPECT_THAT(store_->Reclaim(cancelled), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(store_->UnreclaimedErasures(), 1u) << "the first, but not the second";
+  between = nullptr;
+  EXPECT_THAT(store_->Reclaim(cancelled), IsOk());
+  EXPECT_EQ(store_->UnreclaimedErasures(), 0u);
+}
+
+TEST_P(StorePruneTest, WhatWasNotReclaimedIsRememberedAcrossARestart) {
+  Grow(3);
+  ASSERT_THAT(store_->Erase(std::vector{ErasureRow{hashes_[0], KeyAt(7), 0, 0, 1},
+                                        ErasureRow{hashes_[2], KeyAt(9), 2, 2, 1}}),
+              IsOk());
+  std::atomic<bool> cancelled = true;
+  EXPECT_THAT(store_->Reclaim(cancelled), StatusIs(absl::StatusCode::kCancelled));
+  Reopen();
+  EXPECT_EQ(store_->UnreclaimedErasures(), 2u);
+  Grow(1);
+  auto held = Now();
+  cancelled = false;
+  EXPECT_THAT(store_->Reclaim(cancelled), IsOk()) << "no snapshot is from before the restart";
+  EXPECT_EQ(store_->UnreclaimedErasures(), 0u);
+  held = nullptr;
+  Reopen();
+  EXPECT_EQ(store_->UnreclaimedErasures(), 0u);
+}
+
 TEST_P(StorePruneTest, ReclaimingCanBeCancelled) {
   Grow(30);
   ASSERT_THAT(store_->SetHorizon(20), IsOk());
@@ -334,20 +381,25 @@ uint64_t BytesIn(const std::string& path) {
   return bytes;
 }
 
-bool AnyFileHolds(const std::string& path, const std::string& text) {
+// Names of the files that hold it.
+std::vector<std::string> FilesThatHold(const std::string& path, const std::string& text) {
+  std::vector<std::string> names;
   for (const auto& file : fs::directory_iterator(path)) {
     std::ifstream in(file.path(), std::ios::binary);
     const std::string all((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    if (all.find(text) != std::string::npos) return true;
+    if (all.find(text) != std::string::npos) names.push_back(file.path().filename());
   }
-  return false;
+  return names;
 }
 
 // Values that do not compress, so that sizes mean something.
 class RocksSpaceTest : public ::testing::Test {
  protected:
-  RocksSpaceTest() : random_(9) {
-    auto store = OpenRocksDbStore({.path = path(), .create_if_missing = true});
+  RocksSpaceTest() : random_(9) { Open(); }
+  void Open(uint64_t snapshot_wait_ms = 10'000) {
+    store_ = nullptr;
+    auto store = OpenRocksDbStore(
+        {.path = path(), .create_if_missing = true, .snapshot_wait_ms = snapshot_wait_ms});
     KT_CHECK(store.ok());
     store_ = *std::move(store);
   }
@@ -373,6 +425,15 @@ class RocksSpaceTest : public ::testing::Test {
       std::atomic<bool> cancelled = false;
       KT_CHECK(store_->Reclaim(cancelled).ok());
     }
+  }
+
+  void Erase(size_t version) {
+    const base::Hash key = base::Sha256(base::AsBytes(values_[version]));
+    const ErasureRow row{key, KeyAt(7), static_cast<base::Version>(version), version, 1};
+    ASSERT_THAT(store_->Erase(std::vector{row}), IsOk());
+  }
+  std::vector<std::string> FilesWith(size_t version) const {
+    return FilesThatHold(path(), values_[version].substr(1'000, 200));
   }
 
   TempDir dir_;
@@ -404,15 +465,82 @@ TEST_F(RocksSpaceTest, ComesBackAfterPruning) {
 
 TEST_F(RocksSpaceTest, AnErasedValueIsInNoFileAnyMore) {
   Grow(600);
-  const std::string needle = values_[300].substr(1'000, 200);
-  ASSERT_TRUE(AnyFileHolds(path(), needle)) << "or the test finds nothing";
-  ASSERT_THAT(store_->Erase(std::vector{
-                  ErasureRow{base::Sha256(base::AsBytes(values_[300])), KeyAt(7), 300, 300, 1}}),
-              IsOk());
+  ASSERT_THAT(FilesWith(300), Not(IsEmpty())) << "or the test finds nothing";
+  Erase(300);
   std::atomic<bool> cancelled = false;
   ASSERT_THAT(store_->Reclaim(cancelled), IsOk());
-  EXPECT_FALSE(AnyFileHolds(path(), needle));
-  EXPECT_TRUE(AnyFileHolds(path(), values_[301].substr(1'000, 200)));
+  EXPECT_THAT(FilesWith(300), IsEmpty());
+  EXPECT_THAT(FilesWith(301), Not(IsEmpty()));
+}
+
+// One that is in a write-ahead log alone, and more than there are files.
+TEST_F(RocksSpaceTest, ManyErasedValuesAreInNoFileAnyMore) {
+  Grow(520);
+  for (size_t version = 480; version < 520; ++version) Erase(version);
+  std::atomic<bool> cancelled = false;
+  ASSERT_THAT(store_->Reclaim(cancelled), IsOk());
+  for (size_t version = 480; version < 520; ++version)
+    EXPECT_THAT(FilesWith(version), IsEmpty()) << version;
+  EXPECT_THAT(FilesWith(479), Not(IsEmpty()));
+}
+
+TEST_F(RocksSpaceTest, AnErasedValueThatASnapshotShowsIsToldToBeThere) {
+  Open(/*snapshot_wait_ms=*/0);
+  Grow(600);
+  auto held = *store_->GetSnapshot();
+  Erase(300);
+  std::atomic<bool> cancelled = false;
+  // So often that the files are compacted in the background while the snapshot is held.
+  for (int i = 0; i < 3; ++i) {
+    // Whatever is committed meanwhile makes the snapshot no younger.
+    Grow(1);
+    EXPECT_THAT(store_->Reclaim(cancelled), StatusIs(absl::StatusCode::kUnavailable));
+    EXPECT_THAT(FilesWith(300), Not(IsEmpty())) << "or it need not have been told";
+  }
+  held = nullptr;
+  ASSERT_THAT(store_->Reclaim(cancelled), IsOk());
+  EXPECT_THAT(FilesWith(300), IsEmpty());
+}
+
+TEST_F(RocksSpaceTest, AnErasureIsFinishedAfterARestart) {
+  Grow(600);
+  Erase(300);  // and then the process ends
+  Open();
+  EXPECT_THAT(FilesWith(300), Not(IsEmpty())) << "or there is nothing to finish";
+  EXPECT_EQ(store_->UnreclaimedErasures(), 1u);
+  std::atomic<bool> cancelled = false;
+  ASSERT_THAT(store_->Reclaim(cancelled), IsOk());
+  EXPECT_THAT(FilesWith(300), IsEmpty());
+}
+
+// Somebody erases while the log grows, somebody else reclaims, and readers come and go. Whoever is
+// told that the files are gone can rely on it, whichever call has rewritten them.
+TEST_F(RocksSpaceTest, ReclaimedMeansGoneWhateverElseGoesOn) {
+  Grow(600);
+  std::atomic<bool> done = false;
+  std::atomic<bool> cancelled = false;
+  std::thread reader([&] {
+    while (!done) {
+      const auto snapshot = *store_->GetSnapshot();
+      absl::SleepFor(absl::Milliseconds(30));
+    }
+  });
+  std::thread pruner([&] {
+    while (!done) {
+      const absl::Status status = store_->Reclaim(cancelled);
+      EXPECT_TRUE(status.ok() || absl::IsUnavailable(status)) << status;
+    }
+  });
+  std::thread writer([&] {
+    while (!done) Grow(1);
+  });
+  for (size_t version = 100; version < 103; ++version) {
+    Erase(version);
+    ASSERT_THAT(store_->Reclaim(cancelled), IsOk());
+    EXPECT_THAT(FilesWith(version), IsEmpty()) << version;
+  }
+  done = true;
+  for (std::thread* thread : {&reader, &pruner, &writer}) thread->join();
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ const Layer* FindLayer(std::string_view folder) {
 }
 
 bool IsProjectFolder(std::string_view folder) {
-  return folder == "proto" || folder == "tests" || FindLayer(folder) != nullptr;
+  return folder == "tests" || FindLayer(folder) != nullptr;
 }
 
 bool IsStandardHeader(std::string_view name) {
@@ -101,6 +101,8 @@ std::span<const Layer> Layers() {
        .folders = {"base"},
        .libraries = {"absl/", "openssl/", "endian.h"},
        .forbidden = {}},
+      // The wire, of which most is generated.
+      {.folder = "proto", .folders = {}, .libraries = {"grpc/", "grpcpp/"}, .forbidden = {}},
       // Time is an argument, and whoever calls brings the bytes: the draft's algorithms have no
       // clock, randomness, input, output or threads of their own.
       {.folder = "kt-core",

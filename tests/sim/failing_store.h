@@ -39,6 +39,7 @@ class FailingStore : public server::Store {
   absl::StatusOr<server::PruneStep> PruneSome(size_t max_rows) override;
   absl::StatusOr<size_t> Erase(std::span<const server::ErasureRow> erasures) override;
   absl::Status Reclaim(std::atomic<bool>& cancelled) override { return store_->Reclaim(cancelled); }
+  size_t UnreclaimedErasures() const override { return store_->UnreclaimedErasures(); }
   absl::StatusOr<base::Bytes> ReadAuditorHead() const override;
   absl::Status WriteAuditorHead(base::ByteView head) override;
   absl::StatusOr<base::Bytes> ReadProperties() const override { return store_->ReadProperties(); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/log_operator.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -56,6 +57,9 @@ std::shared_ptr<const OperatorKeys> OperatorKeys::Create(core::CipherSuite suite
   config.ciphersuite = suite;
   config.mode = mode;
   config.max_ahead = 10'000;
+  if (maximum_lifetime.has_value()) {
+    config.max_ahead = std::min(config.max_ahead, *maximum_lifetime - 1);
+  }
   config.max_behind = 100'000;
   config.reasonable_monitoring_window = 1'000;
   config.maximum_lifetime = maximum_lifetime;

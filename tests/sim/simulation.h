@@ -120,6 +120,7 @@ class Simulation {
   // simulation_forgetting.cc: what it forgets, and how its users take that.
   absl::Status Forget(uint64_t choice);
   absl::Status AuditSome();
+  bool IsKept(const absl::Status& reclaimed) const;
   absl::Status Prune();
   absl::Status CheckPruned();
   absl::Status Erase();

@@ -58,13 +58,21 @@ absl::Status Simulation::AuditSome() {
 
 // --- what it forgets ---------------------------------------------------------------------
 
+// Users of an audited log may be shown a state from before an erasure, which keeps the values for a
+// while.
+bool Simulation::IsKept(const absl::Status& reclaimed) const {
+  return audited() && absl::IsUnavailable(reclaimed);
+}
+
 // A run, or as much of it as a failing disk allows.
 absl::Status Simulation::Prune() {
   const bool faults = random_.Below(3) == 0;
   if (faults) log_.store().FailAfter(random_.Below(16), random_.Below(2) == 0);
   const server::Pruner::Report report = log_.Prune(1 + random_.Below(60));
   const bool failed = log_.store().EndFault();
-  if (report.status.ok() == failed) return Broken("pruning", report.status);
+  if (report.status.ok() == failed && !IsKept(report.status)) {
+    return Broken("pruning", report.status);
+  }
   counts_.rows_pruned += report.rows_deleted;
   if (!failed) {
     ++counts_.prunings;
@@ -114,7 +122,10 @@ absl::Status Simulation::Erase() {
   if (random_.Below(3) == 0) log_.store().FailAfter(random_.Below(6), random_.Below(2) == 0);
   const auto report = log_.Erase(label, version);
   const bool failed = log_.store().EndFault();
-  if (report.ok() == failed) return Broken("an erasure", report.status());
+  const bool complete = report.ok() && report->reclaimed.ok();
+  if (complete == failed && !(report.ok() && IsKept(report->reclaimed))) {
+    return Broken("an erasure", report.ok() ? report->reclaimed : report.status());
+  }
   if (!failed) {
     ++counts_.erasures;
     if (report->versions != (version.has_value() ? 1 : count)) {
@@ -138,6 +149,7 @@ absl::Status Simulation::Erase() {
     if (row->has_value()) ++erased;
   }
   if (erased != 0 && erased != fresh) return Broken("an erasure is done in part");
+  if (report.ok() && erased != fresh) return Broken("an erasure that was reported is lost");
   return erased == 0 ? absl::OkStatus() : MarkErased(label, version, erased);
 }
 

@@ -101,6 +101,10 @@ TestLog::TestLog(const TestLogOptions& options)
     config_.auditor_public_key = keys->auditor->public_key();
   }
   config_.max_ahead = options.max_ahead_ms;
+  // Some tests have lifetimes of a few entries, but a lifetime is to be greater.
+  if (options.maximum_lifetime_ms.value_or(0) > 0) {
+    config_.max_ahead = std::min(config_.max_ahead, *options.maximum_lifetime_ms - 1);
+  }
   config_.max_behind = options.max_behind_ms;
   config_.reasonable_monitoring_window = options.reasonable_monitoring_window_ms;
   config_.maximum_lifetime = options.maximum_lifetime_ms;
