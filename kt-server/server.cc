@@ -207,6 +207,11 @@ void Server::ReportRoom(const absl::Status& status) {
 }
 
 void Server::Report(const Sequencer::CommitReport& report) {
+  if (absl::IsResourceExhausted(report.status)) {
+    const absl::Status room = opened_.log->CheckRoom();
+    // Nothing was tried for want of room, which `disk_full` tells.
+    if (room.ok() || absl::IsResourceExhausted(room)) return;
+  }
   if (!report.status.ok()) {
     events_.Error("epoch_failed", {{"error", std::string(report.status.message())}});
     if (!opened_.log->writable().ok()) SetWriterHealth(false);
