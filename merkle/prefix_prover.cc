@@ -172,7 +172,7 @@ absl::StatusOr<std::vector<PrefixProof>> Prover::Run(const PrefixStoreReader& re
   searches.reserve(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
     const PrefixProofRequest& request = requests[i];
-    if (IsCacheable(request)) {
+    if (request.position < version_.size) {
       if (const auto known = caches_.proofs.Get(request); known != nullptr) {
         proofs[i] = *known;
         continue;
@@ -196,7 +196,8 @@ absl::StatusOr<std::vector<PrefixProof>> Prover::Run(const PrefixStoreReader& re
         SearchTile(&root, Tile::kRoot, request.position, search.writer.all(), &search.writer));
     Remember(request.position, &root);
     proofs[search.request] = std::move(search.writer).Finish();
-    if (IsCacheable(request)) caches_.proofs.Put(request, proofs[search.request]);
+    // As in Remember.
+    if (request.position < version_.size) caches_.proofs.Put(request, proofs[search.request]);
   }
   return proofs;
 }

@@ -75,10 +75,6 @@ class Prover {
   // Whether a child of a tile is read as one bucket.
   bool IsBucket(const SubtreeId& id, base::LogPosition position, const Tile* current);
   const Tile* KnownTile(const SubtreeId& id, base::LogPosition position, const Tile* current);
-  // A root by itself is asked for to learn what is stored.
-  bool IsCacheable(const PrefixProofRequest& request) const {
-    return request.position < version_.size && !request.keys.empty();
-  }
   absl::Status ReadAll(const PrefixStoreReader& reader);
   absl::Status Decode(base::LogPosition position, Step* step);
   void Remember(base::LogPosition position, Step* step);

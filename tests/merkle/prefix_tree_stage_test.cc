@@ -105,6 +105,60 @@ TEST(PrefixTreeStage, WritesTheSameRowsHoweverEntriesAreGrouped) {
   EXPECT_EQ(one_commit.store().band_bytes(), many_commits.store().band_bytes());
 }
 
+// So many buckets change that several threads hash them, each a range.
+TEST(PrefixTreeStage, ManyBucketsAtOnceGiveWhatOneAfterAnotherGives) {
+  const uint64_t seed = TestSeed(6);
+  SCOPED_TRACE(seed);
+  for (const PrefixTreeLayout& layout : {PrefixTreeLayout{16, 16}, {20, 4, true}}) {
+    SeededRandom random(seed);
+    Log log(layout);
+    std::vector<VrfOutput> present;
+    const auto entry = [&](size_t count) {
+      PrefixChanges changes;
+      const size_t before = present.size();
+      for (size_t i = 0; i < count; ++i) {
+        if (i % 8 == 0 && i < before) {
+          changes.removed.push_back(present[i]);
+          present[i] = random.NextVrfOutput();
+          changes.added.push_back({present[i], random.NextHash()});
+        }
+        present.push_back(random.NextVrfOutput());
+        changes.added.push_back({present.back(), random.NextHash()});
+      }
+      return changes;
+    };
+    for (int i = 0; i < 2; ++i) {
+      const std::vector<PrefixChanges> batch = {entry(700), entry(900), entry(1)};
+      ASSERT_NO_FATAL_FAILURE(log.Append(batch));
+    }
+    ASSERT_NO_FATAL_FAILURE(log.Reload());
+    for (LogPosition position = 0; position < log.size(); ++position) {
+      ASSERT_NO_FATAL_FAILURE(log.CheckProof(
+          position, {present[random.Below(present.size())], random.NextVrfOutput()}));
+    }
+  }
+}
+
+// What one of them finds wrong is what the commit is refused for.
+TEST(PrefixTreeStage, AnErrorInAnyOfManyBucketsIsNoticed) {
+  SeededRandom random(7);
+  Log log({16, 16});
+  PrefixChanges first;
+  for (int i = 0; i < 2'000; ++i) {
+    first.added.push_back({random.NextVrfOutput(), random.NextHash()});
+  }
+  ASSERT_NO_FATAL_FAILURE(log.Append({first}));
+  for (const size_t i : {size_t{0}, size_t{1'000}, size_t{1'999}}) {
+    PrefixChanges second;
+    for (int j = 0; j < 2'000; ++j) {
+      second.added.push_back({random.NextVrfOutput(), random.NextHash()});
+    }
+    second.added.push_back({first.added[i].vrf_output, random.NextHash()});
+    EXPECT_THAT(log.tree().Stage(*log.store().Snapshot(), log.size(), {&second, 1}),
+                StatusIs(absl::StatusCode::kAlreadyExists));
+  }
+}
+
 TEST(PrefixTreeStage, WritesASnapshotRowWithinEveryRowsPerSnapshot) {
   KeySource keys(3);
   Log log({4, 5});
