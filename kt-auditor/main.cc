@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <exception>
 #include <iostream>
+#include <string>
 
 #include "kt-auditor/commands.h"
 
@@ -17,6 +18,7 @@ int Run(int argc, char** argv) {
   gpr_set_log_function([](gpr_log_func_args*) {});
   CLI::App app("Independent auditor of Key Transparency logs", "kt-auditor");
   app.footer(kt::auditor::kExitCodesHelp);
+  app.set_version_flag("--version", std::string("kt-auditor ") + KT_VERSION);
   app.require_subcommand(1);
   int exit_code = 0;
   kt::auditor::AddInitCommand(app, &exit_code);

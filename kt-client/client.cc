@@ -79,6 +79,9 @@ class ClientImpl : public Client {
                                         const std::optional<std::string>& only) override {
     MonitorResult result;
     KT_ASSIGN_OR_RETURN(const std::set<std::string> labels, LabelsToMonitor(domain, only));
+    if (labels.empty() && only.has_value()) {
+      return absl::InvalidArgumentError(absl::StrCat(*only, " is neither watched nor owned here"));
+    }
     if (labels.empty()) return result;
     const absl::StatusOr<std::unique_ptr<LogSession>> session = OpenSession(domain);
     result.status = session.status();

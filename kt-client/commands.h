@@ -21,9 +21,10 @@ enum ExitCode : int {
   kExitExpired = 6,             // away for too long: what was seen before has expired, begin anew
 };
 inline constexpr char kExitCodesHelp[] =
-    "Exit codes: 0 found and verified; 1 verified absent; 2 usage; 3 verification failed (a "
-    "security event); 4 service unreachable or not offered by the domain; 5 refused by policy; 6 "
-    "what was seen of the log before has expired.";
+    "Exit codes: 0 found and verified; 1 verified absent, or no certificate of the wanted use; 2 "
+    "usage; 3 verification failed (a security event); 4 service unreachable or not offered by the "
+    "domain, or the log has erased the value; 5 refused by policy, or nothing but certificates "
+    "that nobody should use; 6 what was seen of the log before has expired.";
 
 // Options that all commands which talk to a server share.
 struct CommonOptions {

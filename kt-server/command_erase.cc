@@ -57,6 +57,7 @@ absl::Status AskServer(const std::string& database, const Call& call) {
 // `with_log` if the log can be opened, `call` if a server has it open.
 absl::Status Reach(const ServerConfig& config,
                    const std::function<absl::Status(OpenedLog&)>& with_log, const Call& call) {
+  KT_RETURN_IF_ERROR(CheckHoldsLog(config));
   absl::StatusOr<OpenedLog> opened = OpenLog(config, base::SystemRandom());
   if (opened.ok()) return with_log(*opened);
   if (!absl::IsAborted(opened.status())) return opened.status();

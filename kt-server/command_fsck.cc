@@ -54,6 +54,7 @@ class Bar {
 
 absl::StatusOr<CheckReport> Check(const FsckOptions& options) {
   KT_ASSIGN_OR_RETURN(const ServerConfig config, LoadServerConfig(options.config));
+  KT_RETURN_IF_ERROR(CheckHoldsLog(config));
   Bar bar;
   CheckOptions check;
   check.progress = [&](const CheckProgress& progress) {

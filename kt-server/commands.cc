@@ -25,6 +25,12 @@ int ExitCodeOf(const absl::Status& status) {
   return kExitFailure;
 }
 
+absl::Status CheckHoldsLog(const ServerConfig& config) {
+  if (config.management.role != ServerConfig::Role::kOperator) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "this is an operator's configuration; the log is at its manager: run it there");
+}
+
 namespace {
 
 // What to put into DNS. The host's name is the operator's choice.

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "kt-server/server_config.h"
 
 namespace kt::server {
 
@@ -29,6 +30,9 @@ void AddEraseCommand(CLI::App& app, int* exit_code);  // erase and erasures
 
 // Reports `status` in one line on standard error and gives the exit code that belongs to it.
 int ExitCodeOf(const absl::Status& status);
+
+// kFailedPrecondition if a manager holds the log that `config` is of.
+absl::Status CheckHoldsLog(const ServerConfig& config);
 
 }  // namespace kt::server
 #endif  // KT_SERVER_COMMANDS_H_

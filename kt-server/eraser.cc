@@ -33,14 +33,26 @@ absl::StatusOr<std::vector<ErasureRow>> Eraser::FindVersions(
                                  : "the log has no such address");
 }
 
+absl::StatusOr<std::vector<ErasureRow>> Eraser::NotErasedBefore(
+    const std::vector<ErasureRow>& erasures) const {
+  KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
+  std::vector<ErasureRow> out;
+  for (const ErasureRow& row : erasures) {
+    KT_ASSIGN_OR_RETURN(const auto earlier, snapshot->ReadErasure(row.commitment));
+    if (!earlier.has_value()) out.push_back(row);
+  }
+  return out;
+}
+
 absl::StatusOr<ErasureReport> Eraser::Erase(const std::string& text,
                                             std::optional<base::Version> version) {
   KT_ASSIGN_OR_RETURN(const smime::Address address, smime::ParseAddress(text));
   KT_ASSIGN_OR_RETURN(const std::vector<ErasureRow> erasures, FindVersions(address, version));
   ErasureReport report;
   report.versions = erasures.size();
+  KT_ASSIGN_OR_RETURN(const std::vector<ErasureRow> fresh, NotErasedBefore(erasures));
   KT_ASSIGN_OR_RETURN(report.erased, store_.Erase(erasures));
-  for (const ErasureRow& row : erasures) {
+  for (const ErasureRow& row : fresh) {
     events_.Info("value_erased", {{"vrf_output", base::ToHex(row.vrf_output.bytes)},
                                   {"version", row.version},
                                   {"position", row.position}});

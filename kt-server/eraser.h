@@ -49,6 +49,8 @@ class Eraser {
  private:
   absl::StatusOr<std::vector<ErasureRow>> FindVersions(const smime::Address& address,
                                                        std::optional<base::Version> version) const;
+  absl::StatusOr<std::vector<ErasureRow>> NotErasedBefore(
+      const std::vector<ErasureRow>& erasures) const;
   absl::Status ReclaimFiles();
 
   TransparencyLog& log_;

@@ -82,6 +82,7 @@ absl::StatusOr<SearchAnswer> AnswerFound(const TransparencyLog& log, const LogSt
                                         RecordOf(rows), /*opening=*/{}, /*update=*/{}));
   KT_ASSIGN_OR_RETURN(OpenedValue opened,
                       DecodeOpenedValue(state.snapshot(), version, log.config(), view.value()));
+  KT_RETURN_IF_ERROR(log.CheckNotErased(state, version.existing->commitment));
   response.opening = opened.opening;
   response.value = std::move(opened.value);
   SearchAnswer answer;

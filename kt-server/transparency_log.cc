@@ -219,6 +219,15 @@ std::shared_ptr<const LogState> TransparencyLog::AwaitGrowth(base::TreeSize size
   return newest_;
 }
 
+absl::Status TransparencyLog::CheckNotErased(const LogState& shown,
+                                             const base::Hash& commitment) const {
+  const std::shared_ptr<const LogState> state = newest();
+  if (state->size() == shown.size()) return absl::OkStatus();
+  KT_ASSIGN_OR_RETURN(const std::optional<ErasureRow> erasure,
+                      state->snapshot().ReadErasure(commitment));
+  return erasure.has_value() ? ErasedStatus(*erasure) : absl::OkStatus();
+}
+
 absl::Status TransparencyLog::writable() const {
   absl::ReaderMutexLock lock(&mutex_);
   if (!failure_.ok() || !full_) return failure_;

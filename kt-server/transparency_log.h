@@ -75,6 +75,10 @@ class TransparencyLog {
   // The same as soon as it has more than `size` entries, or when `timeout` is over.
   std::shared_ptr<const LogState> AwaitGrowth(base::TreeSize size, absl::Duration timeout) const;
 
+  // kPermissionDenied if the value under `commitment` was erased although `shown`, an older state
+  // that users are shown, still holds it.
+  absl::Status CheckNotErased(const LogState& shown, const base::Hash& commitment) const;
+
   // Versions that one entry may add: AuditorUpdate.proof has room for 255 results.
   size_t max_versions_per_entry() const;
 

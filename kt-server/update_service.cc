@@ -77,6 +77,7 @@ absl::StatusOr<core::CreatedVersions> ReadCreated(const TransparencyLog& log, co
       }
       KT_ASSIGN_OR_RETURN(OpenedValue opened,
                           ReadOpenedValue(state.snapshot(), rows->rows.at(version), log.config()));
+      KT_RETURN_IF_ERROR(log.CheckNotErased(state, existing->commitment));
       created.values.push_back(std::move(opened.value));
       created.openings.push_back(opened.opening);
     }

@@ -133,6 +133,11 @@ absl::StatusOr<base::Bytes> EncodeOpenedValue(const OpenedValue& opened,
   return row;
 }
 
+absl::Status ErasedStatus(const ErasureRow& erasure) {
+  return absl::PermissionDeniedError(
+      absl::StrCat("the log's operator has erased version ", erasure.version));
+}
+
 absl::StatusOr<OpenedValue> ReadOpenedValue(const Snapshot& snapshot, const VersionRow& version,
                                             const core::Configuration& config) {
   absl::StatusOr<base::Bytes> row = snapshot.ReadValue(version.existing->commitment);
@@ -152,8 +157,7 @@ absl::StatusOr<OpenedValue> DecodeOpenedValue(const Snapshot& snapshot, const Ve
     if (!erasure.has_value()) {
       return absl::DataLossError("a version's value is missing in the database");
     }
-    return absl::PermissionDeniedError(
-        absl::StrCat("the log's operator has erased version ", erasure->version));
+    return ErasedStatus(*erasure);
   }
   OpenedValue opened;
   if (row->size() >= opened.opening.size()) {

@@ -52,6 +52,9 @@ struct OpenedValue {
 absl::StatusOr<base::Bytes> EncodeOpenedValue(const OpenedValue& opened,
                                               const core::WireContext& context);
 
+// What whoever asks for a version's value is told that was erased: kPermissionDenied.
+absl::Status ErasedStatus(const ErasureRow& erasure);
+
 // Reads that of `version`, which exists. kPermissionDenied if it was erased, kDataLoss if what is
 // stored is not what the version's commitment was made to.
 absl::StatusOr<OpenedValue> ReadOpenedValue(const Snapshot& snapshot, const VersionRow& version,

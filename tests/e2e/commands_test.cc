@@ -130,6 +130,8 @@ TEST_P(Commands, UsageErrorsEndWithTwo) {
   ExpectError(deployment_.Publish("alice@smime.example",
                                   {"--cert", deployment_.Vector("alice.encr.key.pem")}),
               2, "PEM");
+  ExpectError(deployment_.Client("monitor", {"nobody@smime.example"}), 2,
+              "nobody@smime.example is neither watched nor owned here");
 }
 
 TEST_P(Commands, LooseTokenFileIsRefused) {

@@ -284,6 +284,15 @@ TEST_P(Managed, ManagerServesNobodyElse) {
             grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(ask(deployment_.File("log/operator.pem"), deployment_.File("log/keys/operator.key")),
             grpc::StatusCode::OK);
+  // What is about the log's own files is asked at the manager.
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"fsck"}, {"erase", kAlice, "--all"}, {"erasures"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.insert(arguments.end(), {"--config", deployment_.config()});
+    const ProcessResult refused = deployment_.ServerCommand(arguments);
+    EXPECT_EQ(refused.exit_code, 1) << command[0];
+    EXPECT_THAT(refused.err, HasSubstr("at its manager")) << command[0];
+  }
   StopBoth();
 }
 

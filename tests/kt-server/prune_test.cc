@@ -23,6 +23,8 @@
 #include "kt-core/implicit_tree.h"
 #include "kt-core/update.h"
 #include "kt-server/audit_service.h"
+#include "kt-server/eraser.h"
+#include "kt-server/event_log.h"
 #include "kt-server/monitoring_service.h"
 #include "kt-server/pruner.h"
 #include "kt-server/search_service.h"
@@ -432,6 +434,33 @@ TEST_F(AuditedPruneTest, KeepsWhatAnAuditorWhoMayLagForLongHasNotTaken) {
   EXPECT_EQ(Horizon(fixture), 9u) << "the update of entry 10 is proven from entry 9";
   Audit(fixture);
   EXPECT_EQ(Horizon(fixture), 34u) << "lifetime and window";
+}
+
+// Users are shown an older state, in which the value still is, since the auditor is late.
+TEST_F(AuditedPruneTest, WhatIsErasedIsNotShownInAnOlderStateEither) {
+  const std::string alice = "alice@x.example";
+  ASSERT_THAT(fixture_.Add(alice, 0, "v0"), IsOk());
+  ASSERT_THAT(fixture_.Add("bob@x.example", 0, "v0"), IsOk());
+  Audit();
+  Grow(fixture_, 20);
+  const auto shown = fixture_.log().current();
+  ASSERT_LT(shown->size(), fixture_.log().newest()->size());
+  const SearchService service(fixture_.log());
+  const auto search = [&](const std::string& label) {
+    core::SearchRequest request;
+    request.label = base::ToBytes(label);
+    return service.Search(base::codec::Encode(request)).status();
+  };
+  ASSERT_THAT(search(alice), IsOk());
+  EventLog events("error");
+  Eraser eraser(fixture_.log(), fixture_.store(), events, fixture_.clock());
+  ASSERT_OK_AND_ASSIGN(const ErasureReport report, eraser.Erase(alice, std::nullopt));
+  EXPECT_EQ(report.erased, 1u);
+  EXPECT_EQ(fixture_.log().current(), shown);
+  EXPECT_THAT(search(alice), StatusIs(absl::StatusCode::kPermissionDenied));
+  EXPECT_THAT(search("bob@x.example"), IsOk());
+  Audit();
+  EXPECT_THAT(search(alice), StatusIs(absl::StatusCode::kPermissionDenied));
 }
 
 TEST_F(AuditedPruneTest, UpdatesFromBeforeTheHorizonHaveAClearStatus) {
