@@ -33,7 +33,8 @@ int Run(int argc, char** argv) {
 
   CLI::App app("Key Transparency server for S/MIME certificates", "kt-server");
   app.footer(
-      "Exit codes: 0 success, 1 failure, 2 unknown or missing options, 3 what is stored is damaged (fsck),\n"
+      "Exit codes: 0 success, 1 failure, 2 unknown or missing options, 3 what is stored is damaged "
+      "(fsck),\n"
       "4 erased, but files may still hold it for a while (erase).");
   app.set_version_flag("--version", std::string("kt-server ") + KT_VERSION);
   app.require_subcommand(1);
