@@ -71,13 +71,6 @@ absl::Status ReclaimWhole(const RocksDatabase& database, Table table, Compactor&
   return absl::OkStatus();
 }
 
-absl::Status FlushAll(const RocksDatabase& database) {
-  // A write-ahead log is kept as long as a table has rows of it in memory only.
-  std::vector<rocksdb::ColumnFamilyHandle*> tables;
-  for (size_t i = 0; i < kTableCount; ++i) tables.push_back(database.table(static_cast<Table>(i)));
-  return FromRocksDb(database.db().Flush(rocksdb::FlushOptions(), tables), "flushing");
-}
-
 // Names of write-ahead logs that hold anything.
 absl::StatusOr<std::set<std::string>> WriteAheadLogs(const RocksDatabase& database) {
   rocksdb::VectorLogPtr logs;
@@ -213,7 +206,7 @@ absl::Status ReclaimSpace(const RocksDatabase& database, base::LogPosition horiz
     return (*deleted)[static_cast<size_t>(table)];
   };
   KT_ASSIGN_OR_RETURN(const std::set<std::string> logs, WriteAheadLogs(database));
-  KT_RETURN_IF_ERROR(FlushAll(database));
+  KT_RETURN_IF_ERROR(database.Flush());
   Compactor compactor(database, Bottommost::kForceOptimized, cancelled);
   for (const Table table : {Table::kEntry, Table::kChanged}) {
     if (count(table) == 0) continue;

@@ -306,6 +306,18 @@ absl::StatusOr<uint64_t> RocksDatabase::FreeBytes() const {
   return bytes;
 }
 
+uint64_t RocksDatabase::UnflushedBytes() const {
+  uint64_t bytes = 0;
+  KT_CHECK(db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &bytes));
+  return bytes;
+}
+
+absl::Status RocksDatabase::Flush() const {
+  // All of them: a write-ahead log is kept as long as a table has rows of it in memory only.
+  const std::vector<rocksdb::ColumnFamilyHandle*> tables(handles_.begin(), handles_.end());
+  return FromRocksDb(db_->Flush(rocksdb::FlushOptions(), tables), "flushing");
+}
+
 absl::Status RocksDatabase::CheckFiles(const std::function<absl::Status()>& next) const {
   const auto live_files = [this] {
     std::vector<rocksdb::LiveFileMetaData> files;

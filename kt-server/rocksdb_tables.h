@@ -86,6 +86,10 @@ class RocksDatabase {
   rocksdb::SequenceNumber OldestSnapshot() const;
   // What the file system has left.
   absl::StatusOr<uint64_t> FreeBytes() const;
+  // Of rows that no sorted file holds yet: what opening the database again would have to replay.
+  uint64_t UnflushedBytes() const;
+  // Writes them to sorted files, which ends the write-ahead logs there are.
+  absl::Status Flush() const;
   // As Store::CheckFiles.
   absl::Status CheckFiles(const std::function<absl::Status()>& next) const;
 

@@ -5,7 +5,7 @@
 //
 //   kt-growth [--labels N] [--per-entry N | --entries N] [--value-bytes N] [--cache-mb N]
 //             [--bucket-depth N] [--rows-per-snapshot N] [--deepest-rows]
-//             [--directory DIR [--resume N]] [--sequencer] [--json]
+//             [--directory DIR [--resume N]] [--sequencer] [--certificates] [--json]
 //
 // The VRF is replaced by a hash, since its cost does not depend on the size and would be most of
 // the time; vrf_bench measures it. All else is the server's own: rows, trees, commits, proofs. With
@@ -45,6 +45,7 @@
 #include "kt-server/sequencer.h"
 #include "kt-server/store.h"
 #include "kt-server/transparency_log.h"
+#include "tests/bench/certificate_values.h"
 #include "tests/bench/counting_store.h"
 #include "tests/support/fakes.h"
 #include "tests/support/process.h"
@@ -72,6 +73,7 @@ struct Options {
   std::string directory;
   size_t resume = 0;
   bool sequencer = false;
+  bool certificates = false;
   bool json = false;
 };
 
@@ -220,6 +222,7 @@ class Growth {
       if (table != server::Table::kValue) all += a_label;
     }
     row["compacted_bytes_without_values"] = all;
+    row["given_bytes_value"] = static_cast<double>(value_bytes_) / static_cast<double>(labels_);
     return row;
   }
 
@@ -292,16 +295,26 @@ class Growth {
   }
 
   void AppendEntry(size_t end) {
-    base::Bytes value(options_.value_bytes);
     server::NewEntry entry;
     entry.timestamp_ms = NextMs();
     for (; labels_ < end; ++labels_) {
-      random_.Fill(value);
-      entry.versions.push_back({Label(labels_), 0, {value, {}}});
+      entry.versions.push_back({Label(labels_), 0, {NextValue(), {}}});
     }
     const absl::Status appended = log_->Append({&entry, 1});
     if (!appended.ok()) Must<int>(appended);
     std::ofstream(LabelsFile()) << labels_;
+  }
+
+  base::Bytes NextValue() {
+    base::Bytes value;
+    if (options_.certificates) {
+      value = certificates_.Next(std::to_string(labels_), random_);
+    } else {
+      value.resize(options_.value_bytes);
+      random_.Fill(value);
+    }
+    value_bytes_ += value.size();
+    return value;
   }
 
   // Has the labels up to `end` published, as many waiting at a time as a server takes.
@@ -319,13 +332,12 @@ class Growth {
         [](const absl::Status&) {});
     status(sequencer.Start());
     for (; labels_ < end; ++labels_) {
-      base::Bytes value(options_.value_bytes);
-      random_.Fill(value);
+      base::Bytes value = NextValue();
       server::Submitter::Submission submission;
       submission.label = Label(labels_);
       submission.bytes = value.size();
-      submission.mutation =
-          [value](const server::CurrentValue*) -> absl::StatusOr<server::NewValues> {
+      submission.mutation = [value = std::move(value)](
+                                const server::CurrentValue*) -> absl::StatusOr<server::NewValues> {
         return server::NewValues({value});
       };
       submission.done = [&](absl::StatusOr<server::Submitter::Outcome> outcome) {
@@ -399,7 +411,9 @@ class Growth {
   testing::SeededRandom random_;
   std::optional<base::SecretBytes> signature_secret_;
   std::optional<base::SecretBytes> vrf_secret_;
+  const CertificateValues certificates_;
   size_t labels_ = 0;
+  uint64_t value_bytes_ = 0;  // given by this run
   uint64_t now_ms_ = 0;
   std::unique_ptr<server::HeadGuard> guard_;
   std::unique_ptr<server::Store> store_;
@@ -454,6 +468,8 @@ int main(int argc, char** argv) {
   app.add_option("--directory", options.directory, "New directory for the log [a temporary one]");
   app.add_option("--resume", options.resume, "Goes on with the log in --directory, by so many");
   app.add_flag("--sequencer", options.sequencer, "Publish through the sequencer, with a real VRF");
+  app.add_flag("--certificates", options.certificates,
+               "Values are certificates with their issuers', instead of random bytes");
   app.add_flag("--json", options.json, "Print JSON, a line for each size");
   CLI11_PARSE(app, argc, argv);
   kt::bench::Run(options);

@@ -47,6 +47,7 @@ struct SoakOptions {
   int minutes = 10;
   int restart_seconds = 120;
   int max_rss_mb = 900;
+  int pause_ms = 0;
   std::string suite = "ed25519";
 };
 
@@ -74,6 +75,11 @@ class Soak {
   }
 
  private:
+  struct Acknowledged {
+    uint32_t version;
+    base::Bytes der;
+  };
+
   absl::Duration Restart() const { return absl::Seconds(options_.restart_seconds); }
 
   void Fail(const std::string& what) {
@@ -88,14 +94,14 @@ class Soak {
     std::vector<std::thread> threads;
     for (const char* who : kPeople) threads.emplace_back([this, who] { Publish(who); });
     for (int i = 0; i < kSearchers; ++i) threads.emplace_back([this, i] { Search(i); });
-    uint64_t first_mb = 0;
-    uint64_t last_mb = 0;
+    const absl::Time begin = absl::Now();
+    std::vector<uint64_t> rss_mb;  // by second
     while (absl::Now() < until && !failed_) {
       absl::SleepFor(absl::Seconds(1));
-      last_mb = RssMb();
-      if (first_mb == 0) first_mb = last_mb;
-      if (last_mb > static_cast<uint64_t>(options_.max_rss_mb)) Fail("too much memory");
+      rss_mb.push_back(RssMb());
+      if (rss_mb.back() > static_cast<uint64_t>(options_.max_rss_mb)) Fail("too much memory");
     }
+    const absl::Duration lived = absl::Now() - begin;
     const bool kill = lives_++ % 2 == 1;
     stopping_ = true;
     deployment_.server().Signal(kill ? SIGKILL : SIGTERM);
@@ -104,9 +110,12 @@ class Soak {
     if (code != (kill ? 128 + SIGKILL : 0)) {
       Fail(absl::StrCat("exit code ", code, ": ", deployment_.server().Log()));
     }
-    std::cout << "life " << lives_ << (kill ? ", killed" : ", stopped") << ": " << published_
-              << " acknowledged, " << searches_ << " verified searches, " << first_mb << " to "
-              << last_mb << " MB" << std::endl;
+    if (rss_mb.empty()) return;
+    std::cout << "life " << lives_ << (kill ? ", killed" : ", stopped") << " after "
+              << absl::ToInt64Seconds(lived) << " s: " << published_ << " acknowledged, "
+              << searches_ << " verified searches; MB at the start, half-way, at the end, most: "
+              << rss_mb.front() << ", " << rss_mb[rss_mb.size() / 2] << ", " << rss_mb.back()
+              << ", " << *std::max_element(rss_mb.begin(), rss_mb.end()) << std::endl;
   }
 
   uint64_t RssMb() {
@@ -127,9 +136,14 @@ class Soak {
         return;
       }
       ++published_;
-      absl::MutexLock lock(&mutex_);
-      acknowledged_[publisher.address()][published->version] = published->der;
+      Remember(publisher.address(), {published->version, published->der});
+      Pause();
     }
+  }
+
+  void Remember(const std::string& address, Acknowledged acknowledged) {
+    absl::MutexLock lock(&mutex_);
+    acknowledged_[address].push_back(std::move(acknowledged));
   }
 
   // Anybody's version, now and then one that nobody has.
@@ -157,8 +171,11 @@ class Soak {
       }
       if (!Verify(request, response, expected, &state)) return;
       ++searches_;
+      Pause();
     }
   }
+
+  void Pause() const { absl::SleepFor(absl::Milliseconds(options_.pause_ms)); }
 
   // Sets the version to search for to one that was acknowledged; returns what it holds. Empty if
   // the address has none: then the greatest version is asked for, and may be there.
@@ -166,10 +183,9 @@ class Soak {
     absl::MutexLock lock(&mutex_);
     const auto versions = acknowledged_.find(address);
     if (versions == acknowledged_.end()) return {};
-    auto version = versions->second.begin();
-    std::advance(version, static_cast<std::ptrdiff_t>(random % versions->second.size()));
-    request->version = version->first;
-    return version->second;
+    const Acknowledged& chosen = versions->second[random % versions->second.size()];
+    request->version = chosen.version;
+    return chosen.der;
   }
 
   bool Verify(const core::SearchRequest& request, const v1::SearchResponse& response,
@@ -205,8 +221,7 @@ class Soak {
   std::atomic<uint64_t> searches_ = 0;
 
   absl::Mutex mutex_;
-  // Address, version, certificate.
-  std::map<std::string, std::map<uint32_t, base::Bytes>> acknowledged_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::vector<Acknowledged>> acknowledged_ ABSL_GUARDED_BY(mutex_);
 };
 
 int Main(int argc, char** argv) {
@@ -216,6 +231,9 @@ int Main(int argc, char** argv) {
   app.add_option("--restart-seconds", options.restart_seconds, "how long each life of it lasts")
       ->capture_default_str();
   app.add_option("--max-rss-mb", options.max_rss_mb, "more memory of the server is a failure")
+      ->capture_default_str();
+  app.add_option("--pause-ms", options.pause_ms,
+                 "how long each of the publishers and searchers rests after a call")
       ->capture_default_str();
   app.add_option("--suite", options.suite, "p256 or ed25519")->capture_default_str();
   try {

@@ -320,8 +320,31 @@ TEST(RocksDbStore, SealsComeEveryFewMegabytes) {
     }
   }
   ASSERT_OK_AND_ASSIGN(const auto database, RocksDatabase::Open({.path = dir.path("db")}));
-  EXPECT_EQ(database->marks().writes, 11u);
-  EXPECT_EQ(database->marks().seals, 5u);  // one at the opening, one after every second commit
+  EXPECT_EQ(database->marks().writes, 12u);
+  EXPECT_EQ(database->marks().seals, 6u);  // at the opening, every second commit, the closing
+}
+
+// Bytes in the write-ahead logs, which the next opening replays.
+uintmax_t BytesToReplay(const std::string& path) {
+  uintmax_t bytes = 0;
+  for (const fs::path& log : FilesWith(path, ".log")) bytes += fs::file_size(log);
+  return bytes;
+}
+
+TEST(RocksDbStore, ClosingLeavesLittleToReplay) {
+  TempDir dir;
+  BatchMaker maker;
+  for (const bool much : {true, false}) {
+    {
+      ASSERT_OK_AND_ASSIGN(const auto store, Open(dir.path("db"), true));
+      CommitBatch batch = maker.Next(1);
+      batch.values = {ValueRow(std::string(much ? 10'000'000 : 100'000, 'x'))};
+      ASSERT_THAT(store->Commit(batch, maker.size() - 1), IsOk());
+      EXPECT_GT(BytesToReplay(dir.path("db")), batch.values[0].second.size());
+    }
+    // Little is not worth the files.
+    EXPECT_EQ(BytesToReplay(dir.path("db")) > 0, !much);
+  }
 }
 
 // --- damage ------------------------------------------------------------------------------------
@@ -664,6 +687,33 @@ TEST(RocksDbStoreWrite, IsClosedWhileTheDiskIsFullOrFails) {
     }
     ASSERT_OK_AND_ASSIGN(const auto store, Open(path));
     EXPECT_THAT((*store->GetSnapshot())->head(), AnyOf(first.head, second.head));
+  }
+}
+
+// As before, but all was acknowledged, and enough that closing wants to write it to sorted files.
+TEST(RocksDbStoreWrite, WhatClosingCannotWriteIsReplayed) {
+  TempDir dir;
+  BatchMaker maker;
+  CommitBatch batch = maker.Next(1);
+  batch.values = {ValueRow(std::string(10'000'000, 'x'))};
+  for (const bool full : {true, false}) {
+    const std::string path = dir.path(full ? "full" : "failing");
+    {
+      ASSERT_OK_AND_ASSIGN(auto store, Open(path, true));
+      ASSERT_THAT(store->Commit(batch, 0), IsOk());
+      std::optional<FileSizeLimit> limit;
+      std::optional<testing::FailingSyncs> failing;
+      if (full) {
+        limit.emplace(fs::file_size(FilesWith(path, ".log").back()) + 100);
+      } else {
+        failing.emplace();
+      }
+      store.reset();
+    }
+    ASSERT_OK_AND_ASSIGN(const auto store, Open(path));
+    ASSERT_OK_AND_ASSIGN(const auto snapshot, store->GetSnapshot());
+    EXPECT_EQ(snapshot->head(), batch.head);
+    EXPECT_THAT(snapshot->ReadValue(batch.values[0].first), IsOkAndHolds(batch.values[0].second));
   }
 }
 
