@@ -30,9 +30,9 @@ absl::Status ValidateConfiguration(const Configuration& config) {
   if (config.mode == DeploymentMode::kThirdPartyAuditing) {
     KT_RETURN_IF_ERROR(CheckSignatureKey(config, config.auditor_public_key, "auditor_public_key"));
   }
+  // Also zero, as no window is smaller.
   if (config.maximum_lifetime.has_value() &&
-      (*config.maximum_lifetime == 0 ||
-       *config.maximum_lifetime <= config.reasonable_monitoring_window)) {
+      *config.maximum_lifetime <= config.reasonable_monitoring_window) {
     return absl::InvalidArgumentError(
         "configuration: maximum_lifetime must be greater than zero and than "
         "reasonable_monitoring_window");

@@ -168,10 +168,14 @@ class Operator {
     }
     KT_CHECK(Open(true));
   }
-  // The disk spoils what was synced. What it has lost at the end nobody can notice.
+  // The disk spoils what was synced. What it has lost at the end nobody can notice, and if it had
+  // lost one just before that and the record was repaired, that one goes along.
   bool Rot(FuzzInput& input) {
     Close();
     const Bytes before = ReadFile(File("record"));
+    for (size_t index = 0; index < before.size() / kRecordSize; ++index) {
+      if (const auto record = RecordAt(before, index)) seen_[index] = *record;
+    }
     Bytes file = before;
     if (input.Below(3) != 0) {
       input.Edit(&file);
@@ -183,17 +187,18 @@ class Operator {
     }
     WriteFile(File("record"), file);
     if (!Open(false)) return false;
-    for (size_t index = ReadFile(File("record")).size() / kRecordSize;
-         index < before.size() / kRecordSize; ++index) {
-      const auto lost = RecordAt(before, index);
-      if (lost.has_value()) signed_.erase({lost->label, lost->version});
+    const auto lost = seen_.lower_bound(ReadFile(File("record")).size() / kRecordSize);
+    for (auto it = lost; it != seen_.end(); ++it) {
+      signed_.erase({it->second.label, it->second.version});
     }
+    seen_.erase(lost, seen_.end());
     return true;
   }
 
  private:
   std::unique_ptr<SigningRecord> record_;
   std::map<std::pair<Hash, Version>, Hash> signed_;
+  std::map<size_t, SigningRecord::Record> seen_;  // what lay at an index of the file
   std::optional<Version> in_log_[kLabels];
 };
 
