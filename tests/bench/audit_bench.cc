@@ -114,7 +114,10 @@ void BM_DecodeAndApply(benchmark::State& state) {
   }
   Count(state, history, per_entry);
 }
-BENCHMARK(BM_DecodeAndApply)->Args({1'000'000, 255})->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_DecodeAndApply)
+    ->Args({1'000'000, 255})
+    ->Args({10'000'000, 255})
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace kt::core
