@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/cpu.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <atomic>
 
 #include "base/check.h"
@@ -23,16 +27,33 @@ bool MachineHasAvx512Ifma() {
 #endif
 }
 
-bool Decide() {
+// Of the registers that every operating system saves.
+bool MachineHasShaExtensions() {
+#if defined(__x86_64__)
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & bit_SSE4_1) == 0) return false;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ebx & bit_SHA) != 0;
+#else
+  return false;
+#endif
+}
+
+// From the first question on the answer stands.
+bool MayUseVectorPaths() {
   VectorPaths expected = VectorPaths::kUndecided;
   vector_paths.compare_exchange_strong(expected, VectorPaths::kDecided);
-  return expected != VectorPaths::kDisabled && MachineHasAvx512Ifma();
+  return expected != VectorPaths::kDisabled;
 }
 
 }  // namespace
 
 bool HasAvx512Ifma() {
-  static const bool has = Decide();
+  static const bool has = MayUseVectorPaths() && MachineHasAvx512Ifma();
+  return has;
+}
+
+bool HasShaExtensions() {
+  static const bool has = MayUseVectorPaths() && MachineHasShaExtensions();
   return has;
 }
 

@@ -11,8 +11,11 @@ namespace kt::base {
 // were not switched off. Constant after the first call; thread-safe.
 bool HasAvx512Ifma();
 
-// Makes HasAvx512Ifma() false for the whole process. Must come before the first question, as a
-// program does that reads its configuration: code that has chosen does not choose again.
+// The same for what a file compiled with the SHA extensions and SSE 4.1 needs.
+bool HasShaExtensions();
+
+// Makes both false for the whole process. Must come before the first question, as a program does
+// that reads its configuration: code that has chosen does not choose again.
 void DisableVectorPaths();
 
 }  // namespace kt::base

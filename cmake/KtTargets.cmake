@@ -65,9 +65,11 @@ macro(kt_no_gcc12_false_positives)
   endif()
 endmacro()
 
-# Whether files can be compiled for AVX-512 IFMA; whether they are used, the program decides on each machine.
+# Whether files can be compiled for AVX-512 IFMA and for the SHA extensions; whether they are used, the
+# program decides on each machine.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   set(KT_WITH_AVX512_IFMA ON)
+  set(KT_WITH_SHA_EXTENSIONS ON)
 endif()
 
 # kt_compile_for_avx512_ifma(a.cc ...): for files of the current folder, and never for a target as a whole.

@@ -10,6 +10,9 @@
 #include <bit>
 #include <cstring>
 
+#include "base/cpu.h"
+#include "merkle/node_pair.h"
+
 namespace kt::merkle {
 namespace {
 
@@ -52,6 +55,16 @@ base::Hash LeafNodeHash(const base::VrfOutput& key, const base::Hash& commitment
 
 base::Hash ParentNodeHash(const base::Hash& left, const base::Hash& right) {
   return HashNode(kParentPrefix, left.bytes, right.bytes);
+}
+
+std::array<base::Hash, 2> ParentNodeHashes(const Siblings& first, const Siblings& second) {
+#if defined(KT_WITH_SHA_EXTENSIONS)
+  if (base::HasShaExtensions()) {
+    return HashNodePairByShaExtensions(kParentPrefix, {first.left.bytes, first.right.bytes},
+                                       {second.left.bytes, second.right.bytes});
+  }
+#endif
+  return {ParentNodeHash(first.left, first.right), ParentNodeHash(second.left, second.right)};
 }
 
 NodeValue Combine(const NodeValue& left, const NodeValue& right) {

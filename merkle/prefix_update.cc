@@ -205,24 +205,39 @@ class UpdateEvaluation {
     }
     const unsigned top = shared_after.has_value() ? *shared_after + 1 : 0;
     for (unsigned d = depth; d-- > top;) {
-      Place left = place, right = place;
       if (key.bit(d)) {
-        left = waiting_.back();
+        KT_RETURN_IF_ERROR(Join(waiting_.back(), place, &place));
         waiting_.pop_back();
       } else {
-        KT_ASSIGN_OR_RETURN(right, NextElement());
+        KT_ASSIGN_OR_RETURN(const Place right, NextElement());
+        KT_RETURN_IF_ERROR(Join(place, right, &place));
       }
-      if (HasTooFewLeaves(left.before, right.before)) {
-        return RefusedProof("a parent with fewer than two leaves");
-      }
-      place.before = Parent(left.before, right.before);
-      KT_ASSIGN_OR_RETURN(place.after, CombineAfter(left.after, right.after));
     }
     waiting_.push_back(place);
     return absl::OkStatus();
   }
 
-  static absl::StatusOr<Node> CombineAfter(const Node& left, const Node& right) {
+  // The place above two siblings; `above` may be one of them.
+  static absl::Status Join(const Place& left, const Place& right, Place* above) {
+    if (HasTooFewLeaves(left.before, right.before)) {
+      return RefusedProof("a parent with fewer than two leaves");
+    }
+    KT_ASSIGN_OR_RETURN(const std::optional<Node> lone, LoneAfter(left.after, right.after));
+    if (lone.has_value()) {
+      above->before = Parent(left.before, right.before);
+      above->after = *lone;
+      return absl::OkStatus();
+    }
+    const auto [before, after] = ParentNodeHashes({left.before.value, right.before.value},
+                                                  {left.after.value, right.after.value});
+    above->before = {before, Population::kSeveral};
+    above->after = {after, Population::kSeveral};
+    return absl::OkStatus();
+  }
+
+  // What moves up to stand above both after the update, or that nothing does; nullopt if that is
+  // their parent.
+  static absl::StatusOr<std::optional<Node>> LoneAfter(const Node& left, const Node& right) {
     const bool left_empty = left.population == Population::kNone;
     const bool right_empty = right.population == Population::kNone;
     if ((left_empty && right.population == Population::kUnknown) ||
@@ -233,7 +248,7 @@ class UpdateEvaluation {
     }
     if (left_empty && right.population != Population::kSeveral) return right;
     if (right_empty && left.population != Population::kSeveral) return left;
-    return Parent(left, right);
+    return std::nullopt;
   }
 
   absl::StatusOr<Place> NextElement() {

@@ -20,7 +20,7 @@ TEST_F(CpuDeathTest, VectorPathsCanBeSwitchedOffBeforeTheFirstQuestion) {
       {
         DisableVectorPaths();
         DisableVectorPaths();
-        std::exit(HasAvx512Ifma() || HasAvx512Ifma() ? 1 : 0);
+        std::exit(HasAvx512Ifma() || HasShaExtensions() || HasAvx512Ifma() ? 1 : 0);
       },
       ::testing::ExitedWithCode(0), "");
 }
@@ -32,13 +32,20 @@ TEST_F(CpuDeathTest, VectorPathsCannotBeSwitchedOffAfterTheFirstQuestion) {
         DisableVectorPaths();
       },
       "invariant does not hold");
+  EXPECT_DEATH(
+      {
+        HasShaExtensions();
+        DisableVectorPaths();
+      },
+      "invariant does not hold");
 }
 
 TEST_F(CpuDeathTest, TheAnswerDoesNotChange) {
   EXPECT_EXIT(
       {
         const bool first = HasAvx512Ifma();
-        std::exit(HasAvx512Ifma() == first ? 0 : 1);
+        const bool second = HasShaExtensions();
+        std::exit(HasAvx512Ifma() == first && HasShaExtensions() == second ? 0 : 1);
       },
       ::testing::ExitedWithCode(0), "");
 }
