@@ -91,7 +91,7 @@ std::span<const Layer> Layers() {
   static const auto* const layers = new std::vector<Layer>{
       {.folder = "base",
        .folders = {},
-       .libraries = {"absl/", "openssl/", "sodium.h", "fcntl.h", "unistd.h", "sys/"},
+       .libraries = {"absl/", "openssl/", "sodium.h", "cpuid.h", "fcntl.h", "unistd.h", "sys/"},
        .forbidden = {}},
       {.folder = "vrf",
        .folders = {"base"},
@@ -99,7 +99,7 @@ std::span<const Layer> Layers() {
        .forbidden = {}},
       {.folder = "merkle",
        .folders = {"base"},
-       .libraries = {"absl/", "openssl/", "endian.h"},
+       .libraries = {"absl/", "openssl/", "endian.h", "immintrin.h"},
        .forbidden = {}},
       // The wire, of which most is generated.
       {.folder = "proto", .folders = {}, .libraries = {"grpc/", "grpcpp/"}, .forbidden = {}},
@@ -127,8 +127,8 @@ std::span<const Layer> Layers() {
       {.folder = "kt-server",
        .folders = {"base", "vrf", "merkle", "kt-core", "smime", "proto"},
        .libraries = {"absl/", "openssl/", "grpc/", "grpcpp/", "google/protobuf/", "rocksdb/",
-                     "CLI/", "nlohmann/", "spdlog/", "toml++/", "arpa/", "fcntl.h", "netdb.h",
-                     "netinet/", "poll.h", "signal.h", "sys/", "unistd.h"},
+                     "CLI/", "nlohmann/", "spdlog/", "toml++/", "arpa/", "fcntl.h", "malloc.h",
+                     "netdb.h", "netinet/", "poll.h", "signal.h", "sys/", "unistd.h"},
        .forbidden = {}},
       // A mail program embeds the client: no database.
       {.folder = "kt-client",
