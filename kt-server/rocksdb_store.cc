@@ -165,12 +165,7 @@ class RocksStore : public Store {
 
   absl::Status CheckRoom() override {
     absl::MutexLock lock(&commit_mutex_);
-    KT_ASSIGN_OR_RETURN(const uint64_t free_bytes, database_->FreeBytes());
-    if (free_bytes >= min_free_bytes_) return CheckUsable();
-    if (!failure_.ok()) return CheckUsable();
-    return absl::ResourceExhaustedError(absl::StrCat("the disk of the database has ", free_bytes,
-                                                     " bytes left, and ", min_free_bytes_,
-                                                     " are to be free"));
+    return CheckUsableWithRoom();
   }
 
   absl::Status Commit(const CommitBatch& batch, base::TreeSize expected_tree_size) override {
@@ -369,9 +364,7 @@ class RocksStore : public Store {
   void Settle() {
     constexpr uint64_t kWorthAFile = 8u << 20;
     absl::MutexLock lock(&commit_mutex_);
-    if (!CheckUsable().ok() || database_->UnflushedBytes() < kWorthAFile) return;
-    const absl::StatusOr<uint64_t> free_bytes = database_->FreeBytes();
-    if (!free_bytes.ok() || *free_bytes < min_free_bytes_) return;
+    if (!CheckUsableWithRoom().ok() || database_->UnflushedBytes() < kWorthAFile) return;
     RowWriter rows(*database_);  // each sorted file holds a seal
     if (WriteMarked(rows, /*seal=*/true).ok()) database_->Flush().IgnoreError();
   }
@@ -405,6 +398,14 @@ class RocksStore : public Store {
         absl::StrCat("an earlier write failed, so the store must be opened again before it is "
                      "written to: ",
                      std::string(failure_.message())));
+  }
+
+  absl::Status CheckUsableWithRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
+    KT_ASSIGN_OR_RETURN(const uint64_t free_bytes, database_->FreeBytes());
+    if (free_bytes >= min_free_bytes_ || !failure_.ok()) return CheckUsable();
+    return absl::ResourceExhaustedError(absl::StrCat("the disk of the database has ", free_bytes,
+                                                     " bytes left, and ", min_free_bytes_,
+                                                     " are to be free"));
   }
 
   // After a failure nobody knows what reached the disk, so there is no second write. That goes for

@@ -54,11 +54,11 @@ inline __m128i LoadBytes(const uint8_t* from) {
 
 // prefix || first || second and the padding of FIPS 180-4 section 5.1.1. In registers: bytes that
 // are stored one by one cannot be loaded as words at once.
-inline Message Pad(uint8_t prefix, const NodeMessage& node) {
-  const __m128i a = LoadBytes(node.first.data());
-  const __m128i b = LoadBytes(node.first.data() + 16);
-  const __m128i c = LoadBytes(node.second.data());
-  const __m128i d = LoadBytes(node.second.data() + 16);
+inline Message Pad(uint8_t prefix, const NodeInput& node) {
+  const __m128i a = LoadBytes(node.first);
+  const __m128i b = LoadBytes(node.first + 16);
+  const __m128i c = LoadBytes(node.second);
+  const __m128i d = LoadBytes(node.second + 16);
   const __m128i before = _mm_set1_epi8(static_cast<char>(prefix));
   const __m128i end = _mm_set_epi32(0, 0, 0, 0x80);
   constexpr int kBits = 65 * 8;
@@ -100,25 +100,24 @@ inline void Compress(State* first, State* second, Block first_block, Block secon
              _mm_add_epi32(second->cdgh, before[1].cdgh)};
 }
 
-inline base::Hash Digest(const State& state) {
+inline void Store(const State& state, uint8_t* hash) {
   const __m128i abef = _mm_shuffle_epi32(state.abef, 0x1b);
   const __m128i ghcd = _mm_shuffle_epi32(state.cdgh, 0xb1);
-  base::Hash out;
-  auto* const to = reinterpret_cast<__m128i*>(out.bytes.data());
+  auto* const to = reinterpret_cast<__m128i*>(hash);
   _mm_storeu_si128(to, SwapBytes(_mm_blend_epi16(abef, ghcd, 0xf0)));
   _mm_storeu_si128(to + 1, SwapBytes(_mm_alignr_epi8(ghcd, abef, 8)));
-  return out;
 }
 
 }  // namespace
 
-std::array<base::Hash, 2> HashNodePairByShaExtensions(uint8_t prefix, const NodeMessage& one,
-                                                      const NodeMessage& other) {
-  const Message messages[2] = {Pad(prefix, one), Pad(prefix, other)};
+void HashNodePairByShaExtensions(uint8_t prefix, const NodeInput inputs[2],
+                                 uint8_t* const hashes[2]) {
+  const Message messages[2] = {Pad(prefix, inputs[0]), Pad(prefix, inputs[1])};
   State states[2] = {InitialState(), InitialState()};
   Compress(&states[0], &states[1], messages[0].blocks[0], messages[1].blocks[0]);
   Compress(&states[0], &states[1], messages[0].blocks[1], messages[1].blocks[1]);
-  return {Digest(states[0]), Digest(states[1])};
+  Store(states[0], hashes[0]);
+  Store(states[1], hashes[1]);
 }
 
 }  // namespace kt::merkle

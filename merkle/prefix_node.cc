@@ -60,8 +60,12 @@ base::Hash ParentNodeHash(const base::Hash& left, const base::Hash& right) {
 std::array<base::Hash, 2> ParentNodeHashes(const Siblings& first, const Siblings& second) {
 #if defined(KT_WITH_SHA_EXTENSIONS)
   if (base::HasShaExtensions()) {
-    return HashNodePairByShaExtensions(kParentPrefix, {first.left.bytes, first.right.bytes},
-                                       {second.left.bytes, second.right.bytes});
+    std::array<base::Hash, 2> hashes;
+    const NodeInput inputs[2] = {{first.left.bytes.data(), first.right.bytes.data()},
+                                 {second.left.bytes.data(), second.right.bytes.data()}};
+    uint8_t* const out[2] = {hashes[0].bytes.data(), hashes[1].bytes.data()};
+    HashNodePairByShaExtensions(kParentPrefix, inputs, out);
+    return hashes;
   }
 #endif
   return {ParentNodeHash(first.left, first.right), ParentNodeHash(second.left, second.right)};

@@ -206,33 +206,26 @@ class UpdateEvaluation {
     const unsigned top = shared_after.has_value() ? *shared_after + 1 : 0;
     for (unsigned d = depth; d-- > top;) {
       if (key.bit(d)) {
-        KT_RETURN_IF_ERROR(Join(waiting_.back(), place, &place));
+        KT_ASSIGN_OR_RETURN(place, PlaceAbove(waiting_.back(), place));
         waiting_.pop_back();
       } else {
         KT_ASSIGN_OR_RETURN(const Place right, NextElement());
-        KT_RETURN_IF_ERROR(Join(place, right, &place));
+        KT_ASSIGN_OR_RETURN(place, PlaceAbove(place, right));
       }
     }
     waiting_.push_back(place);
     return absl::OkStatus();
   }
 
-  // The place above two siblings; `above` may be one of them.
-  static absl::Status Join(const Place& left, const Place& right, Place* above) {
+  static absl::StatusOr<Place> PlaceAbove(const Place& left, const Place& right) {
     if (HasTooFewLeaves(left.before, right.before)) {
       return RefusedProof("a parent with fewer than two leaves");
     }
     KT_ASSIGN_OR_RETURN(const std::optional<Node> lone, LoneAfter(left.after, right.after));
-    if (lone.has_value()) {
-      above->before = Parent(left.before, right.before);
-      above->after = *lone;
-      return absl::OkStatus();
-    }
+    if (lone.has_value()) return Place{Parent(left.before, right.before), *lone};
     const auto [before, after] = ParentNodeHashes({left.before.value, right.before.value},
                                                   {left.after.value, right.after.value});
-    above->before = {before, Population::kSeveral};
-    above->after = {after, Population::kSeveral};
-    return absl::OkStatus();
+    return Place{{before, Population::kSeveral}, {after, Population::kSeveral}};
   }
 
   // What moves up to stand above both after the update, or that nothing does; nullopt if that is

@@ -3,27 +3,24 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "base/check.h"
-#include "base/codec.h"
-#include "base/file.h"
 #include "smime/certificate.h"
 #include "smime/certificate_set.h"
 #include "tests/support/paths.h"
+#include "tests/support/process.h"
 
 namespace kt::bench {
 namespace {
 
-constexpr size_t kMaxFileSize = 1u << 16;
 constexpr size_t kModulusSize = 256;
 constexpr size_t kKeyIdentifierSize = 20;
 constexpr size_t kSerialSize = 19;
 
 base::Bytes ReadDer(const std::string& name) {
-  const absl::StatusOr<base::Bytes> pem =
-      base::ReadFile(testing::SourceDir() + "/tests/vectors/rfc9216/" + name, kMaxFileSize);
-  KT_CHECK(pem.ok());
-  const auto certificates = smime::ParsePem(base::ToText(*pem));
+  const auto certificates =
+      smime::ParsePem(testing::ReadText(testing::SourceDir() + "/tests/vectors/rfc9216/" + name));
   KT_CHECK(certificates.ok() && certificates->size() == 1);
   return certificates->front().der();
 }
@@ -64,9 +61,9 @@ base::Bytes CertificateValues::Next(const std::string& user, base::Random& rando
   std::copy(user.begin(), user.end(),
             entry.der.begin() + static_cast<std::ptrdiff_t>(name_.offset));
   entry.chain = {{issuer_}};
-  smime::CertificateSet set;
-  KT_CHECK(set.Apply(smime::SetChange::kReplace, {entry}).ok());
-  return set.Encode();
+  const auto set = smime::CertificateSet::Create({std::move(entry)});
+  KT_CHECK(set.ok());
+  return set->Encode();
 }
 
 }  // namespace kt::bench

@@ -169,6 +169,7 @@ class Growth {
     std::filesystem::create_directories(directory_);
     signature_secret_.emplace(base::GenerateSignatureSecret(kSignature, random_));
     vrf_secret_.emplace(vrf::GenerateSecret(kVrf, random_));
+    if (options.certificates) certificates_.emplace();
     Open();
   }
 
@@ -307,8 +308,8 @@ class Growth {
 
   base::Bytes NextValue() {
     base::Bytes value;
-    if (options_.certificates) {
-      value = certificates_.Next(std::to_string(labels_), random_);
+    if (certificates_.has_value()) {
+      value = certificates_->Next(std::to_string(labels_), random_);
     } else {
       value.resize(options_.value_bytes);
       random_.Fill(value);
@@ -411,7 +412,7 @@ class Growth {
   testing::SeededRandom random_;
   std::optional<base::SecretBytes> signature_secret_;
   std::optional<base::SecretBytes> vrf_secret_;
-  const CertificateValues certificates_;
+  std::optional<CertificateValues> certificates_;  // if values are such
   size_t labels_ = 0;
   uint64_t value_bytes_ = 0;  // given by this run
   uint64_t now_ms_ = 0;

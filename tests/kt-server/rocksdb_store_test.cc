@@ -663,6 +663,23 @@ TEST(RocksDbStoreWrite, NothingIsCommittedAfterAFailedSync) {
   EXPECT_THAT((*store->GetSnapshot())->head(), AnyOf(first.head, second.head));
 }
 
+// While it lives, the disk is full as soon as the write-ahead log of the database at `path` has got
+// a few bytes more, or fails to sync.
+class BadDisk {
+ public:
+  BadDisk(const std::string& path, bool full) {
+    if (full) {
+      limit_.emplace(fs::file_size(FilesWith(path, ".log").back()) + 100);
+    } else {
+      failing_.emplace();
+    }
+  }
+
+ private:
+  std::optional<FileSizeLimit> limit_;
+  std::optional<testing::FailingSyncs> failing_;
+};
+
 // The disk stays as it is while the store is closed: that must be an end, not an abort.
 TEST(RocksDbStoreWrite, IsClosedWhileTheDiskIsFullOrFails) {
   TempDir dir;
@@ -675,13 +692,7 @@ TEST(RocksDbStoreWrite, IsClosedWhileTheDiskIsFullOrFails) {
     {
       ASSERT_OK_AND_ASSIGN(auto store, Open(path, true));
       ASSERT_THAT(store->Commit(first, 0), IsOk());
-      std::optional<FileSizeLimit> limit;
-      std::optional<testing::FailingSyncs> failing;
-      if (full) {
-        limit.emplace(fs::file_size(FilesWith(path, ".log").back()) + 100);
-      } else {
-        failing.emplace();
-      }
+      const BadDisk disk(path, full);
       EXPECT_FALSE(store->Commit(second, 1).ok());
       store.reset();
     }
@@ -701,13 +712,7 @@ TEST(RocksDbStoreWrite, WhatClosingCannotWriteIsReplayed) {
     {
       ASSERT_OK_AND_ASSIGN(auto store, Open(path, true));
       ASSERT_THAT(store->Commit(batch, 0), IsOk());
-      std::optional<FileSizeLimit> limit;
-      std::optional<testing::FailingSyncs> failing;
-      if (full) {
-        limit.emplace(fs::file_size(FilesWith(path, ".log").back()) + 100);
-      } else {
-        failing.emplace();
-      }
+      const BadDisk disk(path, full);
       store.reset();
     }
     ASSERT_OK_AND_ASSIGN(const auto store, Open(path));

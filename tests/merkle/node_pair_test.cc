@@ -52,12 +52,20 @@ class NodePair : public ::testing::Test {
   void SetUp() override {
     if (!base::HasShaExtensions()) GTEST_SKIP() << "this machine has no SHA extensions";
   }
+  static std::array<base::Hash, 2> Hashes(uint8_t prefix, const Half& a, const Half& b,
+                                          const Half& c, const Half& d) {
+    std::array<base::Hash, 2> hashes;
+    const NodeInput inputs[2] = {{a.data(), b.data()}, {c.data(), d.data()}};
+    uint8_t* const out[2] = {hashes[0].bytes.data(), hashes[1].bytes.data()};
+    HashNodePairByShaExtensions(prefix, inputs, out);
+    return hashes;
+  }
   static base::Hash Expected(uint8_t prefix, const Half& a, const Half& b) {
     return base::Sha256({{&prefix, 1}, a, b});
   }
   static void ExpectRight(uint8_t prefix, const Half& a, const Half& b, const Half& c,
                           const Half& d) {
-    const auto hashes = HashNodePairByShaExtensions(prefix, {a, b}, {c, d});
+    const auto hashes = Hashes(prefix, a, b, c, d);
     ASSERT_EQ(hashes[0], Expected(prefix, a, b));
     ASSERT_EQ(hashes[1], Expected(prefix, c, d));
   }
@@ -91,8 +99,8 @@ TEST_F(NodePair, HashesAMillionMessages) {
                                       random.NextHash()};
   for (size_t i = 0; i < 500'000; ++i) {
     const auto prefix = static_cast<uint8_t>(i);
-    const auto hashes = HashNodePairByShaExtensions(prefix, {halves[0].bytes, halves[1].bytes},
-                                                    {halves[2].bytes, halves[3].bytes});
+    const auto hashes =
+        Hashes(prefix, halves[0].bytes, halves[1].bytes, halves[2].bytes, halves[3].bytes);
     ASSERT_EQ(hashes[0], Expected(prefix, halves[0].bytes, halves[1].bytes)) << i;
     ASSERT_EQ(hashes[1], Expected(prefix, halves[2].bytes, halves[3].bytes)) << i;
     halves[i % 4] = hashes[0];
