@@ -157,8 +157,9 @@ absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& rand
   // The guard first: its lock keeps a second instance away from the database.
   KT_ASSIGN_OR_RETURN(opened.guard, OpenGuard(config, keys.config, HeadGuard::IfMissing::kRefuse));
   KT_ASSIGN_OR_RETURN(opened.store, OpenDatabase(config, keys.config, &opened.layout));
-  KT_ASSIGN_OR_RETURN(opened.log, TransparencyLog::Open(std::move(keys), opened.layout,
-                                                        *opened.store, *opened.guard, random));
+  KT_ASSIGN_OR_RETURN(opened.log,
+                      TransparencyLog::Open(std::move(keys), opened.layout, *opened.store,
+                                            *opened.guard, random, config.log.leaf_bytes));
   return opened;
 }
 

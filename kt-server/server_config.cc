@@ -152,6 +152,7 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   log.Text("head_guard", &config->log.head_guard);
   log.Integer("min_free_bytes", 0, int64_t{1} << 50, &config->log.min_free_bytes);
   log.Integer("cache_bytes", 8 << 20, int64_t{1} << 40, &config->log.cache_bytes);
+  log.Integer("leaf_bytes", 0, int64_t{1} << 40, &config->log.leaf_bytes);
   KT_RETURN_IF_ERROR(log.Finish());
 
   KT_RETURN_IF_ERROR(ReadManagement(file, &config->management));
@@ -336,8 +337,12 @@ void FormatLog(const ServerConfig& config, std::ostream& out) {
         << "head_guard = " << Quoted(config.log.head_guard) << "\n"
         << "# With less room on the database's disk nothing is signed, until there is more again.\n"
         << "min_free_bytes = " << config.log.min_free_bytes << "\n"
-        << "# Of memory, for what was read from the database lately: best 200 bytes an address.\n"
-        << "cache_bytes = " << config.log.cache_bytes << "\n";
+        << "# Of memory, for what was read from the database lately.\n"
+        << "cache_bytes = " << config.log.cache_bytes << "\n"
+        << "# Of memory, at most, for leaves of the prefix tree: best 80 bytes a version that the "
+           "log\n"
+        << "# has, so that they are never read.\n"
+        << "leaf_bytes = " << config.log.leaf_bytes << "\n";
   }
   out << "\n";
 }

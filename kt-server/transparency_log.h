@@ -53,10 +53,11 @@ class TransparencyLog {
  public:
   // Loads the log from `store`, checks it against `guard` and publishes its newest head, if it has
   // any. kInvalidArgument if the keys are not those of the configuration, kFailedPrecondition if
-  // the guard refuses. Borrows all references.
+  // the guard refuses. Borrows all references. Keeps leaves of the prefix tree in memory up to
+  // `max_leaf_bytes`.
   static absl::StatusOr<std::unique_ptr<TransparencyLog>> Open(
       LogKeys keys, const merkle::PrefixTreeLayout& layout, Store& store, HeadGuard& guard,
-      base::Random& random);
+      base::Random& random, size_t max_leaf_bytes);
 
   const core::Configuration& config() const { return keys_.config; }
 
@@ -118,7 +119,7 @@ class TransparencyLog {
  private:
   TransparencyLog(LogKeys keys, Store& store, HeadGuard& guard, base::Random& random);
 
-  absl::Status Load(const merkle::PrefixTreeLayout& layout);
+  absl::Status Load(const merkle::PrefixTreeLayout& layout, size_t max_leaf_bytes);
   absl::StatusOr<base::Hash> LoadTimestamps(const Snapshot& snapshot);
   absl::Status Stage(const Snapshot& snapshot, std::span<const NewEntry> entries,
                      CommitBatch* batch, std::vector<merkle::PrefixChanges>* changes);

@@ -44,6 +44,7 @@ void Bucket::Reset(const SubtreeId& id, std::vector<LeafRow>* rows) {
   id_ = id;
   rows_.swap(*rows);
   nodes_.clear();
+  leaf_hashes_.assign(rows_.size(), std::nullopt);
   too_deep_ = false;
   if (!rows_.empty()) Build();
 }
@@ -91,6 +92,25 @@ void Bucket::Build() {
   }
 }
 
+// Leaves are evaluated in the order of their rows. So whoever needs the hash of one soon needs that
+// of the next one that is there, and two at once cost little more than one.
+const base::Hash& Bucket::LeafHash(uint32_t row, LogPosition position) {
+  if (leaf_hashes_[row].has_value()) return *leaf_hashes_[row];
+  const LeafRow& first = rows_[row];
+  for (uint32_t next = row + 1; next < rows_.size(); ++next) {
+    const LeafRow& second = rows_[next];
+    if (leaf_hashes_[next].has_value() || position < second.insert_pos ||
+        position >= second.end_pos) {
+      continue;
+    }
+    const auto hashes =
+        LeafNodeHashes({first.key, first.commitment}, {second.key, second.commitment});
+    leaf_hashes_[next] = hashes[1];
+    return leaf_hashes_[row].emplace(hashes[0]);
+  }
+  return leaf_hashes_[row].emplace(LeafNodeHash(first.key, first.commitment));
+}
+
 void Bucket::EvaluateKey(LogPosition position, Node* node) {
   node->value = {};
   node->from = 0;
@@ -102,7 +122,7 @@ void Bucket::EvaluateKey(LogPosition position, Node* node) {
       return;
     }
     if (position < row.end_pos) {
-      node->value = {NodeKind::kLeaf, LeafNodeHash(row.key, row.commitment)};
+      node->value = {NodeKind::kLeaf, LeafHash(i, position)};
       node->leaf_row = i;
       node->from = row.insert_pos;
       node->until = row.end_pos;

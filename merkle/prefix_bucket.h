@@ -5,6 +5,7 @@
 #ifndef MERKLE_PREFIX_BUCKET_H_
 #define MERKLE_PREFIX_BUCKET_H_
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -65,6 +66,8 @@ class Bucket {
   void Build();
   const Node& Evaluate(uint32_t index, base::LogPosition position);
   void EvaluateKey(base::LogPosition position, Node* node);
+  // Of the leaf of a row that is in the tree at `position`.
+  const base::Hash& LeafHash(uint32_t row, base::LogPosition position);
   // The value of the place at `depth` (top..branch) above the evaluated node.
   NodeValue ValueAt(const Node& node, unsigned depth) const;
   NodeValue Lift(const Node& node, NodeValue value, unsigned from_depth, unsigned to_depth) const;
@@ -73,8 +76,9 @@ class Bucket {
 
   SubtreeId id_;
   std::vector<LeafRow> rows_;
-  std::vector<Node> nodes_;     // empty without rows
-  std::vector<uint32_t> edge_;  // of use to Build only
+  std::vector<Node> nodes_;                             // empty without rows
+  std::vector<std::optional<base::Hash>> leaf_hashes_;  // by row; those that were needed
+  std::vector<uint32_t> edge_;                          // of use to Build only
   uint32_t root_ = 0;
   bool too_deep_ = false;
 };

@@ -40,21 +40,26 @@ absl::Status BucketReplay::Run(const PrefixStoreReader& reader,
       next_read = 0;
     }
     std::span<const LeafRow> rows;
+    const bool all = bucket.read || bucket.leaves.known();
     const LeafRow lone_leaf{.key = bucket.lone_leaf.vrf_output,
                             .insert_pos = 0,
                             .commitment = bucket.lone_leaf.commitment};
     if (bucket.read) {
       rows = read[next_read++];
+    } else if (bucket.leaves.known()) {
+      current_.clear();
+      bucket.leaves.AppendTo(&current_);
+      rows = current_;
     } else if (bucket.before.kind == NodeKind::kLeaf) {
       rows = {&lone_leaf, 1};
     }
-    KT_RETURN_IF_ERROR(ReplayBucket(bucket, rows));
+    KT_RETURN_IF_ERROR(ReplayBucket(bucket, rows, all));
   }
   return absl::OkStatus();
 }
 
 absl::Status BucketReplay::ReplayBucket(const BucketChanges& bucket,
-                                        std::span<const LeafRow> current) {
+                                        std::span<const LeafRow> current, bool all) {
   KT_RETURN_IF_ERROR(CheckLeafRows(bucket.id, current));
   alive_.clear();
   for (const LeafRow& row : current) {
@@ -64,7 +69,12 @@ absl::Status BucketReplay::ReplayBucket(const BucketChanges& bucket,
     }
     if (!removed) alive_.push_back(row);
   }
+  all = all && alive_.size() == current.size();
   KT_RETURN_IF_ERROR(MergeLeaves(bucket));
+  if (keeps_leaves_) {
+    kept_.push_back({bucket.id, bucket.leaves.bytes(),
+                     all ? BucketLeaves::Of(merged_) : BucketLeaves::Unknown()});
+  }
   bucket_.Reset(bucket.id, &merged_);
   if (first_ > 0 && bucket_.RootAt(first_ - 1) != bucket.before) {
     return NotAsInMemory(bucket.id);

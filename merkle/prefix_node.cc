@@ -47,6 +47,25 @@ base::Hash HashNode(uint8_t prefix, const std::array<uint8_t, 32>& a,
   return hash;
 }
 
+struct Halves {
+  const std::array<uint8_t, 32>& a;
+  const std::array<uint8_t, 32>& b;
+};
+
+std::array<base::Hash, 2> HashNodes(uint8_t prefix, const Halves& first, const Halves& second) {
+#if defined(KT_WITH_SHA_EXTENSIONS)
+  if (base::HasShaExtensions()) {
+    std::array<base::Hash, 2> hashes;
+    const NodeInput inputs[2] = {{first.a.data(), first.b.data()},
+                                 {second.a.data(), second.b.data()}};
+    uint8_t* const out[2] = {hashes[0].bytes.data(), hashes[1].bytes.data()};
+    HashNodePairByShaExtensions(prefix, inputs, out);
+    return hashes;
+  }
+#endif
+  return {HashNode(prefix, first.a, first.b), HashNode(prefix, second.a, second.b)};
+}
+
 }  // namespace
 
 base::Hash LeafNodeHash(const base::VrfOutput& key, const base::Hash& commitment) {
@@ -57,18 +76,14 @@ base::Hash ParentNodeHash(const base::Hash& left, const base::Hash& right) {
   return HashNode(kParentPrefix, left.bytes, right.bytes);
 }
 
+std::array<base::Hash, 2> LeafNodeHashes(const LeafInput& first, const LeafInput& second) {
+  return HashNodes(kLeafPrefix, {first.key.bytes, first.commitment.bytes},
+                   {second.key.bytes, second.commitment.bytes});
+}
+
 std::array<base::Hash, 2> ParentNodeHashes(const Siblings& first, const Siblings& second) {
-#if defined(KT_WITH_SHA_EXTENSIONS)
-  if (base::HasShaExtensions()) {
-    std::array<base::Hash, 2> hashes;
-    const NodeInput inputs[2] = {{first.left.bytes.data(), first.right.bytes.data()},
-                                 {second.left.bytes.data(), second.right.bytes.data()}};
-    uint8_t* const out[2] = {hashes[0].bytes.data(), hashes[1].bytes.data()};
-    HashNodePairByShaExtensions(kParentPrefix, inputs, out);
-    return hashes;
-  }
-#endif
-  return {ParentNodeHash(first.left, first.right), ParentNodeHash(second.left, second.right)};
+  return HashNodes(kParentPrefix, {first.left.bytes, first.right.bytes},
+                   {second.left.bytes, second.right.bytes});
 }
 
 NodeValue Combine(const NodeValue& left, const NodeValue& right) {

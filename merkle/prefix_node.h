@@ -32,20 +32,28 @@ NodeValue Combine(const NodeValue& left, const NodeValue& right);
 base::Hash LeafNodeHash(const base::VrfOutput& key, const base::Hash& commitment);
 base::Hash ParentNodeHash(const base::Hash& left, const base::Hash& right);
 
+// The hashes of two leaves; with the processor's SHA extensions both take little longer than one.
+struct LeafInput {
+  const base::VrfOutput& key;
+  const base::Hash& commitment;
+};
+std::array<base::Hash, 2> LeafNodeHashes(const LeafInput& first, const LeafInput& second);
+
 struct Siblings {
   const base::Hash& left;
   const base::Hash& right;
 };
-// The hashes of two parents, of which none is below the other. With the processor's SHA extensions
-// both take little longer than one.
+// The same for two parents, of which none is below the other.
 std::array<base::Hash, 2> ParentNodeHashes(const Siblings& first, const Siblings& second);
 
-// The first `depth` (0..32) bits of `key`, left aligned.
+// The first `depth` (0..32) bits of those that are given left aligned, or of `key`; left aligned.
+inline uint32_t LeadingBits(uint32_t bits, unsigned depth) {
+  return depth == 0 ? 0 : bits & ~uint32_t{0} << (32 - depth);
+}
 inline uint32_t LeadingBits(const base::VrfOutput& key, unsigned depth) {
-  if (depth == 0) return 0;
-  const uint32_t bits = uint32_t{key.bytes[0]} << 24 | uint32_t{key.bytes[1]} << 16 |
-                        uint32_t{key.bytes[2]} << 8 | uint32_t{key.bytes[3]};
-  return bits & ~uint32_t{0} << (32 - depth);
+  return LeadingBits(uint32_t{key.bytes[0]} << 24 | uint32_t{key.bytes[1]} << 16 |
+                         uint32_t{key.bytes[2]} << 8 | uint32_t{key.bytes[3]},
+                     depth);
 }
 
 // Number of leading bits that the keys share, 256 if they are equal.

@@ -63,7 +63,8 @@ int32_t Prover::PlanTile(const SubtreeId& id, LogPosition position, const Tile* 
     const Tile* const current_below = current == nullptr ? nullptr : current->below(child).get();
     const bool is_bucket = IsBucket(child_id, position, current_below);
     // Evaluated first: planning further steps moves those that are there.
-    const int32_t below = is_bucket ? PlanBucket(child_id)
+    const Tile* const newest = id.depth == layout_.deepest_tile_depth() ? current : current_below;
+    const int32_t below = is_bucket ? PlanBucket(child_id, newest)
                                     : PlanTile(child_id, position, current_below, entering, writer);
     steps_[index].below[child] = below;
     if (is_bucket) steps_[index].buckets |= 1u << child;
@@ -77,19 +78,40 @@ bool Prover::IsBucket(const SubtreeId& id, LogPosition position, const Tile* cur
          KnownTile(id, position, current) == nullptr;
 }
 
-int32_t Prover::PlanBucket(const SubtreeId& id) {
-  const auto [entry, is_new] = bucket_of_id_.try_emplace(std::pair(id.depth, id.bits),
-                                                         static_cast<int32_t>(bucket_ids_.size()));
-  if (is_new) bucket_ids_.push_back(id);
+int32_t Prover::PlanBucket(const SubtreeId& id, const Tile* tile) {
+  const auto [entry, is_new] =
+      bucket_of_id_.try_emplace(std::pair(id.depth, id.bits), static_cast<int32_t>(leaves_.size()));
+  if (!is_new) return entry->second;
+  leaves_.emplace_back();
+  if (!TakeFromMemory(id, tile, &leaves_.back())) {
+    to_read_.push_back(entry->second);
+    bucket_ids_.push_back(id);
+  }
   return entry->second;
 }
 
+bool Prover::TakeFromMemory(const SubtreeId& id, const Tile* tile, std::vector<LeafRow>* leaves) {
+  if (!memory_covers_all_ || tile == nullptr) return false;
+  const bool is_tile = id.depth == layout_.deepest_tile_depth();
+  const unsigned first = is_tile ? 0 : ChildIndex(id.bits, layout_.deepest_tile_depth());
+  const unsigned end = is_tile ? kTileChildren : first + 1;
+  for (unsigned child = first; child < end; ++child) {
+    if (!tile->leaves_below(child).known()) return false;
+  }
+  for (unsigned child = first; child < end; ++child) tile->leaves_below(child).AppendTo(leaves);
+  return true;
+}
+
 absl::Status Prover::ReadAll(const PrefixStoreReader& reader) {
-  buckets_.resize(bucket_ids_.size());
+  buckets_.resize(leaves_.size());
   if (bucket_ids_.empty() && queries_.empty()) return absl::OkStatus();
-  KT_RETURN_IF_ERROR(reader.Read(bucket_ids_, queries_, &leaves_, &rows_));
-  if (leaves_.size() != bucket_ids_.size() || rows_.size() != queries_.size()) {
+  std::vector<std::vector<LeafRow>> read;
+  KT_RETURN_IF_ERROR(reader.Read(bucket_ids_, queries_, &read, &rows_));
+  if (read.size() != bucket_ids_.size() || rows_.size() != queries_.size()) {
     return absl::InternalError("prefix tree: the store did not answer every query");
+  }
+  for (size_t i = 0; i < read.size(); ++i) {
+    leaves_[static_cast<size_t>(to_read_[i])] = std::move(read[i]);
   }
   return absl::OkStatus();
 }
@@ -168,6 +190,9 @@ absl::Status Prover::SearchChild(Step* step, unsigned node, LogPosition position
 absl::StatusOr<std::vector<PrefixProof>> Prover::Run(const PrefixStoreReader& reader,
                                                      std::span<const PrefixProofRequest> requests) {
   std::vector<PrefixProof> proofs(requests.size());
+  memory_covers_all_ = std::all_of(requests.begin(), requests.end(), [&](const auto& request) {
+    return request.position < version_.size;
+  });
   std::vector<Search> searches;
   searches.reserve(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {

@@ -27,6 +27,7 @@ namespace kt::merkle {
 struct TreeVersion {
   std::shared_ptr<const Tile> root;  // null if there never was a leaf
   base::TreeSize size = 0;           // in log entries
+  size_t leaf_bytes = 0;             // of leaves kept in memory
 };
 
 // Where tiles and proofs of earlier calls are found.
@@ -37,7 +38,8 @@ struct ProverCaches {
 
 // Serves one call. What was proven before is taken from the cache. Plans what each other request
 // needs, top down: a tile that has not changed since the position is taken from memory, one that
-// was lately decoded from the cache; the others and the buckets are read in one round. Nothing
+// was lately decoded from the cache, a bucket whose leaves memory holds from there; the others are
+// read in one round. Nothing
 // found in a row can lead to another read, since a row holds the key and commitment of a child that
 // is a lone leaf.
 class Prover {
@@ -71,7 +73,10 @@ class Prover {
 
   int32_t PlanTile(const SubtreeId& id, base::LogPosition position, const Tile* current,
                    ProofWriter::Range range, const ProofWriter& writer);
-  int32_t PlanBucket(const SubtreeId& id);
+  // `tile` is the newest one: that the bucket is a child of, or that is read as one.
+  int32_t PlanBucket(const SubtreeId& id, const Tile* tile);
+  // False, with nothing added to `leaves`, if memory does not hold all of them.
+  bool TakeFromMemory(const SubtreeId& id, const Tile* tile, std::vector<LeafRow>* leaves);
   // Whether a child of a tile is read as one bucket.
   bool IsBucket(const SubtreeId& id, base::LogPosition position, const Tile* current);
   const Tile* KnownTile(const SubtreeId& id, base::LogPosition position, const Tile* current);
@@ -94,9 +99,11 @@ class Prover {
   absl::flat_hash_map<std::tuple<uint8_t, uint32_t, base::LogPosition, size_t>, size_t> decoded_;
   std::vector<BandQuery> queries_;
   std::vector<std::vector<BandRow>> rows_;
-  std::vector<SubtreeId> bucket_ids_;
+  bool memory_covers_all_ = false;  // no request is for a position that is newer than version_
   absl::flat_hash_map<std::pair<uint8_t, uint32_t>, int32_t> bucket_of_id_;  // by depth and bits
-  std::vector<std::vector<LeafRow>> leaves_;
+  std::vector<std::vector<LeafRow>> leaves_;                                 // of each bucket
+  std::vector<SubtreeId> bucket_ids_;  // of those that memory does not hold
+  std::vector<int32_t> to_read_;       // where these are in leaves_
   std::vector<std::optional<Bucket>> buckets_;
 };
 

@@ -20,12 +20,13 @@ constexpr size_t kMinBucketsPerThread = 256;
 
 absl::Status Stager::Run(const PrefixStoreReader& reader, std::span<const PrefixChanges> entries) {
   by_entry_.resize(entries.size());
-  version_ = {base_.root, base_.size + entries.size()};
+  version_ = {base_.root, base_.size + entries.size(), base_.leaf_bytes};
   SortChanges(entries);
   KT_RETURN_IF_ERROR(ReplayBuckets(reader));
   for (size_t i = 0; i < by_entry_.size(); ++i) {
     ReplayEntry(base_.size + i, std::move(by_entry_[i]));
   }
+  KeepLeaves();
   LinkTiles();
   return absl::OkStatus();
 }
@@ -68,11 +69,12 @@ std::vector<BucketChanges> Stager::GroupByBucket() const {
       const unsigned node = Tile::kFirstChild + ChildIndex(bucket.id.bits, tile_depth);
       bucket.before = tile->value(node);
       if (bucket.before.kind == NodeKind::kLeaf) bucket.lone_leaf = tile->leaf(node);
+      bucket.leaves = tile->leaves_below(ChildIndex(bucket.id.bits, tile_depth));
     }
     // Memory knows an empty bucket, and one of a single leaf but for its position of insertion,
     // which only a removal has to know.
-    bucket.read = bucket.before.kind == NodeKind::kParent ||
-                  (bucket.before.kind == NodeKind::kLeaf && removes);
+    bucket.read = !bucket.leaves.known() && (bucket.before.kind == NodeKind::kParent ||
+                                             (bucket.before.kind == NodeKind::kLeaf && removes));
     buckets.push_back(bucket);
   }
   return buckets;
@@ -82,7 +84,8 @@ absl::Status Stager::ReplayBuckets(const PrefixStoreReader& reader) {
   const std::vector<BucketChanges> buckets = GroupByBucket();
   const size_t count = std::clamp<size_t>(buckets.size() / kMinBucketsPerThread, 1,
                                           std::max(std::thread::hardware_concurrency(), 1u));
-  std::vector<BucketReplay> parts(count, BucketReplay(base_.size, by_entry_.size()));
+  std::vector<BucketReplay> parts(
+      count, BucketReplay(base_.size, by_entry_.size(), /*keeps_leaves=*/max_leaf_bytes_ > 0));
   std::vector<absl::Status> statuses(count);
   const auto run = [&](size_t i) {
     const size_t begin = buckets.size() * i / count;
@@ -100,6 +103,7 @@ absl::Status Stager::ReplayBuckets(const PrefixStoreReader& reader) {
                 std::back_inserter(by_entry_[i]));
     }
     std::move(part.leaves().begin(), part.leaves().end(), std::back_inserter(writes_.leaves));
+    std::move(part.kept().begin(), part.kept().end(), std::back_inserter(kept_));
   }
   return absl::OkStatus();
 }
@@ -119,12 +123,11 @@ std::vector<NodeChange> Stager::ReplayTiles(unsigned depth, LogPosition position
                                             std::span<const NodeChange> changes) {
   std::vector<NodeChange> above;
   for (size_t i = 0; i < changes.size();) {
-    const uint32_t mask = depth == 0 ? 0 : ~uint32_t{0} << (32 - depth);
-    const SubtreeId id{static_cast<uint8_t>(depth), changes[i].bits & mask};
+    const SubtreeId id{static_cast<uint8_t>(depth), LeadingBits(changes[i].bits, depth)};
     const Tile* const before = NewestTile(id);
     Tile* tile = nullptr;  // copied once something does change
     uint32_t changed = 0;
-    for (; i < changes.size() && (changes[i].bits & mask) == id.bits; ++i) {
+    for (; i < changes.size() && LeadingBits(changes[i].bits, depth) == id.bits; ++i) {
       const unsigned child = ChildIndex(changes[i].bits, depth);
       const NodeValue old_value =
           before == nullptr ? NodeValue{} : before->value(Tile::kFirstChild + child);
@@ -166,8 +169,27 @@ Tile* Stager::MutableTile(const SubtreeId& id) {
   if (tile == nullptr) {
     const Tile* const current = FindTile(id);
     tile = current == nullptr ? std::make_shared<Tile>() : std::make_shared<Tile>(*current);
+    if (max_leaf_bytes_ > 0 && current == nullptr && id.depth == layout_.deepest_tile_depth()) {
+      tile->StartWithoutLeavesBelow();
+    }
   }
   return tile.get();
+}
+
+// In every tile whose buckets got a change, even if none is left of it: what stands there must not
+// miss a row. When memory is full, what was kept of the buckets at hand is let go, since they are
+// as good as any.
+void Stager::KeepLeaves() {
+  const uint8_t depth = layout_.deepest_tile_depth();
+  for (ChangedLeaves& kept : kept_) {
+    version_.leaf_bytes -= kept.bytes_before;
+    if (version_.leaf_bytes + kept.leaves.bytes() > max_leaf_bytes_) {
+      kept.leaves = BucketLeaves::Unknown();
+    }
+    version_.leaf_bytes += kept.leaves.bytes();
+    Tile* const tile = MutableTile({depth, LeadingBits(kept.id.bits, depth)});
+    tile->SetLeavesBelow(ChildIndex(kept.id.bits, depth), std::move(kept.leaves));
+  }
 }
 
 // Hangs the copies below their parents, which changed too; everything else stays shared with base_.
@@ -175,8 +197,8 @@ void Stager::LinkTiles() {
   for (unsigned depth = layout_.bucket_depth - kTileLevels; depth > 0; depth -= kTileLevels) {
     const unsigned parent_depth = depth - kTileLevels;
     for (const auto& [bits, tile] : StagedAt(depth)) {
-      const uint32_t mask = parent_depth == 0 ? 0 : ~uint32_t{0} << (32 - parent_depth);
-      Tile* const parent = MutableTile({static_cast<uint8_t>(parent_depth), bits & mask});
+      Tile* const parent =
+          MutableTile({static_cast<uint8_t>(parent_depth), LeadingBits(bits, parent_depth)});
       parent->SetBelow(ChildIndex(bits, parent_depth), tile);
     }
   }

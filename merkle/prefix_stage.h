@@ -41,6 +41,14 @@ struct BucketChanges {
   bool read = false;                    // whether its rows are needed
   NodeValue before;
   PrefixLeaf lone_leaf;  // if before.kind is kLeaf
+  BucketLeaves leaves;   // before the changes, if memory holds them
+};
+
+// What a bucket's leaves are after the changes.
+struct ChangedLeaves {
+  SubtreeId id;
+  size_t bytes_before = 0;  // in memory
+  BucketLeaves leaves;
 };
 
 // Hashes a range of the buckets that a batch changes, each once for every position at which it
@@ -48,28 +56,35 @@ struct BucketChanges {
 class BucketReplay {
  public:
   // The batch's first entry is at position `first`.
-  BucketReplay(base::LogPosition first, size_t entries) : first_(first), by_entry_(entries) {}
+  BucketReplay(base::LogPosition first, size_t entries, bool keeps_leaves)
+      : first_(first), keeps_leaves_(keeps_leaves), by_entry_(entries) {}
 
   absl::Status Run(const PrefixStoreReader& reader, std::span<const BucketChanges> buckets);
 
-  // The results: for each entry the bucket roots that it changes, in the order of the buckets, and
-  // new and changed rows.
+  // The results: for each entry the bucket roots that it changes, in the order of the buckets; new
+  // and changed rows; and if leaves are kept, those of each bucket.
   std::vector<std::vector<NodeChange>>& by_entry() { return by_entry_; }
   std::vector<LeafRow>& leaves() { return leaves_; }
+  std::vector<ChangedLeaves>& kept() { return kept_; }
 
  private:
-  // `current` are the bucket's rows, or what memory knows of its single leaf.
-  absl::Status ReplayBucket(const BucketChanges& bucket, std::span<const LeafRow> current);
+  // `current` are the bucket's rows, `all` of those that it ever had or what memory knows of its
+  // single leaf.
+  absl::Status ReplayBucket(const BucketChanges& bucket, std::span<const LeafRow> current,
+                            bool all);
   // Puts alive_ and the bucket's changes into merged_, ascending; new and changed rows also go to
   // leaves_.
   absl::Status MergeLeaves(const BucketChanges& bucket);
 
   const base::LogPosition first_;
+  const bool keeps_leaves_;
   std::vector<std::vector<NodeChange>> by_entry_;
   std::vector<LeafRow> leaves_;
+  std::vector<ChangedLeaves> kept_;
   // Of the bucket at hand; the next one takes over their storage.
   Bucket bucket_;
-  std::vector<LeafRow> alive_;  // before the changes
+  std::vector<LeafRow> current_;  // if memory holds them
+  std::vector<LeafRow> alive_;    // before the changes
   std::vector<LeafRow> merged_;
   std::vector<base::LogPosition> positions_;
 };
@@ -78,9 +93,13 @@ class BucketReplay {
 // by entry, from the buckets up to the root, in copies of the tiles that change.
 class Stager {
  public:
-  // `base` outlives the stager. The first entry's position is base.size.
-  Stager(const PrefixTreeLayout& layout, const TreeVersion& base)
-      : layout_(layout), base_(base), staged_(layout.bucket_depth / kTileLevels) {}
+  // `base` outlives the stager. The first entry's position is base.size. Leaves are kept in memory
+  // up to so many bytes.
+  Stager(const PrefixTreeLayout& layout, size_t max_leaf_bytes, const TreeVersion& base)
+      : layout_(layout),
+        max_leaf_bytes_(max_leaf_bytes),
+        base_(base),
+        staged_(layout.bucket_depth / kTileLevels) {}
 
   absl::Status Run(const PrefixStoreReader& reader, std::span<const PrefixChanges> entries);
 
@@ -98,6 +117,7 @@ class Stager {
   void ReplayEntry(base::LogPosition position, std::vector<NodeChange> changes);
   std::vector<NodeChange> ReplayTiles(unsigned depth, base::LogPosition position,
                                       std::span<const NodeChange> changes);
+  void KeepLeaves();
   void LinkTiles();
 
   const Tile* FindTile(const SubtreeId& id) const;  // in base_; null if it is not there
@@ -106,10 +126,12 @@ class Stager {
   StagedTiles& StagedAt(unsigned depth) { return staged_[depth / kTileLevels]; }
 
   const PrefixTreeLayout layout_;
+  const size_t max_leaf_bytes_;
   const TreeVersion& base_;
   std::vector<LeafChange> changes_;                // ascending by (key, position)
   std::vector<std::vector<NodeChange>> by_entry_;  // bucket roots, ascending by bits
-  std::vector<StagedTiles> staged_;                // by depth / 4; by the tile's bits
+  std::vector<ChangedLeaves> kept_;
+  std::vector<StagedTiles> staged_;  // by depth / 4; by the tile's bits
   TreeVersion version_;
   std::vector<base::Hash> roots_;
   PrefixWrites writes_;

@@ -99,7 +99,10 @@ Tile::Tile(const Tile& other)
       leaves_(other.leaves_),
       last_change_(other.last_change_),
       rows_since_snapshot_(other.rows_since_snapshot_),
-      below_(other.below_ == nullptr ? nullptr : std::make_unique<Below>(*other.below_)) {}
+      below_(other.below_ == nullptr ? nullptr : std::make_unique<Below>(*other.below_)),
+      leaves_below_(other.leaves_below_ == nullptr
+                        ? nullptr
+                        : std::make_unique<LeavesBelow>(*other.leaves_below_)) {}
 
 const PrefixLeaf& Tile::leaf(unsigned node) const {
   KT_CHECK(kind(node) == NodeKind::kLeaf);
@@ -155,6 +158,21 @@ const std::shared_ptr<const Tile>& Tile::below(unsigned child) const {
 void Tile::SetBelow(unsigned child, std::shared_ptr<const Tile> tile) {
   if (below_ == nullptr) below_ = std::make_unique<Below>();
   (*below_)[child] = std::move(tile);
+}
+
+const BucketLeaves& Tile::leaves_below(unsigned child) const {
+  static const BucketLeaves kUnknown = BucketLeaves::Unknown();
+  return leaves_below_ == nullptr ? kUnknown : (*leaves_below_)[child];
+}
+
+void Tile::StartWithoutLeavesBelow() { leaves_below_ = std::make_unique<LeavesBelow>(); }
+
+void Tile::SetLeavesBelow(unsigned child, BucketLeaves leaves) {
+  if (leaves_below_ == nullptr) {
+    leaves_below_ = std::make_unique<LeavesBelow>();
+    leaves_below_->fill(BucketLeaves::Unknown());
+  }
+  (*leaves_below_)[child] = std::move(leaves);
 }
 
 BandRow AddRow(const SubtreeId& id, base::LogPosition position, uint32_t changed,

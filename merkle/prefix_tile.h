@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "merkle/bucket_leaves.h"
 #include "merkle/prefix_node.h"
 #include "merkle/prefix_store.h"
 
@@ -64,8 +65,15 @@ class Tile {
   const std::shared_ptr<const Tile>& below(unsigned child) const;
   void SetBelow(unsigned child, std::shared_ptr<const Tile> tile);
 
+  // Of a tile whose children are buckets: what memory holds of their leaves. Unknown until the tile
+  // is told that they never had one, or what they have.
+  const BucketLeaves& leaves_below(unsigned child) const;
+  void StartWithoutLeavesBelow();
+  void SetLeavesBelow(unsigned child, BucketLeaves leaves);
+
  private:
   using Below = std::array<std::shared_ptr<const Tile>, kTileChildren>;
+  using LeavesBelow = std::array<BucketLeaves, kTileChildren>;
 
   void SetKind(unsigned node, NodeKind kind) {
     kinds_ = (kinds_ & ~(uint64_t{3} << (2 * node))) | uint64_t{static_cast<uint8_t>(kind)}
@@ -78,6 +86,7 @@ class Tile {
   base::LogPosition last_change_ = 0;
   unsigned rows_since_snapshot_ = 0;
   std::unique_ptr<Below> below_;
+  std::unique_ptr<LeavesBelow> leaves_below_;  // null: unknown
 };
 
 // The row that records `tile`'s state after the children of `changed` changed at `position`, and

@@ -50,8 +50,8 @@ class StagedVersion : public StagedPrefixTree {
 
 class VersionedPrefixTree : public PrefixTree {
  public:
-  VersionedPrefixTree(const PrefixTreeLayout& layout, TreeVersion version)
-      : layout_(layout), current_(std::move(version)) {}
+  VersionedPrefixTree(const PrefixTreeLayout& layout, size_t max_leaf_bytes, TreeVersion version)
+      : layout_(layout), max_leaf_bytes_(max_leaf_bytes), current_(std::move(version)) {}
 
   absl::StatusOr<std::unique_ptr<StagedPrefixTree>> Stage(
       const PrefixStoreReader& reader, LogPosition first,
@@ -61,11 +61,13 @@ class VersionedPrefixTree : public PrefixTree {
       return absl::FailedPreconditionError(absl::StrCat(
           "prefix tree of ", base.size, " log entries cannot continue at position ", first));
     }
-    Stager stager(layout_, base);
+    Stager stager(layout_, max_leaf_bytes_, base);
     KT_RETURN_IF_ERROR(stager.Run(reader, entries));
     return std::make_unique<StagedVersion>(base, stager.version(), std::move(stager.roots()),
                                            std::move(stager.writes()));
   }
+
+  size_t leaf_bytes() const override { return Current().leaf_bytes; }
 
   void Apply(std::unique_ptr<StagedPrefixTree> staged) override {
     const auto* const next = dynamic_cast<const StagedVersion*>(staged.get());
@@ -102,6 +104,7 @@ class VersionedPrefixTree : public PrefixTree {
   }
 
   const PrefixTreeLayout layout_;
+  const size_t max_leaf_bytes_;
   // Held to copy or replace the version, never while reading or hashing.
   mutable absl::Mutex mutex_;
   TreeVersion current_ ABSL_GUARDED_BY(mutex_);
@@ -134,11 +137,33 @@ absl::Status AttachBelow(const SubtreeId& id, const TileRow& below, size_t* next
   return absl::OkStatus();
 }
 
+// Room for leaves in memory. Thread-safe.
+class LeafRoom {
+ public:
+  explicit LeafRoom(size_t bytes) : bytes_(bytes) {}
+
+  bool any() const { return bytes_ > 0; }
+  size_t taken() const { return taken_; }
+
+  // The leaves of a bucket that never had others than `rows`; unknown if there is no room for them.
+  BucketLeaves Keep(std::span<const LeafRow> rows) {
+    BucketLeaves leaves = BucketLeaves::Of(rows);
+    const size_t before = taken_.fetch_add(leaves.bytes());
+    if (before + leaves.bytes() <= bytes_) return leaves;
+    taken_ -= leaves.bytes();
+    return BucketLeaves::Unknown();
+  }
+
+ private:
+  const size_t bytes_;
+  std::atomic<size_t> taken_ = 0;
+};
+
 // Makes deepest tiles of the newest tree out of their leaves. One for each thread.
 class DeepestTiles {
  public:
-  DeepestTiles(const PrefixTreeLayout& layout, base::TreeSize entries)
-      : depth_(layout.deepest_tile_depth()), entries_(entries) {}
+  DeepestTiles(const PrefixTreeLayout& layout, base::TreeSize entries, LeafRoom* room)
+      : depth_(layout.deepest_tile_depth()), entries_(entries), room_(*room) {}
 
   // Adds those of `part`, ascending.
   absl::Status Make(const PrefixStoreReader& reader, const SubtreeId& part, TileRow* tiles) {
@@ -163,6 +188,7 @@ class DeepestTiles {
  private:
   absl::Status MakeOne(const SubtreeId& id, std::span<const LeafRow> leaves, TileRow* tiles) {
     auto tile = std::make_shared<Tile>();
+    if (room_.any()) tile->StartWithoutLeavesBelow();
     base::LogPosition last_change = 0;
     for (size_t begin = 0; begin < leaves.size();) {
       const unsigned child = ChildIndex(LeadingBits(leaves[begin].key, 32), depth_);
@@ -175,6 +201,7 @@ class DeepestTiles {
         rows_.push_back(leaf);
       }
       if (last_change >= entries_) return Corrupt(child_id, "newer than the log");
+      if (room_.any()) tile->SetLeavesBelow(child, room_.Keep(rows_));
       bucket_.Reset(child_id, &rows_);
       const NodeValue value = bucket_.RootAt(entries_ - 1);
       const bool lone = value.kind == NodeKind::kLeaf;
@@ -188,6 +215,7 @@ class DeepestTiles {
 
   const uint8_t depth_;
   const base::TreeSize entries_;
+  LeafRoom& room_;
   // Of the bucket at hand; the next one takes over their storage.
   Bucket bucket_;
   std::vector<LeafRow> rows_;
@@ -196,8 +224,8 @@ class DeepestTiles {
 // Loads the tiles of one depth after another, from the buckets upwards.
 class Loader {
  public:
-  Loader(const PrefixTreeLayout& layout, base::TreeSize entries)
-      : layout_(layout), entries_(entries) {}
+  Loader(const PrefixTreeLayout& layout, base::TreeSize entries, size_t max_leaf_bytes)
+      : layout_(layout), entries_(entries), room_(max_leaf_bytes) {}
 
   absl::StatusOr<TreeVersion> Run(const PrefixStoreReader& reader) {
     depth_ = layout_.bucket_depth;
@@ -217,7 +245,9 @@ class Loader {
                        "no tile above it");
       }
     }
-    return TreeVersion{.root = row_.empty() ? nullptr : row_.front().second, .size = entries_};
+    return TreeVersion{.root = row_.empty() ? nullptr : row_.front().second,
+                       .size = entries_,
+                       .leaf_bytes = room_.taken()};
   }
 
  private:
@@ -231,7 +261,7 @@ class Loader {
         std::clamp(std::thread::hardware_concurrency(), 1u, kMaxThreads));
     std::atomic<size_t> next = 0;
     const auto work = [&](absl::Status* status) {
-      DeepestTiles tiles(layout_, entries_);
+      DeepestTiles tiles(layout_, entries_, &room_);
       for (size_t i = next++; i < parts.size() && status->ok(); i = next++) {
         const SubtreeId part{static_cast<uint8_t>(part_depth), static_cast<uint32_t>(i)
                                                                    << (32 - part_depth)};
@@ -264,6 +294,7 @@ class Loader {
 
   const PrefixTreeLayout layout_;
   const base::TreeSize entries_;
+  LeafRoom room_;
   unsigned depth_ = 0;
   TileRow row_;            // of depth_
   TileRow below_;          // of depth_ + 4
@@ -274,14 +305,15 @@ class Loader {
 
 absl::StatusOr<std::unique_ptr<PrefixTree>> PrefixTree::Load(const PrefixTreeLayout& layout,
                                                              const PrefixStoreReader& reader,
-                                                             base::TreeSize entries) {
+                                                             base::TreeSize entries,
+                                                             size_t max_leaf_bytes) {
   if (layout.bucket_depth == 0 || layout.bucket_depth > kMaxBucketDepth ||
       layout.bucket_depth % kTileLevels != 0 || layout.rows_per_snapshot == 0 ||
       (layout.deepest_from_leaves && layout.bucket_depth < 2 * kTileLevels)) {
     return absl::InvalidArgumentError("prefix tree layout is not supported");
   }
-  KT_ASSIGN_OR_RETURN(TreeVersion version, Loader(layout, entries).Run(reader));
-  return std::make_unique<VersionedPrefixTree>(layout, std::move(version));
+  KT_ASSIGN_OR_RETURN(TreeVersion version, Loader(layout, entries, max_leaf_bytes).Run(reader));
+  return std::make_unique<VersionedPrefixTree>(layout, max_leaf_bytes, std::move(version));
 }
 
 }  // namespace kt::merkle

@@ -65,9 +65,12 @@ class PrefixTree {
   // or do not fit together. An empty store with no entries is an empty tree. What no row in the
   // store can show, the caller checks: that RootAt(entries - 1) is what the last log entry records.
   // kInvalidArgument if the layout is not one of those above.
+  // Leaves of the current tree are kept in memory, some 76 bytes each, until they take
+  // `max_leaf_bytes`; those of the other buckets are read whenever they are needed.
   static absl::StatusOr<std::unique_ptr<PrefixTree>> Load(const PrefixTreeLayout& layout,
                                                           const PrefixStoreReader& reader,
-                                                          base::TreeSize entries);
+                                                          base::TreeSize entries,
+                                                          size_t max_leaf_bytes);
 
   // Computes the trees after `entries` (one PrefixChanges a log entry; the first is at position
   // `first`, which is the current number of entries). Reads from `reader`, changes nothing.
@@ -78,6 +81,9 @@ class PrefixTree {
   virtual absl::StatusOr<std::unique_ptr<StagedPrefixTree>> Stage(
       const PrefixStoreReader& reader, base::LogPosition first,
       std::span<const PrefixChanges> entries) const = 0;
+
+  // What the leaves in memory take, in bytes.
+  virtual size_t leaf_bytes() const = 0;
 
   // Makes the staged tree current. Call only after its writes are durable.
   virtual void Apply(std::unique_ptr<StagedPrefixTree> staged) = 0;

@@ -4,7 +4,7 @@
 // --labels, and how long the server's log then takes to open.
 //
 //   kt-growth [--labels N] [--per-entry N | --entries N] [--value-bytes N] [--cache-mb N]
-//             [--bucket-depth N] [--rows-per-snapshot N] [--deepest-rows]
+//             [--leaf-mb N] [--bucket-depth N] [--rows-per-snapshot N] [--deepest-rows]
 //             [--directory DIR [--resume N]] [--sequencer] [--certificates] [--json]
 //
 // The VRF is replaced by a hash, since its cost does not depend on the size and would be most of
@@ -67,6 +67,7 @@ struct Options {
   size_t entries = 0;
   size_t value_bytes = 64;
   size_t cache_mb = 256;
+  size_t leaf_mb = 1024;
   unsigned bucket_depth = 20;
   unsigned rows_per_snapshot = 32;
   bool deepest_rows = false;
@@ -193,8 +194,8 @@ class Growth {
                                             .create_if_missing = true,
                                             .block_cache_bytes = options_.cache_mb << 20}));
     counting_ = std::make_unique<CountingStore>(*store_);
-    log_ = Must(
-        server::TransparencyLog::Open(std::move(keys), Layout(), *counting_, *guard_, random_));
+    log_ = Must(server::TransparencyLog::Open(std::move(keys), Layout(), *counting_, *guard_,
+                                              random_, options_.leaf_mb << 20));
     return Seconds(Clock::now() - begin);
   }
 
@@ -460,6 +461,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--entries", options.entries, "Log entries at the end, instead of --per-entry");
   app.add_option("--cache-mb", options.cache_mb, "RocksDB's block cache")->capture_default_str();
+  app.add_option("--leaf-mb", options.leaf_mb, "Of memory for leaves of the prefix tree")
+      ->capture_default_str();
   app.add_option("--bucket-depth", options.bucket_depth, "Of the prefix tree")
       ->capture_default_str();
   app.add_option("--rows-per-snapshot", options.rows_per_snapshot, "Of a tile's history")

@@ -25,7 +25,7 @@ constexpr size_t kEntriesPerCommit = 20;
 
 struct Log {
   explicit Log(const PrefixTreeLayout& layout) {
-    auto loaded = PrefixTree::Load(layout, *store.Snapshot(), 0);
+    auto loaded = PrefixTree::Load(layout, *store.Snapshot(), 0, /*max_leaf_bytes=*/0);
     KT_CHECK(loaded.ok());
     tree = std::move(loaded).value();
   }
@@ -205,8 +205,8 @@ void BM_Load(benchmark::State& state) {
                        static_cast<uint8_t>(state.range(2)));
   const auto reader = log.store.Snapshot();
   for (auto _ : state) {
-    benchmark::DoNotOptimize(
-        PrefixTree::Load({static_cast<uint8_t>(state.range(2)), 16}, *reader, log.size));
+    benchmark::DoNotOptimize(PrefixTree::Load({static_cast<uint8_t>(state.range(2)), 16}, *reader,
+                                              log.size, /*max_leaf_bytes=*/0));
   }
 }
 BENCHMARK(BM_Load)->Args({1'000'000, 255, 16})->Unit(benchmark::kMillisecond);

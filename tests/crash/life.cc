@@ -32,6 +32,8 @@ namespace {
 using server::HeadGuard;
 using server::Sequencer;
 
+// Holds the leaves of some lives, and only some of those of others.
+constexpr size_t kMaxLeafBytes = 20'000;
 constexpr merkle::PrefixTreeLayout kLayout = {.bucket_depth = 8, .rows_per_snapshot = 4};
 constexpr size_t kLabels = 24;
 constexpr uint64_t kOneInFull = 150;  // submissions
@@ -108,7 +110,8 @@ class Life {
                                            *options_.signature_secret));
     KT_ASSIGN_OR_RETURN(keys.vrf, vrf::CreateProver(core::VrfSuiteOf(options_.config.ciphersuite),
                                                     *options_.vrf_secret));
-    auto log = server::TransparencyLog::Open(std::move(keys), kLayout, *store_, *guard_, random_);
+    auto log = server::TransparencyLog::Open(std::move(keys), kLayout, *store_, *guard_, random_,
+                                             kMaxLeafBytes);
     if (!log.ok()) return Broken("the log does not open", log.status());
     log_ = *std::move(log);
     return log_->newest() == nullptr ? absl::OkStatus() : TellHead();

@@ -76,6 +76,8 @@ class FaultyStore : public Store {
   int commits_ = 0;
 };
 
+// Not enough for the larger logs of the tests.
+inline constexpr size_t kMaxLeafBytes = 4'000;
 inline constexpr merkle::PrefixTreeLayout kLayout{
     .bucket_depth = 8, .rows_per_snapshot = 4, .deepest_from_leaves = true};
 
@@ -130,7 +132,7 @@ class LogFixture {
         guard_, HeadGuard::Open(directory_.File("guard"), core::ConfigurationFingerprint(config_),
                                 HeadGuard::IfMissing::kCreate));
     KT_ASSIGN_OR_RETURN(log_, TransparencyLog::Open({config_, MakeSigner(), MakeProver()}, kLayout,
-                                                    *faulty_, *guard_, random_));
+                                                    *faulty_, *guard_, random_, kMaxLeafBytes));
     return absl::OkStatus();
   }
   // The same with the store closed and opened again, which a memory store does not survive.

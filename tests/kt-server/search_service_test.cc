@@ -135,7 +135,7 @@ TEST_F(SearchServiceTest, ReadsOneRoundAfterTheLabelsRows) {
   bench::CountingStore store(fixture_.real_store());
   const auto log =
       TransparencyLog::Open({fixture_.config(), fixture_.MakeSigner(), fixture_.MakeProver()},
-                            kLayout, store, fixture_.guard(), fixture_.random());
+                            kLayout, store, fixture_.guard(), fixture_.random(), kMaxLeafBytes);
   ASSERT_THAT(log, IsOk());
   const SearchService service(**log);
   const uint64_t now_ms = fixture_.clock().NowMs();

@@ -161,7 +161,7 @@ TEST_P(TransparencyLogTest, RefusesKeysOfAnotherConfiguration) {
   ASSERT_THAT(signer, IsOk());
   auto store = CreateMemoryStore();
   EXPECT_THAT(TransparencyLog::Open({config, *std::move(signer), other.MakeProver()}, kLayout,
-                                    *store, fixture_.guard(), random),
+                                    *store, fixture_.guard(), random, kMaxLeafBytes),
               StatusIs(absl::StatusCode::kInvalidArgument));
 }
 

@@ -33,6 +33,9 @@ using ::testing::HasSubstr;
 inline constexpr PrefixTreeLayout kLayouts[] = {
     {4, 16}, {8, 3}, {16, 16}, {20, 4}, {24, 1}, {8, 16, true}, {12, 3, true}, {20, 4, true}};
 
+// Of leaves in memory: none, a few buckets, all.
+inline constexpr size_t kLeafBytes[] = {0, 1'000, 1 << 20};
+
 inline VrfOutput FlipBit(VrfOutput key, unsigned bit) {
   key.bytes[bit / 8] ^= static_cast<uint8_t>(0x80 >> bit % 8);
   return key;
@@ -41,12 +44,16 @@ inline VrfOutput FlipBit(VrfOutput key, unsigned bit) {
 // A tree, its store, and the naive trees that it should be at each position.
 class Log {
  public:
-  explicit Log(const PrefixTreeLayout& layout) : layout_(layout) { Reload(); }
+  explicit Log(const PrefixTreeLayout& layout, size_t max_leaf_bytes = 0)
+      : layout_(layout), max_leaf_bytes_(max_leaf_bytes) {
+    Reload();
+  }
 
   void Reload() {
-    auto loaded = PrefixTree::Load(layout_, *store_.Snapshot(), size());
+    auto loaded = PrefixTree::Load(layout_, *store_.Snapshot(), size(), max_leaf_bytes_);
     ASSERT_THAT(loaded, IsOk());
     tree_ = std::move(loaded).value();
+    ASSERT_LE(tree_->leaf_bytes(), max_leaf_bytes_);
   }
 
   // Applies `changes` to a copy of the newest naive tree.
@@ -69,6 +76,7 @@ class Log {
     }
     store_.Commit((*staged)->writes());
     tree_->Apply(std::move(staged).value());
+    ASSERT_LE(tree_->leaf_bytes(), max_leaf_bytes_);
   }
 
   // Applies what the caller has staged and stored.
@@ -101,6 +109,7 @@ class Log {
 
  private:
   const PrefixTreeLayout layout_;
+  const size_t max_leaf_bytes_;
   MemoryPrefixStore store_;
   std::unique_ptr<PrefixTree> tree_;
   std::vector<NaivePrefixTree> history_;

@@ -103,9 +103,9 @@ TEST(PrefixTreeProve, AnswersARepeatedKeyTheSameWayTwice) {
 TEST(PrefixTreeProve, WorksFromSnapshotsOlderAndNewerThanTheTree) {
   const uint64_t seed = TestSeed(31);
   SCOPED_TRACE(seed);
-  for (const PrefixTreeLayout& layout : kLayouts) {
+  for (size_t i = 0; i < std::size(kLayouts) * std::size(kLeafBytes); ++i) {
     KeySource keys(seed);
-    Log log(layout);
+    Log log(kLayouts[i / std::size(kLeafBytes)], kLeafBytes[i % std::size(kLeafBytes)]);
     for (int round = 0; round < 15; ++round) {
       const auto old_snapshot = log.store().Snapshot();
       const base::TreeSize old_size = log.size();

@@ -5,11 +5,13 @@
 namespace kt::merkle {
 namespace {
 
-void RunRandomLog(const PrefixTreeLayout& layout, uint64_t seed, size_t commits) {
+void RunRandomLog(const PrefixTreeLayout& layout, size_t max_leaf_bytes, uint64_t seed,
+                  size_t commits) {
   SCOPED_TRACE("KT_TEST_SEED=" + std::to_string(seed) + " bucket depth " +
-               std::to_string(layout.bucket_depth));
+               std::to_string(layout.bucket_depth) + " bytes of leaves " +
+               std::to_string(max_leaf_bytes));
   KeySource keys(seed);
-  Log log(layout);
+  Log log(layout, max_leaf_bytes);
   for (size_t commit = 0; commit < commits; ++commit) {
     std::vector<PrefixChanges> entries;
     NaivePrefixTree now = log.newest();
@@ -36,7 +38,10 @@ TEST(PrefixTree, EqualsTheNaiveTreeForRandomHistories) {
   const uint64_t seed = TestSeed(1);
   for (uint64_t i = 0; i < 40; ++i) {
     for (const PrefixTreeLayout& layout : kLayouts) {
-      ASSERT_NO_FATAL_FAILURE(RunRandomLog(layout, seed + i, /*commits=*/2 + i % 12));
+      for (const size_t max_leaf_bytes : kLeafBytes) {
+        ASSERT_NO_FATAL_FAILURE(
+            RunRandomLog(layout, max_leaf_bytes, seed + i, /*commits=*/2 + i % 12));
+      }
     }
   }
 }

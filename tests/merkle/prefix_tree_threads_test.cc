@@ -8,10 +8,9 @@ namespace kt::merkle {
 namespace {
 
 // One writer, and readers that prove at positions old and new, also between a commit and its Apply.
-TEST(PrefixTreeThreads, ReadersAndAWriterDoNotDisturbOneAnother) {
+void ReadBesideAWriter(const PrefixTreeLayout& layout, size_t max_leaf_bytes) {
   const uint64_t seed = TestSeed(41);
   SCOPED_TRACE(seed);
-  constexpr PrefixTreeLayout kLayout{8, 6};
   constexpr size_t kEntries = 120;
   KeySource keys(seed);
   std::vector<PrefixChanges> entries;
@@ -27,7 +26,8 @@ TEST(PrefixTreeThreads, ReadersAndAWriterDoNotDisturbOneAnother) {
   for (int i = 0; i < 64; ++i) lookups.push_back(RandomLookups(4, &keys));
 
   MemoryPrefixStore store;
-  ASSERT_OK_AND_ASSIGN(const auto tree, PrefixTree::Load(kLayout, *store.Snapshot(), 0));
+  ASSERT_OK_AND_ASSIGN(const auto tree,
+                       PrefixTree::Load(layout, *store.Snapshot(), 0, max_leaf_bytes));
   std::atomic<base::TreeSize> stored{0};
   std::atomic<bool> failed{false};
   std::vector<std::thread> readers;
@@ -74,6 +74,14 @@ TEST(PrefixTreeThreads, ReadersAndAWriterDoNotDisturbOneAnother) {
     i += count;
   }
   for (std::thread& reader : readers) reader.join();
+}
+
+TEST(PrefixTreeThreads, ReadersAndAWriterDoNotDisturbOneAnother) {
+  ReadBesideAWriter({8, 6}, /*max_leaf_bytes=*/0);
+}
+
+TEST(PrefixTreeThreads, ReadersAndAWriterShareLeavesInMemory) {
+  for (const size_t max_leaf_bytes : kLeafBytes) ReadBesideAWriter({8, 6, true}, max_leaf_bytes);
 }
 
 }  // namespace
