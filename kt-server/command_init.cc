@@ -45,6 +45,7 @@ struct InitOptions {
   uint64_t max_behind_ms = 2 * kHourMs;
   uint64_t reasonable_monitoring_window_ms = kDefaultMonitoringWindowMs;
   uint64_t maximum_lifetime_ms = 0;  // none
+  uint64_t expected_versions = 10'000'000;
   std::string mode = kContactMonitoring;
   std::string auditor_key;
   uint64_t max_auditor_lag_ms = kHourMs;
@@ -191,8 +192,7 @@ absl::Status CreateFiles(const InitOptions& options, const ServerConfig& config,
     KT_RETURN_IF_ERROR(
         base::WriteFileAtomically(config.management.operators, base::AsBytes(operators), 0644));
   }
-  // Serves up to about 130 million label-versions; docs/decisions/ has the trade-off.
-  return CreateLogFiles(config, log, kDefaultLayout, base::SystemRandom());
+  return CreateLogFiles(config, log, LayoutFor(options.expected_versions), base::SystemRandom());
 }
 
 // What there is to know of a new log. The operator of a managed one gets it from the manager.
@@ -297,6 +297,13 @@ void AddInitCommand(CLI::App& app, int* exit_code) {
           "--maximum-lifetime-ms", options->maximum_lifetime_ms,
           "How long log entries and replaced versions are kept at least, more than --rmw-ms;"
           "\n0: for ever")
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--expected-versions", options->expected_versions,
+          "How many versions of all addresses the log will hold; fixes how its prefix tree "
+          "is\nstored, and need not be exact")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{2'000'000'000}))
       ->capture_default_str();
   command
       ->add_option("--mode", options->mode,

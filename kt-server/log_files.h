@@ -21,9 +21,14 @@
 
 namespace kt::server {
 
-// Of new logs; good for up to about 130 million versions. docs/decisions/0012.
-inline constexpr merkle::PrefixTreeLayout kDefaultLayout{
-    .bucket_depth = 20, .rows_per_snapshot = 32, .deepest_from_leaves = true};
+// Of a new log that is to hold so many versions. More still work, with larger buckets to be hashed
+// for each insert and each proof. docs/decisions/0012 and 0016.
+constexpr merkle::PrefixTreeLayout LayoutFor(uint64_t expected_versions) {
+  // At which a bucket has thirty leaves, and one of the deepest tiles sixteen times as many.
+  constexpr uint64_t kMostAtDepth20 = 30'000'000;
+  const uint8_t bucket_depth = expected_versions > kMostAtDepth20 ? 24 : 20;
+  return {.bucket_depth = bucket_depth, .rows_per_snapshot = 32, .deepest_from_leaves = true};
+}
 
 // What is fixed when a log is created, as the database keeps it.
 struct LogProperties {

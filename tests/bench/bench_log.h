@@ -48,7 +48,7 @@ class BenchLog {
     size_t value_bytes = 2'048;
     std::string suite = "ed25519";  // or "p256"
   };
-  static constexpr merkle::PrefixTreeLayout kLayout = server::kDefaultLayout;
+  static constexpr merkle::PrefixTreeLayout kLayout = server::LayoutFor(10'000'000);
 
   // Makes the files, for a server on a free port of 127.0.0.1 without a limit for one client's
   // requests; with a TLS certificate for bench.example.

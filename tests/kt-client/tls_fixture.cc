@@ -73,7 +73,7 @@ std::unique_ptr<X509, FreeX509> NewCertificate(const std::string& common_name, E
   return certificate;
 }
 
-int Listen(const HostPort& wanted, HostPort* got) {
+int Bind(const HostPort& wanted, HostPort* got) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -140,7 +140,7 @@ TlsServer::~TlsServer() {
 }
 
 RawTcpServer::RawTcpServer(std::string greeting) : greeting_(std::move(greeting)) {
-  listener_ = Listen({"127.0.0.1", 0}, &address_);
+  listener_ = Bind({"127.0.0.1", 0}, &address_);
   KT_CHECK(listen(listener_, 16) == 0);
   thread_ = std::thread([this] { Serve(); });
 }
@@ -166,7 +166,8 @@ void RawTcpServer::Serve() {
 
 HostPort ClosedPort() {
   HostPort address;
-  close(Listen({"127.0.0.1", 0}, &address));
+  // Stays bound until the process ends. A port that was given back could be the next server's.
+  Bind({"127.0.0.1", 0}, &address);
   return address;
 }
 

@@ -53,6 +53,13 @@ class LogFiles : public ::testing::Test {
   core::Configuration log_;
 };
 
+TEST(LayoutFor, IsDeeperForLargerLogs) {
+  EXPECT_EQ(LayoutFor(1).bucket_depth, 20);
+  EXPECT_EQ(LayoutFor(30'000'000).bucket_depth, 20);
+  EXPECT_EQ(LayoutFor(30'000'001).bucket_depth, 24);
+  EXPECT_EQ(LayoutFor(2'000'000'000).bucket_depth, 24);
+}
+
 TEST_F(LogFiles, TimingThatMakesClientsRefuseTheLogIsRefused) {
   config_.epoch.interval_ms = 10'000;
   EXPECT_EQ(MaxIdleMs(config_, log_), 50'000u);
