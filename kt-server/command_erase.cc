@@ -58,7 +58,9 @@ absl::Status AskServer(const std::string& database, const Call& call) {
 absl::Status Reach(const ServerConfig& config,
                    const std::function<absl::Status(OpenedLog&)>& with_log, const Call& call) {
   KT_RETURN_IF_ERROR(CheckHoldsLog(config));
-  absl::StatusOr<OpenedLog> opened = OpenLog(config, base::SystemRandom());
+  ServerConfig for_one_call = config;
+  for_one_call.log.leaf_memory_bytes = 0;
+  absl::StatusOr<OpenedLog> opened = OpenLog(for_one_call, base::SystemRandom());
   if (opened.ok()) return with_log(*opened);
   if (!absl::IsAborted(opened.status())) return opened.status();
   return AskServer(config.log.database, call);

@@ -29,6 +29,7 @@ constexpr char kContactMonitoring[] = "contact-monitoring";
 constexpr char kThirdPartyAuditing[] = "third-party-auditing";
 constexpr char kManager[] = "manager";
 constexpr char kOperator[] = "operator";
+constexpr uint64_t kExpectedVersions = 10'000'000;
 constexpr uint64_t kMinuteMs = 60 * 1000;
 constexpr uint64_t kHourMs = 60 * kMinuteMs;
 
@@ -45,7 +46,7 @@ struct InitOptions {
   uint64_t max_behind_ms = 2 * kHourMs;
   uint64_t reasonable_monitoring_window_ms = kDefaultMonitoringWindowMs;
   uint64_t maximum_lifetime_ms = 0;  // none
-  uint64_t expected_versions = 10'000'000;
+  std::optional<uint64_t> expected_versions;
   std::string mode = kContactMonitoring;
   std::string auditor_key;
   uint64_t max_auditor_lag_ms = kHourMs;
@@ -78,6 +79,9 @@ absl::Status CheckRoleOptions(const InitOptions& options) {
   KT_RETURN_IF_ERROR(
       CheckRoleOption(options, kManager, "--operator-certificate", options.operator_certificate));
   KT_RETURN_IF_ERROR(CheckRoleOption(options, kOperator, "--manager", options.manager));
+  if (options.role == kOperator && options.expected_versions.has_value()) {
+    return absl::InvalidArgumentError("--expected-versions is for --role manager, who has the log");
+  }
   if (options.role != kOperator && !options.manager_ca.empty()) {
     return absl::InvalidArgumentError("--manager-ca is for --role operator");
   }
@@ -192,7 +196,9 @@ absl::Status CreateFiles(const InitOptions& options, const ServerConfig& config,
     KT_RETURN_IF_ERROR(
         base::WriteFileAtomically(config.management.operators, base::AsBytes(operators), 0644));
   }
-  return CreateLogFiles(config, log, LayoutFor(options.expected_versions), base::SystemRandom());
+  return CreateLogFiles(config, log,
+                        LayoutFor(options.expected_versions.value_or(kExpectedVersions)),
+                        base::SystemRandom());
 }
 
 // What there is to know of a new log. The operator of a managed one gets it from the manager.
@@ -299,12 +305,11 @@ void AddInitCommand(CLI::App& app, int* exit_code) {
           "\n0: for ever")
       ->capture_default_str();
   command
-      ->add_option(
-          "--expected-versions", options->expected_versions,
-          "How many versions of all addresses the log will hold; fixes how its prefix tree "
-          "is\nstored, and need not be exact")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{2'000'000'000}))
-      ->capture_default_str();
+      ->add_option("--expected-versions", options->expected_versions,
+                   "How many versions the log will have had in all its life, of all addresses and\n"
+                   "pruned ones included; fixes how its tree is stored, and need not be exact\n"
+                   "[10000000]")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{2'000'000'000}));
   command
       ->add_option("--mode", options->mode,
                    "Deployment mode: who else watches over the log besides its users")

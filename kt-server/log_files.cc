@@ -159,7 +159,7 @@ absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& rand
   KT_ASSIGN_OR_RETURN(opened.store, OpenDatabase(config, keys.config, &opened.layout));
   KT_ASSIGN_OR_RETURN(opened.log,
                       TransparencyLog::Open(std::move(keys), opened.layout, *opened.store,
-                                            *opened.guard, random, config.log.leaf_bytes));
+                                            *opened.guard, random, config.log.leaf_memory_bytes));
   return opened;
 }
 

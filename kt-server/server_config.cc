@@ -152,7 +152,7 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   log.Text("head_guard", &config->log.head_guard);
   log.Integer("min_free_bytes", 0, int64_t{1} << 50, &config->log.min_free_bytes);
   log.Integer("cache_bytes", 8 << 20, int64_t{1} << 40, &config->log.cache_bytes);
-  log.Integer("leaf_bytes", 0, int64_t{1} << 40, &config->log.leaf_bytes);
+  log.Integer("leaf_memory_bytes", 0, int64_t{1} << 40, &config->log.leaf_memory_bytes);
   KT_RETURN_IF_ERROR(log.Finish());
 
   KT_RETURN_IF_ERROR(ReadManagement(file, &config->management));
@@ -342,7 +342,7 @@ void FormatLog(const ServerConfig& config, std::ostream& out) {
         << "# Of memory, at most, for leaves of the prefix tree: best 80 bytes a version that the "
            "log\n"
         << "# has, so that they are never read.\n"
-        << "leaf_bytes = " << config.log.leaf_bytes << "\n";
+        << "leaf_memory_bytes = " << config.log.leaf_memory_bytes << "\n";
   }
   out << "\n";
 }

@@ -42,7 +42,7 @@ struct ServerConfig {
     // Of memory for what was read from the database lately.
     int64_t cache_bytes = 256 << 20;
     // Of memory for leaves of the prefix tree; 0: none are kept.
-    int64_t leaf_bytes = 1 << 30;
+    int64_t leaf_memory_bytes = 1 << 30;
   } log;
   struct Listen {
     std::string address = "127.0.0.1:8443";  // HOST:PORT; port 0 takes a free one

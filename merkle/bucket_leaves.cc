@@ -4,20 +4,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
-
 namespace kt::merkle {
 
-BucketLeaves BucketLeaves::Unknown() {
-  BucketLeaves unknown;
-  unknown.count_ = kUnknown;
-  return unknown;
-}
-
-BucketLeaves BucketLeaves::Of(std::span<const LeafRow> rows) {
+std::optional<BucketLeaves> BucketLeaves::Of(std::span<const LeafRow> rows) {
   const bool ended = std::any_of(rows.begin(), rows.end(),
                                  [](const LeafRow& row) { return row.end_pos != kNeverRemoved; });
-  if (ended || rows.size() >= kUnknown) return Unknown();
+  if (ended) return std::nullopt;
   BucketLeaves of;
   if (rows.empty()) return of;
   std::shared_ptr<Leaf[]> leaves = std::make_shared_for_overwrite<Leaf[]>(rows.size());
@@ -25,20 +17,18 @@ BucketLeaves BucketLeaves::Of(std::span<const LeafRow> rows) {
     leaves[i] = {rows[i].key, rows[i].commitment, rows[i].insert_pos};
   }
   of.leaves_ = std::move(leaves);
-  of.count_ = static_cast<uint32_t>(rows.size());
+  of.count_ = rows.size();
   return of;
 }
 
 size_t BucketLeaves::bytes() const {
-  // Two counts of references, the number of leaves, and the allocator's own.
+  // The shared block's pointer, counts of references and number of leaves, and the allocator's own.
   constexpr size_t kOverhead = 40;
   return leaves_ == nullptr ? 0 : kOverhead + count_ * sizeof(Leaf);
 }
 
 void BucketLeaves::AppendTo(std::vector<LeafRow>* rows) const {
-  KT_CHECK(known());
-  rows->reserve(rows->size() + count_);
-  for (uint32_t i = 0; i < count_; ++i) {
+  for (size_t i = 0; i < count_; ++i) {
     rows->push_back({.key = leaves_[i].key,
                      .insert_pos = leaves_[i].insert_pos,
                      .commitment = leaves_[i].commitment});

@@ -7,8 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,33 +16,30 @@
 
 namespace kt::merkle {
 
-// All leaves that a bucket ever had, if none of them has ended; otherwise unknown, which means that
-// the store has to be asked. Immutable; copies share what they hold.
+// All leaves that a bucket ever had, of which none has ended. Immutable; copies share what they
+// hold.
 class BucketLeaves {
  public:
   // Of a bucket that never had a leaf.
   BucketLeaves() = default;
-  static BucketLeaves Unknown();
-  // Of a bucket that never had others than `rows`.
-  static BucketLeaves Of(std::span<const LeafRow> rows);
+  // Of a bucket that never had others than `rows`; nullopt if one of them has ended.
+  static std::optional<BucketLeaves> Of(std::span<const LeafRow> rows);
 
-  bool known() const { return count_ != kUnknown; }
-  // What is held, in bytes of memory; nothing for an empty bucket or an unknown one.
+  size_t count() const { return count_; }
+  // What they take, in bytes of memory.
   size_t bytes() const;
-  // Appends the leaves, in the order in which they came. Only if they are known.
+  // Appends the leaves, in the order in which they came.
   void AppendTo(std::vector<LeafRow>* rows) const;
 
  private:
-  static constexpr uint32_t kUnknown = std::numeric_limits<uint32_t>::max();
-
   struct Leaf {
     base::VrfOutput key;
     base::Hash commitment;
     base::LogPosition insert_pos;
   };
 
-  std::shared_ptr<const Leaf[]> leaves_;
-  uint32_t count_ = 0;
+  std::shared_ptr<const Leaf[]> leaves_;  // null if there are none
+  size_t count_ = 0;
 };
 
 }  // namespace kt::merkle

@@ -13,10 +13,11 @@ using base::LogPosition;
 
 constexpr size_t kBucketsPerRead = 512;
 
-absl::Status NotAsInMemory(const SubtreeId& id) {
-  return absl::DataLossError(absl::StrCat("prefix tree leaves at depth ", unsigned{id.depth},
-                                          ", prefix ", id.bits,
-                                          ": they do not give the current tree's value"));
+absl::Status NotAsInMemory(const BucketChanges& bucket) {
+  return absl::DataLossError(
+      absl::StrCat("prefix tree leaves ", bucket.leaves.has_value() ? "in memory" : "in the store",
+                   ", depth ", unsigned{bucket.id.depth}, ", prefix ", bucket.id.bits,
+                   ": they do not give the current tree's value"));
 }
 
 }  // namespace
@@ -40,26 +41,25 @@ absl::Status BucketReplay::Run(const PrefixStoreReader& reader,
       next_read = 0;
     }
     std::span<const LeafRow> rows;
-    const bool all = bucket.read || bucket.leaves.known();
     const LeafRow lone_leaf{.key = bucket.lone_leaf.vrf_output,
                             .insert_pos = 0,
                             .commitment = bucket.lone_leaf.commitment};
     if (bucket.read) {
       rows = read[next_read++];
-    } else if (bucket.leaves.known()) {
+    } else if (bucket.leaves.has_value()) {
       current_.clear();
-      bucket.leaves.AppendTo(&current_);
+      bucket.leaves->AppendTo(&current_);
       rows = current_;
     } else if (bucket.before.kind == NodeKind::kLeaf) {
       rows = {&lone_leaf, 1};
     }
-    KT_RETURN_IF_ERROR(ReplayBucket(bucket, rows, all));
+    KT_RETURN_IF_ERROR(ReplayBucket(bucket, rows));
   }
   return absl::OkStatus();
 }
 
 absl::Status BucketReplay::ReplayBucket(const BucketChanges& bucket,
-                                        std::span<const LeafRow> current, bool all) {
+                                        std::span<const LeafRow> current) {
   KT_RETURN_IF_ERROR(CheckLeafRows(bucket.id, current));
   alive_.clear();
   for (const LeafRow& row : current) {
@@ -69,15 +69,13 @@ absl::Status BucketReplay::ReplayBucket(const BucketChanges& bucket,
     }
     if (!removed) alive_.push_back(row);
   }
-  all = all && alive_.size() == current.size();
   KT_RETURN_IF_ERROR(MergeLeaves(bucket));
-  if (keeps_leaves_) {
-    kept_.push_back({bucket.id, bucket.leaves.bytes(),
-                     all ? BucketLeaves::Of(merged_) : BucketLeaves::Unknown()});
+  if (bucket.leaves.has_value()) {
+    changed_leaves_.push_back({bucket.id, bucket.leaves->bytes(), BucketLeaves::Of(merged_)});
   }
   bucket_.Reset(bucket.id, &merged_);
   if (first_ > 0 && bucket_.RootAt(first_ - 1) != bucket.before) {
-    return NotAsInMemory(bucket.id);
+    return NotAsInMemory(bucket);
   }
   positions_.clear();
   for (const LeafChange& change : bucket.changes) positions_.push_back(change.position);

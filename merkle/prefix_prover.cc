@@ -91,13 +91,13 @@ int32_t Prover::PlanBucket(const SubtreeId& id, const Tile* tile) {
 }
 
 bool Prover::TakeFromMemory(const SubtreeId& id, const Tile* tile, std::vector<LeafRow>* leaves) {
-  if (!memory_covers_all_ || tile == nullptr) return false;
+  if (!memory_covers_all_ || tile == nullptr || !tile->keeps_leaves()) return false;
   const bool is_tile = id.depth == layout_.deepest_tile_depth();
   const unsigned first = is_tile ? 0 : ChildIndex(id.bits, layout_.deepest_tile_depth());
   const unsigned end = is_tile ? kTileChildren : first + 1;
-  for (unsigned child = first; child < end; ++child) {
-    if (!tile->leaves_below(child).known()) return false;
-  }
+  size_t count = 0;
+  for (unsigned child = first; child < end; ++child) count += tile->leaves_below(child).count();
+  leaves->reserve(count);
   for (unsigned child = first; child < end; ++child) tile->leaves_below(child).AppendTo(leaves);
   return true;
 }

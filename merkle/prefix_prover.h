@@ -38,10 +38,9 @@ struct ProverCaches {
 
 // Serves one call. What was proven before is taken from the cache. Plans what each other request
 // needs, top down: a tile that has not changed since the position is taken from memory, one that
-// was lately decoded from the cache, a bucket whose leaves memory holds from there; the others are
-// read in one round. Nothing
-// found in a row can lead to another read, since a row holds the key and commitment of a child that
-// is a lone leaf.
+// was lately decoded from the cache, and leaves from memory if it keeps them; all else is read in
+// one round. Nothing found in a row can lead to another read, since a row holds the key and
+// commitment of a child that is a lone leaf.
 class Prover {
  public:
   // `version` and `caches` outlive the prover.
@@ -75,7 +74,7 @@ class Prover {
                    ProofWriter::Range range, const ProofWriter& writer);
   // `tile` is the newest one: that the bucket is a child of, or that is read as one.
   int32_t PlanBucket(const SubtreeId& id, const Tile* tile);
-  // False, with nothing added to `leaves`, if memory does not hold all of them.
+  // False, with nothing added to `leaves`, if memory does not keep them.
   bool TakeFromMemory(const SubtreeId& id, const Tile* tile, std::vector<LeafRow>* leaves);
   // Whether a child of a tile is read as one bucket.
   bool IsBucket(const SubtreeId& id, base::LogPosition position, const Tile* current);
@@ -102,7 +101,7 @@ class Prover {
   bool memory_covers_all_ = false;  // no request is for a position that is newer than version_
   absl::flat_hash_map<std::pair<uint8_t, uint32_t>, int32_t> bucket_of_id_;  // by depth and bits
   std::vector<std::vector<LeafRow>> leaves_;                                 // of each bucket
-  std::vector<SubtreeId> bucket_ids_;  // of those that memory does not hold
+  std::vector<SubtreeId> bucket_ids_;  // of those that memory does not keep
   std::vector<int32_t> to_read_;       // where these are in leaves_
   std::vector<std::optional<Bucket>> buckets_;
 };

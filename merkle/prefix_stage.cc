@@ -66,15 +66,20 @@ std::vector<BucketChanges> Stager::GroupByBucket() const {
     const SubtreeId tile_id{static_cast<uint8_t>(tile_depth),
                             LeadingBits(*bucket.changes[0].key, tile_depth)};
     if (const Tile* const tile = FindTile(tile_id); tile != nullptr) {
-      const unsigned node = Tile::kFirstChild + ChildIndex(bucket.id.bits, tile_depth);
-      bucket.before = tile->value(node);
-      if (bucket.before.kind == NodeKind::kLeaf) bucket.lone_leaf = tile->leaf(node);
-      bucket.leaves = tile->leaves_below(ChildIndex(bucket.id.bits, tile_depth));
+      const unsigned child = ChildIndex(bucket.id.bits, tile_depth);
+      bucket.before = tile->value(Tile::kFirstChild + child);
+      if (bucket.before.kind == NodeKind::kLeaf) {
+        bucket.lone_leaf = tile->leaf(Tile::kFirstChild + child);
+      }
+      if (tile->keeps_leaves()) bucket.leaves = tile->leaves_below(child);
+    } else if (max_leaf_bytes_ > 0) {
+      bucket.leaves.emplace();  // there never was one
     }
     // Memory knows an empty bucket, and one of a single leaf but for its position of insertion,
     // which only a removal has to know.
-    bucket.read = !bucket.leaves.known() && (bucket.before.kind == NodeKind::kParent ||
-                                             (bucket.before.kind == NodeKind::kLeaf && removes));
+    bucket.read =
+        !bucket.leaves.has_value() && (bucket.before.kind == NodeKind::kParent ||
+                                       (bucket.before.kind == NodeKind::kLeaf && removes));
     buckets.push_back(bucket);
   }
   return buckets;
@@ -84,8 +89,7 @@ absl::Status Stager::ReplayBuckets(const PrefixStoreReader& reader) {
   const std::vector<BucketChanges> buckets = GroupByBucket();
   const size_t count = std::clamp<size_t>(buckets.size() / kMinBucketsPerThread, 1,
                                           std::max(std::thread::hardware_concurrency(), 1u));
-  std::vector<BucketReplay> parts(
-      count, BucketReplay(base_.size, by_entry_.size(), /*keeps_leaves=*/max_leaf_bytes_ > 0));
+  std::vector<BucketReplay> parts(count, BucketReplay(base_.size, by_entry_.size()));
   std::vector<absl::Status> statuses(count);
   const auto run = [&](size_t i) {
     const size_t begin = buckets.size() * i / count;
@@ -103,7 +107,8 @@ absl::Status Stager::ReplayBuckets(const PrefixStoreReader& reader) {
                 std::back_inserter(by_entry_[i]));
     }
     std::move(part.leaves().begin(), part.leaves().end(), std::back_inserter(writes_.leaves));
-    std::move(part.kept().begin(), part.kept().end(), std::back_inserter(kept_));
+    std::move(part.changed_leaves().begin(), part.changed_leaves().end(),
+              std::back_inserter(changed_leaves_));
   }
   return absl::OkStatus();
 }
@@ -170,25 +175,27 @@ Tile* Stager::MutableTile(const SubtreeId& id) {
     const Tile* const current = FindTile(id);
     tile = current == nullptr ? std::make_shared<Tile>() : std::make_shared<Tile>(*current);
     if (max_leaf_bytes_ > 0 && current == nullptr && id.depth == layout_.deepest_tile_depth()) {
-      tile->StartWithoutLeavesBelow();
+      tile->StartKeepingLeaves();
     }
   }
   return tile.get();
 }
 
-// In every tile whose buckets got a change, even if none is left of it: what stands there must not
-// miss a row. When memory is full, what was kept of the buckets at hand is let go, since they are
-// as good as any.
+// In every tile whose buckets got a change, even if none is left of it: what is kept there must not
+// miss a row. A tile that needs more than there is room for drops what it has, which makes room for
+// the others; those that have changed lately are as good as any.
 void Stager::KeepLeaves() {
   const uint8_t depth = layout_.deepest_tile_depth();
-  for (ChangedLeaves& kept : kept_) {
-    version_.leaf_bytes -= kept.bytes_before;
-    if (version_.leaf_bytes + kept.leaves.bytes() > max_leaf_bytes_) {
-      kept.leaves = BucketLeaves::Unknown();
+  for (ChangedLeaves& changed : changed_leaves_) {
+    Tile* const tile = MutableTile({depth, LeadingBits(changed.id.bits, depth)});
+    if (!tile->keeps_leaves()) continue;  // any more
+    const size_t others = version_.leaf_bytes - changed.bytes_before;
+    if (!changed.leaves.has_value() || others + changed.leaves->bytes() > max_leaf_bytes_) {
+      version_.leaf_bytes -= tile->DropLeaves();
+      continue;
     }
-    version_.leaf_bytes += kept.leaves.bytes();
-    Tile* const tile = MutableTile({depth, LeadingBits(kept.id.bits, depth)});
-    tile->SetLeavesBelow(ChildIndex(kept.id.bits, depth), std::move(kept.leaves));
+    version_.leaf_bytes = others + changed.leaves->bytes();
+    tile->SetLeavesBelow(ChildIndex(changed.id.bits, depth), *std::move(changed.leaves));
   }
 }
 

@@ -40,15 +40,15 @@ struct BucketChanges {
   std::span<const LeafChange> changes;  // ascending by (key, position)
   bool read = false;                    // whether its rows are needed
   NodeValue before;
-  PrefixLeaf lone_leaf;  // if before.kind is kLeaf
-  BucketLeaves leaves;   // before the changes, if memory holds them
+  PrefixLeaf lone_leaf;                // if before.kind is kLeaf
+  std::optional<BucketLeaves> leaves;  // before the changes, if memory keeps them
 };
 
-// What a bucket's leaves are after the changes.
+// What a bucket's leaves, which memory keeps, are after the changes.
 struct ChangedLeaves {
   SubtreeId id;
-  size_t bytes_before = 0;  // in memory
-  BucketLeaves leaves;
+  size_t bytes_before = 0;
+  std::optional<BucketLeaves> leaves;  // nullopt if one has ended
 };
 
 // Hashes a range of the buckets that a batch changes, each once for every position at which it
@@ -56,34 +56,30 @@ struct ChangedLeaves {
 class BucketReplay {
  public:
   // The batch's first entry is at position `first`.
-  BucketReplay(base::LogPosition first, size_t entries, bool keeps_leaves)
-      : first_(first), keeps_leaves_(keeps_leaves), by_entry_(entries) {}
+  BucketReplay(base::LogPosition first, size_t entries) : first_(first), by_entry_(entries) {}
 
   absl::Status Run(const PrefixStoreReader& reader, std::span<const BucketChanges> buckets);
 
   // The results: for each entry the bucket roots that it changes, in the order of the buckets; new
-  // and changed rows; and if leaves are kept, those of each bucket.
+  // and changed rows; and the leaves of each bucket whose leaves are kept.
   std::vector<std::vector<NodeChange>>& by_entry() { return by_entry_; }
   std::vector<LeafRow>& leaves() { return leaves_; }
-  std::vector<ChangedLeaves>& kept() { return kept_; }
+  std::vector<ChangedLeaves>& changed_leaves() { return changed_leaves_; }
 
  private:
-  // `current` are the bucket's rows, `all` of those that it ever had or what memory knows of its
-  // single leaf.
-  absl::Status ReplayBucket(const BucketChanges& bucket, std::span<const LeafRow> current,
-                            bool all);
+  // `current` are the bucket's rows, or what memory knows of its single leaf.
+  absl::Status ReplayBucket(const BucketChanges& bucket, std::span<const LeafRow> current);
   // Puts alive_ and the bucket's changes into merged_, ascending; new and changed rows also go to
   // leaves_.
   absl::Status MergeLeaves(const BucketChanges& bucket);
 
   const base::LogPosition first_;
-  const bool keeps_leaves_;
   std::vector<std::vector<NodeChange>> by_entry_;
   std::vector<LeafRow> leaves_;
-  std::vector<ChangedLeaves> kept_;
+  std::vector<ChangedLeaves> changed_leaves_;
   // Of the bucket at hand; the next one takes over their storage.
   Bucket bucket_;
-  std::vector<LeafRow> current_;  // if memory holds them
+  std::vector<LeafRow> current_;  // if memory keeps them
   std::vector<LeafRow> alive_;    // before the changes
   std::vector<LeafRow> merged_;
   std::vector<base::LogPosition> positions_;
@@ -130,7 +126,7 @@ class Stager {
   const TreeVersion& base_;
   std::vector<LeafChange> changes_;                // ascending by (key, position)
   std::vector<std::vector<NodeChange>> by_entry_;  // bucket roots, ascending by bits
-  std::vector<ChangedLeaves> kept_;
+  std::vector<ChangedLeaves> changed_leaves_;
   std::vector<StagedTiles> staged_;  // by depth / 4; by the tile's bits
   TreeVersion version_;
   std::vector<base::Hash> roots_;

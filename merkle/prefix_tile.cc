@@ -160,19 +160,24 @@ void Tile::SetBelow(unsigned child, std::shared_ptr<const Tile> tile) {
   (*below_)[child] = std::move(tile);
 }
 
+void Tile::StartKeepingLeaves() { leaves_below_ = std::make_unique<LeavesBelow>(); }
+
 const BucketLeaves& Tile::leaves_below(unsigned child) const {
-  static const BucketLeaves kUnknown = BucketLeaves::Unknown();
-  return leaves_below_ == nullptr ? kUnknown : (*leaves_below_)[child];
+  KT_CHECK(keeps_leaves());
+  return (*leaves_below_)[child];
 }
 
-void Tile::StartWithoutLeavesBelow() { leaves_below_ = std::make_unique<LeavesBelow>(); }
-
 void Tile::SetLeavesBelow(unsigned child, BucketLeaves leaves) {
-  if (leaves_below_ == nullptr) {
-    leaves_below_ = std::make_unique<LeavesBelow>();
-    leaves_below_->fill(BucketLeaves::Unknown());
-  }
+  KT_CHECK(keeps_leaves());
   (*leaves_below_)[child] = std::move(leaves);
+}
+
+size_t Tile::DropLeaves() {
+  size_t bytes = 0;
+  if (!keeps_leaves()) return bytes;
+  for (const BucketLeaves& leaves : *leaves_below_) bytes += leaves.bytes();
+  leaves_below_ = nullptr;
+  return bytes;
 }
 
 BandRow AddRow(const SubtreeId& id, base::LogPosition position, uint32_t changed,

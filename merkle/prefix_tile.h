@@ -65,11 +65,16 @@ class Tile {
   const std::shared_ptr<const Tile>& below(unsigned child) const;
   void SetBelow(unsigned child, std::shared_ptr<const Tile> tile);
 
-  // Of a tile whose children are buckets: what memory holds of their leaves. Unknown until the tile
-  // is told that they never had one, or what they have.
+  // Of a tile whose children are buckets: whether memory holds the leaves of all of them. A proof
+  // may need all, so a part of them is not kept.
+  bool keeps_leaves() const { return leaves_below_ != nullptr; }
+  // From now on, for a tile that never had a leaf.
+  void StartKeepingLeaves();
+  // Those of a child, if they are kept.
   const BucketLeaves& leaves_below(unsigned child) const;
-  void StartWithoutLeavesBelow();
   void SetLeavesBelow(unsigned child, BucketLeaves leaves);
+  // Keeps none any more, and returns how many bytes they took.
+  size_t DropLeaves();
 
  private:
   using Below = std::array<std::shared_ptr<const Tile>, kTileChildren>;
@@ -86,7 +91,7 @@ class Tile {
   base::LogPosition last_change_ = 0;
   unsigned rows_since_snapshot_ = 0;
   std::unique_ptr<Below> below_;
-  std::unique_ptr<LeavesBelow> leaves_below_;  // null: unknown
+  std::unique_ptr<LeavesBelow> leaves_below_;  // null if they are not kept
 };
 
 // The row that records `tile`'s state after the children of `changed` changed at `position`, and

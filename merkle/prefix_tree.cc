@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -142,17 +143,17 @@ class LeafRoom {
  public:
   explicit LeafRoom(size_t bytes) : bytes_(bytes) {}
 
-  bool any() const { return bytes_ > 0; }
+  // Whether leaves are to be kept at all.
+  bool wanted() const { return bytes_ > 0; }
   size_t taken() const { return taken_; }
 
-  // The leaves of a bucket that never had others than `rows`; unknown if there is no room for them.
-  BucketLeaves Keep(std::span<const LeafRow> rows) {
-    BucketLeaves leaves = BucketLeaves::Of(rows);
-    const size_t before = taken_.fetch_add(leaves.bytes());
-    if (before + leaves.bytes() <= bytes_) return leaves;
-    taken_ -= leaves.bytes();
-    return BucketLeaves::Unknown();
+  // False if there is no room for so many bytes.
+  bool Take(size_t bytes) {
+    if (taken_.fetch_add(bytes) + bytes <= bytes_) return true;
+    GiveBack(bytes);
+    return false;
   }
+  void GiveBack(size_t bytes) { taken_ -= bytes; }
 
  private:
   const size_t bytes_;
@@ -188,7 +189,7 @@ class DeepestTiles {
  private:
   absl::Status MakeOne(const SubtreeId& id, std::span<const LeafRow> leaves, TileRow* tiles) {
     auto tile = std::make_shared<Tile>();
-    if (room_.any()) tile->StartWithoutLeavesBelow();
+    if (room_.wanted()) tile->StartKeepingLeaves();
     base::LogPosition last_change = 0;
     for (size_t begin = 0; begin < leaves.size();) {
       const unsigned child = ChildIndex(LeadingBits(leaves[begin].key, 32), depth_);
@@ -201,7 +202,7 @@ class DeepestTiles {
         rows_.push_back(leaf);
       }
       if (last_change >= entries_) return Corrupt(child_id, "newer than the log");
-      if (room_.any()) tile->SetLeavesBelow(child, room_.Keep(rows_));
+      if (tile->keeps_leaves()) KeepLeaves(child, tile.get());
       bucket_.Reset(child_id, &rows_);
       const NodeValue value = bucket_.RootAt(entries_ - 1);
       const bool lone = value.kind == NodeKind::kLeaf;
@@ -211,6 +212,16 @@ class DeepestTiles {
     tile->SetNewestRow(last_change, 0);
     tiles->emplace_back(id.bits, std::move(tile));
     return absl::OkStatus();
+  }
+
+  // Those in rows_; or none of the whole tile.
+  void KeepLeaves(unsigned child, Tile* tile) {
+    std::optional<BucketLeaves> leaves = BucketLeaves::Of(rows_);
+    if (leaves.has_value() && room_.Take(leaves->bytes())) {
+      tile->SetLeavesBelow(child, *std::move(leaves));
+    } else {
+      room_.GiveBack(tile->DropLeaves());
+    }
   }
 
   const uint8_t depth_;

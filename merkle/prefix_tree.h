@@ -18,7 +18,7 @@
 namespace kt::merkle {
 
 // The bands' depths are multiples of four up to `bucket_depth`, below which leaves are scanned.
-// Fixed when a log is created: 16 serves up to about 8 million leaves, 20 up to about 130 million.
+// Fixed when a log is created: 16 serves up to about 2 million leaves, 20 up to about 30 million.
 struct PrefixTreeLayout {
   uint8_t bucket_depth = 16;       // 4, 8, 12, 16, 20 or 24
   uint8_t rows_per_snapshot = 16;  // every so many rows of a tile is a snapshot

@@ -5,7 +5,8 @@
 //
 //   kt-growth [--labels N] [--per-entry N | --entries N] [--value-bytes N] [--cache-mb N]
 //             [--leaf-mb N] [--bucket-depth N] [--rows-per-snapshot N] [--deepest-rows]
-//             [--directory DIR [--resume N]] [--sequencer] [--certificates] [--json]
+//             [--directory DIR [--resume N]] [--inserts-only] [--sequencer [--vrf IMPLEMENTATION]]
+//             [--certificates] [--json]
 //
 // The VRF is replaced by a hash, since its cost does not depend on the size and would be most of
 // the time; vrf_bench measures it. All else is the server's own: rows, trees, commits, proofs. With
@@ -40,6 +41,7 @@
 #include "base/hash.h"
 #include "kt-core/operations.h"
 #include "kt-server/head_guard.h"
+#include "kt-server/log_files.h"
 #include "kt-server/rocksdb_tables.h"
 #include "kt-server/search_service.h"
 #include "kt-server/sequencer.h"
@@ -49,6 +51,7 @@
 #include "tests/bench/counting_store.h"
 #include "tests/support/fakes.h"
 #include "tests/support/process.h"
+#include "vrf/implementation.h"
 
 namespace kt::bench {
 namespace {
@@ -68,12 +71,14 @@ struct Options {
   size_t value_bytes = 64;
   size_t cache_mb = 256;
   size_t leaf_mb = 1024;
-  unsigned bucket_depth = 20;
+  std::optional<unsigned> bucket_depth;
   unsigned rows_per_snapshot = 32;
   bool deepest_rows = false;
   std::string directory;
   size_t resume = 0;
+  bool inserts_only = false;
   bool sequencer = false;
+  std::string vrf = "auto";
   bool certificates = false;
   bool json = false;
 };
@@ -257,6 +262,7 @@ class Growth {
     row["stored_bytes_a_label"] =
         static_cast<double>(DirectoryBytes(directory_ + "/db")) / static_cast<double>(labels);
     row["resident_mb"] = ResidentMegabytes();
+    if (options_.inserts_only) return row;
     // The returning user was here a twentieth of the log ago.
     const base::TreeSize size = log_->current()->size();
     MeasureSearches("new_user", std::nullopt, &row);
@@ -284,7 +290,8 @@ class Growth {
   }
 
   merkle::PrefixTreeLayout Layout() const {
-    return {.bucket_depth = static_cast<uint8_t>(options_.bucket_depth),
+    const uint8_t init = server::LayoutFor(options_.labels).bucket_depth;
+    return {.bucket_depth = static_cast<uint8_t>(options_.bucket_depth.value_or(init)),
             .rows_per_snapshot = static_cast<uint8_t>(options_.rows_per_snapshot),
             .deepest_from_leaves = !options_.deepest_rows};
   }
@@ -445,7 +452,7 @@ void Run(const Options& options) {
   for (const size_t part : {100, 10, 1}) {
     if (options.labels / part > 0) print(growth.GrowTo(options.labels / part));
   }
-  print(growth.AfterOneMoreEntry());
+  if (!options.inserts_only) print(growth.AfterOneMoreEntry());
   print({{"seconds_to_open", growth.Reopen()}});
   print(growth.Compact());
 }
@@ -463,8 +470,8 @@ int main(int argc, char** argv) {
   app.add_option("--cache-mb", options.cache_mb, "RocksDB's block cache")->capture_default_str();
   app.add_option("--leaf-mb", options.leaf_mb, "Of memory for leaves of the prefix tree")
       ->capture_default_str();
-  app.add_option("--bucket-depth", options.bucket_depth, "Of the prefix tree")
-      ->capture_default_str();
+  app.add_option("--bucket-depth", options.bucket_depth,
+                 "Of the prefix tree [as kt-server init has it for --labels]");
   app.add_option("--rows-per-snapshot", options.rows_per_snapshot, "Of a tile's history")
       ->capture_default_str();
   app.add_flag("--deepest-rows", options.deepest_rows, "Keep a history of the deepest tiles too");
@@ -472,10 +479,15 @@ int main(int argc, char** argv) {
   app.add_option("--directory", options.directory, "New directory for the log [a temporary one]");
   app.add_option("--resume", options.resume, "Goes on with the log in --directory, by so many");
   app.add_flag("--sequencer", options.sequencer, "Publish through the sequencer, with a real VRF");
+  app.add_flag("--inserts-only", options.inserts_only, "Without searches");
+  app.add_option("--vrf", options.vrf, "Implementation of the VRF: auto, portable or library")
+      ->check(CLI::IsMember({"auto", "portable", "library"}))
+      ->capture_default_str();
   app.add_flag("--certificates", options.certificates,
                "Values are certificates with their issuers', instead of random bytes");
   app.add_flag("--json", options.json, "Print JSON, a line for each size");
   CLI11_PARSE(app, argc, argv);
+  KT_CHECK(kt::vrf::LimitDefaultImplementation(options.vrf).ok());
   kt::bench::Run(options);
   return 0;
 }

@@ -34,7 +34,8 @@ using server::Sequencer;
 
 // Holds the leaves of some lives, and only some of those of others.
 constexpr size_t kMaxLeafBytes = 20'000;
-constexpr merkle::PrefixTreeLayout kLayout = {.bucket_depth = 8, .rows_per_snapshot = 4};
+constexpr merkle::PrefixTreeLayout kLayout = {
+    .bucket_depth = 8, .rows_per_snapshot = 4, .deepest_from_leaves = true};
 constexpr size_t kLabels = 24;
 constexpr uint64_t kOneInFull = 150;  // submissions
 constexpr absl::Duration kRecovery = absl::Seconds(20);

@@ -13,9 +13,13 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/random.h"
+#include "kt-server/log_files.h"
+#include "kt-server/server_config.h"
 #include "kt-server/tls_files.h"
 #include "tests/support/paths.h"
 #include "tests/support/process.h"
+#include "tests/support/status_matchers.h"
 
 namespace kt::testing {
 namespace {
@@ -110,7 +114,21 @@ TEST_F(ServerCommands, InitRefusesWhatCannotWorkAndLeavesNothing) {
   };
   for (const auto& [options, part] : bad) ExpectError(Init(options), 1, part);
   ExpectError(Init({"--epoch-ms", "60001"}), 2, "60000");
+  ExpectError(Init({"--expected-versions", "0"}), 2, "--expected-versions");
+  ExpectError(Init({"--expected-versions", "2000000001"}), 2, "--expected-versions");
+  ExpectError(Init({"--role", "operator", "--manager", "log.example:8443",  //
+                    "--expected-versions", "10"}),
+              1, "--role manager");
   EXPECT_FALSE(fs::exists(File("log")));
+}
+
+TEST_F(ServerCommands, InitStoresALargeLogsTreeDeeper) {
+  MakeCertificate("smime.example");
+  ASSERT_EQ(Init({"--expected-versions", "30000001"}).exit_code, 0);
+  ASSERT_OK_AND_ASSIGN(const server::ServerConfig log, server::LoadServerConfig(config()));
+  ASSERT_OK_AND_ASSIGN(const server::OpenedLog opened, server::OpenLog(log, base::SystemRandom()));
+  EXPECT_EQ(opened.layout.bucket_depth, 24);
+  EXPECT_TRUE(opened.layout.deepest_from_leaves);
 }
 
 TEST_F(ServerCommands, RunChecksItsFilesBeforeItSignsAnything) {

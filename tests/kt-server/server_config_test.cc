@@ -22,6 +22,7 @@ TEST(ServerConfig, DefaultsAreFilledInAndPathsResolved) {
   EXPECT_EQ(config.log.database, "/etc/kt/db");
   EXPECT_EQ(config.log.head_guard, "/etc/kt/guard/head");
   EXPECT_EQ(config.epoch.interval_ms, 10'000);
+  EXPECT_EQ(config.log.leaf_memory_bytes, int64_t{1} << 30);
   EXPECT_EQ(config.admission.trust_anchors, "");
 }
 
@@ -37,6 +38,7 @@ TEST(ServerConfig, WrittenConfigurationReadsBack) {
   config.log.domains = {"a.example", "xn--bcher-kva.example"};
   config.listen.address = "[::1]:443";
   config.listen.tls_certificate = "/a \"quoted\" path.pem";
+  config.log.leaf_memory_bytes = 0;
   config.epoch.interval_ms = 77;
   config.limits.requests_per_second = 2.5;
   config.crypto.vrf_implementation = "portable";
@@ -46,6 +48,7 @@ TEST(ServerConfig, WrittenConfigurationReadsBack) {
   EXPECT_EQ(read.log.domains, config.log.domains);
   EXPECT_EQ(read.listen.address, config.listen.address);
   EXPECT_EQ(read.listen.tls_certificate, config.listen.tls_certificate);
+  EXPECT_EQ(read.log.leaf_memory_bytes, 0);
   EXPECT_EQ(read.epoch.interval_ms, 77);
   EXPECT_EQ(read.limits.requests_per_second, 2.5);
   EXPECT_EQ(read.crypto.vrf_implementation, "portable");
@@ -76,6 +79,7 @@ TEST(ServerConfig, RolesReadBackWithWhatBelongsToThem) {
   EXPECT_EQ(read.management.signing_record, "/etc/kt/signed/record");
   EXPECT_THAT(operators_text, Not(HasSubstr("vrf_key")));
   EXPECT_THAT(operators_text, Not(HasSubstr("database")));
+  EXPECT_THAT(operators_text, Not(HasSubstr("leaf_memory_bytes")));
 }
 
 struct BadConfig {

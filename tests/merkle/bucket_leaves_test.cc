@@ -32,29 +32,22 @@ TEST(BucketLeaves, GivesBackWhatItWasMadeOf) {
   std::vector<LeafRow> given;
   for (const size_t count : {0u, 1u, 7u}) {
     const std::vector<LeafRow> rows = Rows(count, &random);
-    const BucketLeaves leaves = BucketLeaves::Of(rows);
-    ASSERT_TRUE(leaves.known());
-    EXPECT_GE(leaves.bytes(), count * 72);
-    leaves.AppendTo(&given);
+    const std::optional<BucketLeaves> leaves = BucketLeaves::Of(rows);
+    ASSERT_TRUE(leaves.has_value());
+    EXPECT_EQ(leaves->count(), count);
+    EXPECT_GE(leaves->bytes(), count * 72);
+    leaves->AppendTo(&given);
     all.insert(all.end(), rows.begin(), rows.end());
     EXPECT_EQ(given, all);
   }
-}
-
-TEST(BucketLeaves, AreUnknownOnceOneHasEnded) {
-  SeededRandom random(2);
-  std::vector<LeafRow> rows = Rows(3, &random);
-  rows[1].end_pos = 9;
-  EXPECT_FALSE(BucketLeaves::Of(rows).known());
-  EXPECT_FALSE(BucketLeaves::Unknown().known());
-  EXPECT_EQ(BucketLeaves::Unknown().bytes(), 0u);
-  EXPECT_TRUE(BucketLeaves().known());
   EXPECT_EQ(BucketLeaves().bytes(), 0u);
 }
 
-TEST(BucketLeavesDeathTest, DoNotTellWhatTheyDoNotKnow) {
-  std::vector<LeafRow> rows;
-  EXPECT_DEATH(BucketLeaves::Unknown().AppendTo(&rows), "");
+TEST(BucketLeaves, AreNotOfABucketInWhichOneHasEnded) {
+  SeededRandom random(2);
+  std::vector<LeafRow> rows = Rows(3, &random);
+  rows[1].end_pos = 9;
+  EXPECT_FALSE(BucketLeaves::Of(rows).has_value());
 }
 
 // Neither changes nor proofs at any position, by a tree that grew and by one that was loaded.
@@ -89,7 +82,7 @@ TEST(LeavesInMemory, AreAsManyAfterALoadAsBefore) {
   EXPECT_EQ(log.tree().leaf_bytes(), bytes);
 }
 
-TEST(LeavesInMemory, LeaveOneBucketThatALeafEndedInToTheStore) {
+TEST(LeavesInMemory, LeaveOneTileThatALeafEndedBelowToTheStore) {
   SeededRandom random(5);
   Log log(kLayout, kEnough);
   const PrefixChanges first = Additions(600, &random);
@@ -98,7 +91,7 @@ TEST(LeavesInMemory, LeaveOneBucketThatALeafEndedInToTheStore) {
   const VrfOutput ended = first.added[0].vrf_output;
   ASSERT_NO_FATAL_FAILURE(log.Append({PrefixChanges{{}, {ended}}}));
   EXPECT_LT(log.tree().leaf_bytes(), bytes);
-  EXPECT_GT(log.tree().leaf_bytes(), bytes * 9 / 10);
+  EXPECT_GT(log.tree().leaf_bytes(), bytes * 8 / 10);  // of sixteen tiles
   for (const bool loaded : {false, true}) {
     if (loaded) {
       ASSERT_NO_FATAL_FAILURE(log.Reload());
@@ -107,11 +100,11 @@ TEST(LeavesInMemory, LeaveOneBucketThatALeafEndedInToTheStore) {
     ASSERT_NO_FATAL_FAILURE(log.CheckProof(1, {ended}));
     EXPECT_EQ(log.store().counts().buckets, before.buckets + 1);
   }
-  // It does not come to be known again, since older trees still have the leaf.
+  // They do not come to be kept again, since older trees still have the leaf.
   ASSERT_NO_FATAL_FAILURE(log.Append({PrefixChanges{{{ended, random.NextHash()}}, {}}}));
-  ASSERT_NO_FATAL_FAILURE(log.CheckProof(0, {ended}));
-  ASSERT_NO_FATAL_FAILURE(log.CheckProof(1, {ended}));
-  ASSERT_NO_FATAL_FAILURE(log.CheckProof(2, {ended}));
+  for (LogPosition position = 0; position < log.size(); ++position) {
+    ASSERT_NO_FATAL_FAILURE(log.CheckProof(position, {ended}));
+  }
 }
 
 // One entry that ends a leaf and adds the same again leaves the bucket's value as it was.
@@ -131,16 +124,55 @@ TEST(LeavesInMemory, DoNotMissALeafThatWasReplacedByItself) {
 
 TEST(LeavesInMemory, StayWithinTheirBoundAndUseIt) {
   SeededRandom random(7);
-  constexpr size_t kSome = 20'000;
+  constexpr size_t kSome = 40'000;
   Log log(kLayout, kSome);  // checks the bound with each entry and load
-  for (int i = 0; i < 30; ++i) {
-    ASSERT_NO_FATAL_FAILURE(log.Append({Additions(30, &random)}));
-    if (i < 10) continue;
+  std::vector<VrfOutput> keys;
+  for (int i = 0; i < 40; ++i) {
+    const PrefixChanges changes = Additions(30, &random);
+    for (const PrefixLeaf& leaf : changes.added) keys.push_back(leaf.vrf_output);
+    ASSERT_NO_FATAL_FAILURE(log.Append({changes}));
+    if (i < 20) continue;
     EXPECT_GE(log.tree().leaf_bytes(), kSome / 2);
     ASSERT_NO_FATAL_FAILURE(log.CheckProof(random.Below(log.size()), {random.NextVrfOutput()}));
   }
-  ASSERT_NO_FATAL_FAILURE(log.Reload());
-  EXPECT_GE(log.tree().leaf_bytes(), kSome * 9 / 10);
+  for (const bool loaded : {false, true}) {
+    if (loaded) {
+      ASSERT_NO_FATAL_FAILURE(log.Reload());
+      EXPECT_GE(log.tree().leaf_bytes(), kSome * 8 / 10);
+    }
+    // It would take 1,200 leaves some 97,000 bytes, so that four of ten proofs read nothing of
+    // them.
+    const auto before = log.store().counts();
+    for (const VrfOutput& key : keys) ASSERT_NO_FATAL_FAILURE(log.CheckProof(10, {key}));
+    const size_t read = log.store().counts().buckets - before.buckets;
+    EXPECT_GT(read, keys.size() / 4);
+    EXPECT_LT(read, keys.size() * 9 / 10);
+  }
+}
+
+// What was stored but is not applied yet, memory does not know.
+TEST(LeavesInMemory, AreNotWhatIsProvenBeyondTheTree) {
+  SeededRandom random(9);
+  Log log(kLayout, kEnough);
+  const PrefixChanges first = Additions(50, &random);
+  ASSERT_NO_FATAL_FAILURE(log.Append({first}));
+  const VrfOutput key = first.added[0].vrf_output;
+  const PrefixChanges second{{{FlipBit(key, 30), random.NextHash()}}, {}};
+  const NaivePrefixTree after = log.After(log.newest(), second);
+  ASSERT_OK_AND_ASSIGN(auto staged,
+                       log.tree().Stage(*log.store().Snapshot(), log.size(), {&second, 1}));
+  log.store().Commit(staged->writes());
+  const std::vector<VrfOutput> keys = {key};
+  const std::vector<PrefixProofRequest> both = {{0, keys}, {1, keys}};
+  const auto before = log.store().counts();
+  ASSERT_OK_AND_ASSIGN(const auto proofs, log.tree().Prove(*log.store().Snapshot(), both));
+  EXPECT_EQ(proofs[0], log.at(0).Prove(keys));
+  EXPECT_EQ(proofs[1], after.Prove(keys));
+  EXPECT_GT(log.store().counts().buckets, before.buckets);
+  log.ApplyStaged(std::move(staged), after);
+  const auto applied = log.store().counts();
+  ASSERT_NO_FATAL_FAILURE(log.CheckProof(1, {key, FlipBit(key, 40)}));
+  EXPECT_EQ(log.store().counts().buckets, applied.buckets);
 }
 
 // A staged change that is given up leaves no trace.

@@ -20,7 +20,9 @@ using server::TransparencyLog;
 namespace {
 
 constexpr char kGuard[] = "guard";
-// Of the leaves that a run publishes, about half.
+constexpr merkle::PrefixTreeLayout kLayout{
+    .bucket_depth = 8, .rows_per_snapshot = 4, .deepest_from_leaves = true};
+// For about half of the leaves that a run publishes.
 constexpr size_t kMaxLeafBytes = 2'000;
 
 // Small enough that a history of some hundred publications meets each limit.
@@ -112,9 +114,8 @@ absl::Status LogOperator::Start(const Sequencer::Observer& observer) {
   KT_ASSIGN_OR_RETURN(keys.signer,
                       base::CreateSigner(core::SignatureAlgorithmOf(suite), keys_->signature));
   KT_ASSIGN_OR_RETURN(keys.vrf, vrf::CreateProver(core::VrfSuiteOf(suite), keys_->vrf));
-  KT_ASSIGN_OR_RETURN(
-      log_, TransparencyLog::Open(std::move(keys), {.bucket_depth = 8, .rows_per_snapshot = 4},
-                                  *store_, *guard_, random_, kMaxLeafBytes));
+  KT_ASSIGN_OR_RETURN(log_, TransparencyLog::Open(std::move(keys), kLayout, *store_, *guard_,
+                                                  random_, kMaxLeafBytes));
   auto sequencer = std::make_unique<Sequencer>(LimitsOf(config()), *log_, clock_, observer,
                                                [](const absl::Status&) {});
   KT_RETURN_IF_ERROR(sequencer->Prepare());
