@@ -2,6 +2,7 @@
 #ifndef TESTS_KT_SERVER_LOG_FIXTURE_H_
 #define TESTS_KT_SERVER_LOG_FIXTURE_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -41,7 +42,7 @@ class FaultyStore : public Store {
     return store_.CheckFiles(next);
   }
   absl::Status Commit(const CommitBatch& batch, base::TreeSize expected) override {
-    const Fault fault = std::exchange(fault_, Fault::kNone);
+    const Fault fault = fault_.exchange(Fault::kNone);
     if (fault == Fault::kBeforeWrite) return absl::UnavailableError("injected: nothing written");
     ++commits_;
     const absl::Status status = store_.Commit(batch, expected);
@@ -59,7 +60,7 @@ class FaultyStore : public Store {
   size_t UnreclaimedErasures() const override { return store_.UnreclaimedErasures(); }
   absl::StatusOr<base::Bytes> ReadAuditorHead() const override { return store_.ReadAuditorHead(); }
   absl::Status WriteAuditorHead(base::ByteView head) override {
-    if (std::exchange(fault_, Fault::kNone) != Fault::kNone) {
+    if (fault_.exchange(Fault::kNone) != Fault::kNone) {
       return absl::UnavailableError("injected: nothing written");
     }
     return store_.WriteAuditorHead(head);
@@ -72,8 +73,8 @@ class FaultyStore : public Store {
  private:
   const std::unique_ptr<Store> real_;
   Store& store_;
-  Fault fault_ = Fault::kNone;
-  int commits_ = 0;
+  std::atomic<Fault> fault_ = Fault::kNone;
+  std::atomic<int> commits_ = 0;
 };
 
 // Not enough for the larger logs of the tests.

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "kt-server/retention.h"
@@ -413,7 +414,10 @@ class RocksSpaceTest : public ::testing::Test {
       std::string value(4'000, 'x');
       for (char& byte : value) byte = static_cast<char>(random_.Below(256));
       batch.values = {ValueRow(value)};
-      values_.push_back(value);
+      {
+        absl::MutexLock lock(&values_mutex_);
+        values_.push_back(value);
+      }
       VersionRow row = ExistingVersion("label", version, position);
       row.existing->commitment = batch.values[0].first;
       batch.versions = {row};
@@ -428,18 +432,23 @@ class RocksSpaceTest : public ::testing::Test {
   }
 
   void Erase(size_t version) {
-    const base::Hash key = base::Sha256(base::AsBytes(values_[version]));
+    const base::Hash key = base::Sha256(base::AsBytes(Value(version)));
     const ErasureRow row{key, KeyAt(7), static_cast<base::Version>(version), version, 1};
     ASSERT_THAT(store_->Erase(std::vector{row}), IsOk());
   }
   std::vector<std::string> FilesWith(size_t version) const {
-    return FilesThatHold(path(), values_[version].substr(1'000, 200));
+    return FilesThatHold(path(), Value(version).substr(1'000, 200));
+  }
+  std::string Value(size_t version) const {
+    absl::MutexLock lock(&values_mutex_);
+    return values_[version];
   }
 
   TempDir dir_;
   SeededRandom random_;
   std::unique_ptr<Store> store_;
   BatchMaker maker_;
+  mutable absl::Mutex values_mutex_;
   std::vector<std::string> values_;
 };
 

@@ -14,7 +14,9 @@
 #include <dlfcn.h>
 #include <sanitizer/tsan_interface.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <type_traits>
 
 #include "absl/synchronization/mutex.h"
@@ -54,10 +56,32 @@ auto Announced(Before before, Operation operation, After after) {
   }
 }
 
+// The mutexes that this thread has locked for reading, null where there is none: whether a waiter
+// has, abseil does not tell. Not a container, since threads lock until after those are destroyed.
+thread_local const absl::Mutex* shared[16] = {};
+
+const absl::Mutex** FindShared(const absl::Mutex* mutex) {
+  return std::find(std::begin(shared), std::end(shared), mutex);
+}
+bool IsShared(const absl::Mutex* mutex) { return FindShared(mutex) != std::end(shared); }
+
+void NoteLocked(const absl::Mutex* mutex, unsigned flags) {
+  if ((flags & kShared) == 0) return;
+  const absl::Mutex** const free = FindShared(nullptr);
+  if (free == std::end(shared)) abort();
+  *free = mutex;
+}
+void NoteUnlocked(const absl::Mutex* mutex, unsigned flags) {
+  if ((flags & kShared) != 0 && IsShared(mutex)) *FindShared(mutex) = nullptr;
+}
+
 template <typename Lock>
 void AnnouncedLock(absl::Mutex* mutex, unsigned flags, Lock lock) {
   Announced([=] { __tsan_mutex_pre_lock(mutex, flags); }, lock,
-            [=](bool) { __tsan_mutex_post_lock(mutex, flags, 0); });
+            [=](bool) {
+              __tsan_mutex_post_lock(mutex, flags, 0);
+              NoteLocked(mutex, flags);
+            });
 }
 
 template <typename TryLock>
@@ -67,26 +91,31 @@ bool AnnouncedTryLock(absl::Mutex* mutex, unsigned flags, TryLock try_lock) {
                    [=](bool locked) {
                      const unsigned outcome = locked ? 0 : __tsan_mutex_try_lock_failed;
                      __tsan_mutex_post_lock(mutex, try_flags | outcome, 0);
+                     if (locked) NoteLocked(mutex, flags);
                    });
 }
 
 template <typename Unlock>
 void AnnouncedUnlock(absl::Mutex* mutex, unsigned flags, Unlock unlock) {
-  Announced([=] { __tsan_mutex_pre_unlock(mutex, flags); }, unlock,
-            [=](bool) { __tsan_mutex_post_unlock(mutex, flags); });
+  const auto before = [=] {
+    __tsan_mutex_pre_unlock(mutex, flags);
+    NoteUnlocked(mutex, flags);
+  };
+  Announced(before, unlock, [=](bool) { __tsan_mutex_post_unlock(mutex, flags); });
 }
 
 // As the sanitizer sees it, a waiter unlocks before it waits and locks again afterwards; that the
 // true unlock comes a little later hides nothing, because the waiter touches no data in between.
 template <typename Wait>
 auto AnnouncedWait(absl::Mutex* mutex, Wait wait) {
+  const unsigned flags = IsShared(mutex) ? kShared : kExclusive;
   return Announced(
       [=] {
-        __tsan_mutex_pre_unlock(mutex, kExclusive);
-        __tsan_mutex_post_unlock(mutex, kExclusive);
-        __tsan_mutex_pre_lock(mutex, kExclusive);
+        __tsan_mutex_pre_unlock(mutex, flags);
+        __tsan_mutex_post_unlock(mutex, flags);
+        __tsan_mutex_pre_lock(mutex, flags);
       },
-      wait, [=](bool) { __tsan_mutex_post_lock(mutex, kExclusive, 0); });
+      wait, [=](bool) { __tsan_mutex_post_lock(mutex, flags, 0); });
 }
 
 }  // namespace
