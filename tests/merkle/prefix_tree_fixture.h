@@ -30,8 +30,9 @@ using kt::testing::StatusIs;
 using kt::testing::TestSeed;
 using ::testing::HasSubstr;
 
-inline constexpr PrefixTreeLayout kLayouts[] = {
-    {4, 16}, {8, 3}, {16, 16}, {20, 4}, {24, 1}, {8, 16, true}, {12, 3, true}, {20, 4, true}, {24, 3, true}};
+inline constexpr PrefixTreeLayout kLayouts[] = {{4, 16},       {8, 3},        {16, 16},
+                                                {20, 4},       {24, 1},       {8, 16, true},
+                                                {12, 3, true}, {20, 4, true}, {24, 3, true}};
 
 // Of leaves in memory: none, a few buckets, all.
 inline constexpr size_t kLeafBytes[] = {0, 1'000, 1 << 20};
