@@ -305,10 +305,12 @@ void AddInitCommand(CLI::App& app, int* exit_code) {
           "\n0: for ever")
       ->capture_default_str();
   command
-      ->add_option("--expected-versions", options->expected_versions,
-                   "How many versions the log will have had in all its life, of all addresses and\n"
-                   "pruned ones included; fixes how its tree is stored, and need not be exact\n"
-                   "[10000000]")
+      ->add_option(
+          "--expected-versions", options->expected_versions,
+          absl::StrCat("How many versions the log will have had in all its life, of all addresses "
+                       "and\npruned ones included; fixes how its tree is stored, and need not be "
+                       "exact\n[",
+                       kExpectedVersions, "]"))
       ->check(CLI::Range(uint64_t{1}, uint64_t{2'000'000'000}));
   command
       ->add_option("--mode", options->mode,

@@ -71,7 +71,7 @@ absl::Status BucketReplay::ReplayBucket(const BucketChanges& bucket,
   }
   KT_RETURN_IF_ERROR(MergeLeaves(bucket));
   if (bucket.leaves.has_value()) {
-    changed_leaves_.push_back({bucket.id, bucket.leaves->bytes(), BucketLeaves::Of(merged_)});
+    changed_leaves_.push_back({bucket.id, BucketLeaves::Of(merged_)});
   }
   bucket_.Reset(bucket.id, &merged_);
   if (first_ > 0 && bucket_.RootAt(first_ - 1) != bucket.before) {

@@ -62,8 +62,8 @@ int32_t Prover::PlanTile(const SubtreeId& id, LogPosition position, const Tile* 
     if (known != nullptr && known->kind(Tile::kFirstChild + child) != NodeKind::kParent) continue;
     const Tile* const current_below = current == nullptr ? nullptr : current->below(child).get();
     const bool is_bucket = IsBucket(child_id, position, current_below);
-    // Evaluated first: planning further steps moves those that are there.
     const Tile* const newest = id.depth == layout_.deepest_tile_depth() ? current : current_below;
+    // Evaluated first: planning further steps moves those that are there.
     const int32_t below = is_bucket ? PlanBucket(child_id, newest)
                                     : PlanTile(child_id, position, current_below, entering, writer);
     steps_[index].below[child] = below;

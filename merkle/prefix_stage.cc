@@ -189,13 +189,14 @@ void Stager::KeepLeaves() {
   for (ChangedLeaves& changed : changed_leaves_) {
     Tile* const tile = MutableTile({depth, LeadingBits(changed.id.bits, depth)});
     if (!tile->keeps_leaves()) continue;  // any more
-    const size_t others = version_.leaf_bytes - changed.bytes_before;
+    const unsigned child = ChildIndex(changed.id.bits, depth);
+    const size_t others = version_.leaf_bytes - tile->leaves_below(child).bytes();
     if (!changed.leaves.has_value() || others + changed.leaves->bytes() > max_leaf_bytes_) {
       version_.leaf_bytes -= tile->DropLeaves();
       continue;
     }
     version_.leaf_bytes = others + changed.leaves->bytes();
-    tile->SetLeavesBelow(ChildIndex(changed.id.bits, depth), *std::move(changed.leaves));
+    tile->SetLeavesBelow(child, *std::move(changed.leaves));
   }
 }
 

@@ -47,7 +47,6 @@ struct BucketChanges {
 // What a bucket's leaves, which memory keeps, are after the changes.
 struct ChangedLeaves {
   SubtreeId id;
-  size_t bytes_before = 0;
   std::optional<BucketLeaves> leaves;  // nullopt if one has ended
 };
 

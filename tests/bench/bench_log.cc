@@ -33,7 +33,8 @@ BenchLog::BenchLog(const Options& options) : options_(options) {
   log.max_ahead = 60'000;
   log.max_behind = 3'600'000;
   log.reasonable_monitoring_window = 86'400'000;
-  Must(server::CreateLogFiles(config_, log, kLayout, base::SystemRandom()));
+  Must(server::CreateLogFiles(config_, log, server::LayoutFor(options.labels),
+                              base::SystemRandom()));
   const auto made =
       testing::RunProcess({"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                            "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout",

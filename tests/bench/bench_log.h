@@ -16,7 +16,6 @@
 #include "base/bytes.h"
 #include "kt-server/log_files.h"
 #include "kt-server/server_config.h"
-#include "merkle/prefix_tree.h"
 #include "tests/support/process.h"
 
 namespace kt::bench {
@@ -48,7 +47,6 @@ class BenchLog {
     size_t value_bytes = 2'048;
     std::string suite = "ed25519";  // or "p256"
   };
-  static constexpr merkle::PrefixTreeLayout kLayout = server::LayoutFor(10'000'000);
 
   // Makes the files, for a server on a free port of 127.0.0.1 without a limit for one client's
   // requests; with a TLS certificate for bench.example.

@@ -104,7 +104,7 @@ class Bench {
     opened.log = nullptr;
     CountingStore store(*opened.store);
     server::LogKeys keys = ReadKeys();
-    const auto log = Must(server::TransparencyLog::Open(std::move(keys), BenchLog::kLayout, store,
+    const auto log = Must(server::TransparencyLog::Open(std::move(keys), opened.layout, store,
                                                         *opened.guard, base::SystemRandom(),
                                                         log_.config().log.leaf_memory_bytes));
     const server::SearchService service(*log);
