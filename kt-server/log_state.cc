@@ -128,7 +128,7 @@ absl::StatusOr<std::vector<core::Hash>> LogState::ReadLogNodes(
 }
 
 absl::StatusOr<core::ProofParts> LogState::ReadProof(
-    const core::ProofQuery& query, std::span<const base::Hash> commitments,
+    const core::ProofQuery& query, std::span<const ValueKey> value_keys,
     std::vector<std::optional<base::Bytes>>* values) const {
   KT_RETURN_IF_ERROR(CheckAllKept(snapshot_->horizon(), query.prefix));
   KT_RETURN_IF_ERROR(CheckAllKept(snapshot_->horizon(), query.roots));
@@ -137,7 +137,7 @@ absl::StatusOr<core::ProofParts> LogState::ReadProof(
   const auto known_roots = nodes_->Roots(query.roots);
   const std::vector<merkle::LogNodeId> nodes = Unknown(query.nodes, known_nodes);
   const std::vector<core::LogPosition> entries = Unknown(query.roots, known_roots);
-  OneRound round(*snapshot_, {{}, {}, entries, nodes, commitments});
+  OneRound round(*snapshot_, {{}, {}, entries, nodes, value_keys});
   core::ProofParts parts;
   KT_ASSIGN_OR_RETURN(parts.prefix, tree_->Prove(round, query.prefix));
   KT_ASSIGN_OR_RETURN(ProofRows others, round.TakeOthers());
@@ -145,7 +145,7 @@ absl::StatusOr<core::ProofParts> LogState::ReadProof(
   std::vector<core::Hash> roots;
   for (const EntryRow& entry : others.entries) roots.push_back(entry.prefix_tree);
   if (roots.size() != entries.size() || others.nodes.size() != nodes.size() ||
-      others.values.size() != commitments.size()) {
+      others.values.size() != value_keys.size()) {
     return absl::InternalError("the store did not answer every question");
   }
   if (!nodes.empty() || !entries.empty()) nodes_->Put(nodes, others.nodes, entries, roots);

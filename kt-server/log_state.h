@@ -60,10 +60,10 @@ class LogState : public core::LogView {
     return ReadProof(query, {}, nullptr);
   }
 
-  // The same, and in the same round the rows of `commitments`; nullopt for those that are not
+  // The same, and in the same round the rows under `value_keys`; nullopt for those that are not
   // there.
   absl::StatusOr<core::ProofParts> ReadProof(const core::ProofQuery& query,
-                                             std::span<const base::Hash> commitments,
+                                             std::span<const ValueKey> value_keys,
                                              std::vector<std::optional<base::Bytes>>* values) const;
 
  private:

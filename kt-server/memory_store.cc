@@ -78,7 +78,7 @@ struct Tables {
   VersionedMap<merkle::LogNodeId, base::Hash> log_nodes ABSL_GUARDED_BY(mutex);
   VersionedMap<base::LogPosition, EntryRow> entries ABSL_GUARDED_BY(mutex);
   VersionedMap<LabelOrder, VersionRow> versions ABSL_GUARDED_BY(mutex);
-  VersionedMap<base::Hash, base::Bytes> values ABSL_GUARDED_BY(mutex);
+  VersionedMap<ValueKey, base::Bytes> values ABSL_GUARDED_BY(mutex);
   VersionedMap<base::LogPosition, ChangedRow> changed ABSL_GUARDED_BY(mutex);
   VersionedMap<base::Hash, ErasureRow> erasures ABSL_GUARDED_BY(mutex);
 };
@@ -107,20 +107,20 @@ size_t DeleteBehind(base::LogPosition horizon, CommitNumber commit, size_t limit
     return false;
   };
   deleted += tables.bands.DeleteIf(commit, limit - deleted, is_old_band);
-  std::set<base::Hash> expired;
+  std::set<ValueKey> expired;
   const VersionRow* before = nullptr;
   tables.versions.Scan({}, commit, [&](const VersionRow& row) {
     const bool follows = before != nullptr && before->label == row.label &&
                          before->version + 1 == row.version && before->existing.has_value();
     if (follows && row.existing.has_value() && row.existing->position < horizon) {
-      expired.insert(before->existing->commitment);
+      expired.insert(before->existing->value_key());
     }
     before = &row;
     return true;
   });
-  return deleted + tables.values.DeleteIf(
-                       commit, limit - deleted,
-                       [&](const base::Hash& hash, auto&) { return expired.contains(hash); });
+  return deleted + tables.values.DeleteIf(commit, limit - deleted, [&](const ValueKey& key, auto&) {
+    return expired.contains(key);
+  });
 }
 
 class MemorySnapshot : public Snapshot {
@@ -268,9 +268,9 @@ class MemorySnapshot : public Snapshot {
     return out;
   }
 
-  absl::StatusOr<base::Bytes> ReadValue(const base::Hash& commitment) const override {
+  absl::StatusOr<base::Bytes> ReadValue(const ValueKey& key) const override {
     absl::ReaderMutexLock lock(&tables_.mutex);
-    const base::Bytes* value = tables_.values.Find(commitment, commit_);
+    const base::Bytes* value = tables_.values.Find(key, commit_);
     if (value == nullptr) return absl::NotFoundError("there is no such value");
     return *value;
   }
@@ -365,9 +365,9 @@ class MemoryStore : public Store {
     {
       absl::MutexLock lock(&tables_.mutex);
       for (const ErasureRow& row : erasures) {
-        unreclaimed_.try_emplace(row.commitment, commits_);
+        unreclaimed_.try_emplace(row.value_key(), commits_);
         if (tables_.erasures.Find(row.commitment, commits_) != nullptr) continue;
-        tables_.values.Delete(row.commitment, commits_);
+        tables_.values.Delete(row.value_key(), commits_);
         tables_.erasures.Put(row.commitment, commits_, row);
         ++erased;
       }
@@ -448,9 +448,9 @@ class MemoryStore : public Store {
     for (const ChangedRow& row : batch.changed) {
       tables_.changed.Put(row.position, commits_, row);
     }
-    for (const auto& [hash, value] : batch.values) {
-      if (tables_.values.Find(hash, commits_) == nullptr) {
-        tables_.values.Put(hash, commits_, value);
+    for (const auto& [key, value] : batch.values) {
+      if (tables_.values.Find(key, commits_) == nullptr) {
+        tables_.values.Put(key, commits_, value);
       }
     }
   }
@@ -460,7 +460,7 @@ class MemoryStore : public Store {
   mutable absl::Mutex commit_mutex_;
   CommitNumber commits_ ABSL_GUARDED_BY(commit_mutex_) = 0;
   // Keys of erased values, and the commits that erased them.
-  std::map<base::Hash, CommitNumber> unreclaimed_ ABSL_GUARDED_BY(commit_mutex_);
+  std::map<ValueKey, CommitNumber> unreclaimed_ ABSL_GUARDED_BY(commit_mutex_);
   mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(commit_mutex_);
   std::shared_ptr<const Snapshot> current_ ABSL_GUARDED_BY(mutex_);
   std::optional<base::Bytes> properties_ ABSL_GUARDED_BY(mutex_);

@@ -158,7 +158,7 @@ absl::Status PrunePass::NextVersions(size_t max_rows, rocksdb::WriteBatch* batch
     if (follows && row.existing.has_value() && row.existing->position < pruned_.horizon &&
         row.existing->position >= pruned_.completed) {
       KT_RETURN_IF_ERROR(leaves.Complete(&*before));
-      Delete(Table::kValue, before->row.existing->commitment.bytes, batch);
+      Delete(Table::kValue, ValueRowKey(before->row.existing->value_key()), batch);
     }
     before = std::move(next);
     // The row at which this ends is the next one's predecessor.

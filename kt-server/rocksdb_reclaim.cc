@@ -139,14 +139,14 @@ class OnlyOurCompactions {
 
 // How many sorted files could hold one of `keys`.
 size_t CountFilesWith(const RocksDatabase& database, Table table,
-                      std::span<const base::Hash> keys) {
+                      std::span<const ValueKeyBytes> keys) {
   rocksdb::ColumnFamilyMetaData metadata;
   database.db().GetColumnFamilyMetaData(database.table(table), &metadata);
   size_t count = 0;
   for (const rocksdb::LevelMetaData& level : metadata.levels) {
     for (const rocksdb::SstFileMetaData& file : level.files) {
-      count += std::any_of(keys.begin(), keys.end(), [&](const base::Hash& key) {
-        const rocksdb::Slice slice = AsSlice(key.bytes);
+      count += std::any_of(keys.begin(), keys.end(), [&](const ValueKeyBytes& key) {
+        const rocksdb::Slice slice = AsSlice(key);
         return slice.compare(file.smallestkey) >= 0 && slice.compare(file.largestkey) <= 0;
       });
     }
@@ -179,19 +179,21 @@ absl::Status AwaitDeletions(const RocksDatabase& database, const std::set<std::s
 }
 
 // Rewrites what held `erased`; `logs` are the write-ahead logs from before the flush.
-absl::Status ReclaimErased(const RocksDatabase& database, std::span<const base::Hash> erased,
+absl::Status ReclaimErased(const RocksDatabase& database, std::span<const ValueKey> erased,
                            const std::set<std::string>& logs, std::atomic<bool>& cancelled) {
   if (erased.empty()) return absl::OkStatus();
   OnlyOurCompactions alone(database, Table::kValue);
   KT_RETURN_IF_ERROR(alone.Begin(cancelled));
   Compactor compactor(database, Bottommost::kForce, cancelled);
-  const size_t files = CountFilesWith(database, Table::kValue, erased);
-  if (files > 0 && erased.size() > files) {
+  std::vector<ValueKeyBytes> keys;
+  for (const ValueKey& key : erased) keys.push_back(ValueRowKey(key));
+  const size_t files = CountFilesWith(database, Table::kValue, keys);
+  if (files > 0 && keys.size() > files) {
     // One by one, some files would be rewritten several times.
     KT_RETURN_IF_ERROR(compactor.Run(Table::kValue, {}, {}));
   } else if (files > 0) {
-    for (const base::Hash& hash : erased) {
-      KT_RETURN_IF_ERROR(compactor.Run(Table::kValue, hash.bytes, hash.bytes));
+    for (const ValueKeyBytes& key : keys) {
+      KT_RETURN_IF_ERROR(compactor.Run(Table::kValue, key, key));
     }
   }
   return AwaitDeletions(database, logs, cancelled);
@@ -200,7 +202,7 @@ absl::Status ReclaimErased(const RocksDatabase& database, std::span<const base::
 }  // namespace
 
 absl::Status ReclaimSpace(const RocksDatabase& database, base::LogPosition horizon,
-                          std::span<const base::Hash> erased, std::atomic<bool>& cancelled,
+                          std::span<const ValueKey> erased, std::atomic<bool>& cancelled,
                           DeletedRows* deleted) {
   const auto count = [&](Table table) -> uint64_t& {
     return (*deleted)[static_cast<size_t>(table)];

@@ -20,7 +20,7 @@ namespace kt::server {
 // emptied; and last the files that held the values `erased`, which no snapshot may show any more.
 // kUnavailable if one of these is still there afterwards, since somebody reads it.
 absl::Status ReclaimSpace(const RocksDatabase& database, base::LogPosition horizon,
-                          std::span<const base::Hash> erased, std::atomic<bool>& cancelled,
+                          std::span<const ValueKey> erased, std::atomic<bool>& cancelled,
                           DeletedRows* deleted);
 
 }  // namespace kt::server

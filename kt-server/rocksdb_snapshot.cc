@@ -428,13 +428,13 @@ absl::StatusOr<std::vector<std::optional<VersionRow>>> RocksSnapshot::ReadVersio
   return out;
 }
 
-absl::StatusOr<base::Bytes> RocksSnapshot::ReadValue(const base::Hash& commitment) const {
+absl::StatusOr<base::Bytes> RocksSnapshot::ReadValue(const ValueKey& key) const {
   rocksdb::PinnableSlice value;
   const rocksdb::Status status = database_.db().Get(read_options_, database_.table(Table::kValue),
-                                                    AsSlice(commitment.bytes), &value);
+                                                    AsSlice(ValueRowKey(key)), &value);
   if (status.IsNotFound()) return absl::NotFoundError("there is no such value");
   if (!status.ok()) return FromRocksDb(status, Context(Table::kValue));
-  return DecodeValue(commitment, AsView(value));
+  return DecodeValue(key, AsView(value));
 }
 
 absl::StatusOr<std::optional<ErasureRow>> RocksSnapshot::ReadErasure(

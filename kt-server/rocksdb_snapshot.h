@@ -66,7 +66,7 @@ class RocksSnapshot : public Snapshot {
       const std::function<absl::Status(base::ByteView label)>& visit) const override;
   absl::StatusOr<std::vector<std::optional<VersionRow>>> ReadVersionRows(
       base::ByteView label, std::span<const base::Version> versions) const override;
-  absl::StatusOr<base::Bytes> ReadValue(const base::Hash& commitment) const override;
+  absl::StatusOr<base::Bytes> ReadValue(const ValueKey& key) const override;
   absl::StatusOr<std::optional<ErasureRow>> ReadErasure(
       const base::Hash& commitment) const override;
   absl::StatusOr<std::vector<ErasureRow>> ReadErasures() const override;

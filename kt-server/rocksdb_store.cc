@@ -79,8 +79,8 @@ std::vector<const Row*> Sorted(const std::vector<Row>& rows, Before before) {
                    [&](const Row* a, const Row* b) { return before(*a, *b); });
   return out;
 }
-bool ValueBefore(const std::pair<base::Hash, base::Bytes>& a,
-                 const std::pair<base::Hash, base::Bytes>& b) {
+bool ValueBefore(const std::pair<ValueKey, base::Bytes>& a,
+                 const std::pair<ValueKey, base::Bytes>& b) {
   return a.first < b.first;
 }
 
@@ -121,7 +121,7 @@ void PutRows(const CommitBatch& batch, base::LogPosition position, RowWriter& ou
   }
   PutVersions(batch, out);
   for (const auto* value : Sorted(batch.values, ValueBefore)) {
-    out.Put(Table::kValue, value->first.bytes, EncodeValue(value->first, value->second));
+    out.Put(Table::kValue, ValueRowKey(value->first), EncodeValue(value->first, value->second));
   }
   for (const ChangedRow& row : batch.changed) {
     out.Put(Table::kChanged, EntryKey(row.position), EncodeChanged(row));
@@ -233,18 +233,18 @@ class RocksStore : public Store {
     for (const ErasureRow& row : erasures) {
       KT_ASSIGN_OR_RETURN(const auto earlier, before->ReadErasure(row.commitment));
       if (earlier.has_value()) continue;
-      rows.Delete(Table::kValue, row.commitment.bytes);
+      rows.Delete(Table::kValue, ValueRowKey(row.value_key()));
       rows.Put(Table::kMeta, ErasureKey(row.commitment), EncodeErasure(row));
       ++erased;
     }
     if (erasures.empty()) return erased;
     // Also of those that were erased before: whoever asks again wants to be sure of the files.
     Unreclaimed unreclaimed = unreclaimed_;
-    for (const ErasureRow& row : erasures) unreclaimed.try_emplace(row.commitment, kNotWritten);
+    for (const ErasureRow& row : erasures) unreclaimed.try_emplace(row.value_key(), kNotWritten);
     PutUnreclaimed(unreclaimed, rows);
     KT_RETURN_IF_ERROR(WriteAndRefresh(rows));
     const rocksdb::SequenceNumber written = database_->db().GetLatestSequenceNumber();
-    for (auto& [hash, number] : unreclaimed) number = std::min(number, written);
+    for (auto& [key, number] : unreclaimed) number = std::min(number, written);
     unreclaimed_ = std::move(unreclaimed);
     return erased;
   }
@@ -256,7 +256,7 @@ class RocksStore : public Store {
       KT_RETURN_IF_ERROR(CheckUsable());
       KT_RETURN_IF_ERROR(Refresh());  // the snapshot before may pin what was deleted
     }
-    const std::vector<base::Hash> erased = AwaitReclaimable(cancelled);
+    const std::vector<ValueKey> erased = AwaitReclaimable(cancelled);
     KT_RETURN_IF_ERROR(
         ReclaimSpace(*database_, Current()->horizon(), erased, cancelled, &deleted_));
     absl::MutexLock lock(&commit_mutex_);
@@ -307,13 +307,13 @@ class RocksStore : public Store {
   // Keys of erased values that files may still hold, each with the sequence number of the write
   // that erased it or of a later one. What an earlier opening of the database has left has 0: no
   // snapshot is older.
-  using Unreclaimed = std::map<base::Hash, rocksdb::SequenceNumber>;
+  using Unreclaimed = std::map<ValueKey, rocksdb::SequenceNumber>;
   static constexpr rocksdb::SequenceNumber kNotWritten =
       std::numeric_limits<rocksdb::SequenceNumber>::max();
 
   static void PutUnreclaimed(const Unreclaimed& unreclaimed, RowWriter& rows) {
-    std::set<base::Hash> keys;
-    for (const auto& [hash, number] : unreclaimed) keys.insert(hash);
+    std::set<ValueKey> keys;
+    for (const auto& [key, number] : unreclaimed) keys.insert(key);
     rows.Put(Table::kMeta, base::AsBytes(kUnreclaimedKey), EncodeUnreclaimed(keys));
   }
 
@@ -321,23 +321,23 @@ class RocksStore : public Store {
     const absl::StatusOr<base::Bytes> row = ReadMeta(kUnreclaimedKey, "nothing was erased");
     if (absl::IsNotFound(row.status())) return absl::OkStatus();
     KT_RETURN_IF_ERROR(row.status());
-    KT_ASSIGN_OR_RETURN(const std::set<base::Hash> keys, DecodeUnreclaimed(*row));
-    for (const base::Hash& hash : keys) unreclaimed_[hash] = 0;
+    KT_ASSIGN_OR_RETURN(const std::set<ValueKey> keys, DecodeUnreclaimed(*row));
+    for (const ValueKey& key : keys) unreclaimed_[key] = 0;
     return absl::OkStatus();
   }
 
   // Those of them that no snapshot shows any more, after a wait for the others. Looked at before
   // the files are rewritten: a snapshot that is gone afterwards may have kept a value in them.
-  std::vector<base::Hash> AwaitReclaimable(const std::atomic<bool>& cancelled) const {
+  std::vector<ValueKey> AwaitReclaimable(const std::atomic<bool>& cancelled) const {
     constexpr absl::Duration kPoll = absl::Milliseconds(10);
     const absl::Time deadline = absl::Now() + snapshot_wait_;
     while (true) {
-      std::vector<base::Hash> out;
+      std::vector<ValueKey> out;
       {
         absl::MutexLock lock(&commit_mutex_);
         const rocksdb::SequenceNumber oldest = database_->OldestSnapshot();
-        for (const auto& [hash, number] : unreclaimed_) {
-          if (number <= oldest) out.push_back(hash);
+        for (const auto& [key, number] : unreclaimed_) {
+          if (number <= oldest) out.push_back(key);
         }
         if (out.size() == unreclaimed_.size()) return out;
       }
@@ -346,12 +346,12 @@ class RocksStore : public Store {
     }
   }
 
-  absl::Status ForgetUnreclaimed(const std::vector<base::Hash>& reclaimed)
+  absl::Status ForgetUnreclaimed(const std::vector<ValueKey>& reclaimed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
     if (reclaimed.empty()) return absl::OkStatus();
     KT_RETURN_IF_ERROR(CheckUsable());
     Unreclaimed left = unreclaimed_;
-    for (const base::Hash& hash : reclaimed) left.erase(hash);
+    for (const ValueKey& key : reclaimed) left.erase(key);
     RowWriter rows(*database_);
     PutUnreclaimed(left, rows);
     KT_RETURN_IF_ERROR(WriteMarked(rows, /*seal=*/false));

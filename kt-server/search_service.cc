@@ -21,8 +21,8 @@ namespace {
 // the proof: both depend on the label's rows, but neither on the other.
 class SearchView : public core::LogView {
  public:
-  SearchView(const LogState& state, const base::Hash& commitment)
-      : state_(state), commitment_(commitment) {}
+  SearchView(const LogState& state, const ValueKey& value_key)
+      : state_(state), value_key_(value_key) {}
 
   core::TreeSize size() const override { return state_.size(); }
   absl::StatusOr<uint64_t> Timestamp(core::LogPosition position) const override {
@@ -41,7 +41,7 @@ class SearchView : public core::LogView {
     return state_.ReadLogNodes(ids);
   }
   absl::StatusOr<core::ProofParts> ReadProof(const core::ProofQuery& query) const override {
-    return state_.ReadProof(query, {&commitment_, 1}, &values_);
+    return state_.ReadProof(query, {&value_key_, 1}, &values_);
   }
 
   // Once the proof is made.
@@ -49,7 +49,7 @@ class SearchView : public core::LogView {
 
  private:
   const LogState& state_;
-  const base::Hash& commitment_;
+  const ValueKey value_key_;
   mutable std::vector<std::optional<base::Bytes>> values_;
 };
 
@@ -76,7 +76,7 @@ absl::StatusOr<SearchAnswer> AnswerFound(const TransparencyLog& log, const LogSt
   if (HasExpired(rows, target, state.snapshot().horizon())) {
     return Expired(absl::StrCat("version ", target));
   }
-  const SearchView view(state, version.existing->commitment);
+  const SearchView view(state, version.existing->value_key());
   KT_ASSIGN_OR_RETURN(core::SearchResponse response,
                       core::ProveSearch(log.config(), view, state.head(), request, target,
                                         RecordOf(rows), /*opening=*/{}, /*update=*/{}));

@@ -35,8 +35,8 @@ absl::StatusOr<ProofRows> Snapshot::ReadProof(const ProofReads& reads) const {
   if (!reads.nodes.empty()) {
     KT_ASSIGN_OR_RETURN(out.nodes, ReadLogNodes(reads.nodes));
   }
-  for (const base::Hash& hash : reads.values) {
-    absl::StatusOr<base::Bytes> value = ReadValue(hash);
+  for (const ValueKey& key : reads.values) {
+    absl::StatusOr<base::Bytes> value = ReadValue(key);
     if (!value.ok() && !absl::IsNotFound(value.status())) return value.status();
     out.values.emplace_back();
     if (value.ok()) out.values.back() = *std::move(value);

@@ -29,6 +29,14 @@ class Env;
 
 namespace kt::server {
 
+// What a value is found under. The log entry that added the version comes first: so values lie in
+// the order in which they came, and a database that grows hardly has to write them anew.
+struct ValueKey {
+  base::LogPosition position = 0;
+  base::Hash commitment;
+  auto operator<=>(const ValueKey&) const = default;
+};
+
 // One version of a label. A row may also describe a version that does not exist yet: its VRF proof
 // is kept because the binary ladder of the greatest version asks for it in every search.
 struct VersionRow {
@@ -40,10 +48,11 @@ struct VersionRow {
   // Absent for a version that does not exist yet.
   struct Existing {
     base::LogPosition position = 0;  // of the log entry that added it
-    base::Hash commitment;           // the value is found under it
+    base::Hash commitment;
 
     // A version without a value, which was skipped: "Third Parties / Management".
     bool skipped() const { return commitment.IsZero(); }
+    ValueKey value_key() const { return {position, commitment}; }
     bool operator==(const Existing&) const = default;
   };
   std::optional<Existing> existing;
@@ -78,11 +87,13 @@ inline constexpr uint8_t kChangedDepth = 24;
 // That the value of a version and its opening were erased on purpose, kept in their place. Names
 // nobody: the VRF output tells the label only to the log's operator, who can compute it.
 struct ErasureRow {
-  base::Hash commitment;  // of the version; its value was found under it
+  base::Hash commitment;  // of the version
   base::VrfOutput vrf_output;
   base::Version version = 0;
   base::LogPosition position = 0;  // of the log entry that added the version
   uint64_t erased_at_ms = 0;       // wall clock
+
+  ValueKey value_key() const { return {position, commitment}; }
   bool operator==(const ErasureRow&) const = default;
 };
 
@@ -98,7 +109,7 @@ struct CommitBatch {
   std::vector<std::pair<merkle::LogNodeId, base::Hash>> log_nodes;
   merkle::PrefixWrites prefix;
   std::vector<VersionRow> versions;  // replace rows of the same (label, version)
-  std::vector<std::pair<base::Hash, base::Bytes>> values;  // keyed by their commitments
+  std::vector<std::pair<ValueKey, base::Bytes>> values;
   std::vector<ChangedRow> changed;  // one for each entry of an audited log, none for others
   HeadRow head;                     // tree_size == expected_tree_size + entries.size()
 };
@@ -109,7 +120,7 @@ struct ProofReads {
   std::span<const merkle::BandQuery> bands;
   std::span<const base::LogPosition> entries;
   std::span<const merkle::LogNodeId> nodes;
-  std::span<const base::Hash> values;  // their keys
+  std::span<const ValueKey> values;
 };
 struct ProofRows {  // each in the order of what was asked for
   std::vector<std::vector<merkle::LeafRow>> leaves;
@@ -162,7 +173,7 @@ class Snapshot : public merkle::PrefixStoreReader, public merkle::LogNodeReader 
 
   // kNotFound if it is not there (never stored, pruned or erased).
   // Whether it is the value that was committed to is for the caller to check.
-  virtual absl::StatusOr<base::Bytes> ReadValue(const base::Hash& commitment) const = 0;
+  virtual absl::StatusOr<base::Bytes> ReadValue(const ValueKey& key) const = 0;
 
   // nullopt if the value was not erased.
   virtual absl::StatusOr<std::optional<ErasureRow>> ReadErasure(

@@ -320,8 +320,8 @@ namespace {
 
 constexpr size_t kCheckSize = 8;
 
-std::array<uint8_t, kCheckSize> CheckOf(const base::Hash& key, ByteView row) {
-  const base::Hash hash = base::Sha256({key.bytes, row});
+std::array<uint8_t, kCheckSize> CheckOf(const ValueKey& key, ByteView row) {
+  const base::Hash hash = base::Sha256({EncodeUint64(key.position), key.commitment.bytes, row});
   std::array<uint8_t, kCheckSize> check;
   std::copy_n(hash.bytes.begin(), kCheckSize, check.begin());
   return check;
@@ -329,7 +329,14 @@ std::array<uint8_t, kCheckSize> CheckOf(const base::Hash& key, ByteView row) {
 
 }  // namespace
 
-Bytes EncodeValue(const base::Hash& key, ByteView row) {
+ValueKeyBytes ValueRowKey(const ValueKey& key) {
+  ValueKeyBytes out;
+  std::ranges::copy(EncodeUint64(key.position), out.begin());
+  std::copy_n(key.commitment.bytes.begin(), kValueCommitmentSize, out.begin() + 8);
+  return out;
+}
+
+Bytes EncodeValue(const ValueKey& key, ByteView row) {
   Bytes out;
   out.reserve(row.size() + kCheckSize);
   base::Append(out, row);
@@ -337,7 +344,7 @@ Bytes EncodeValue(const base::Hash& key, ByteView row) {
   return out;
 }
 
-absl::StatusOr<Bytes> DecodeValue(const base::Hash& key, ByteView value) {
+absl::StatusOr<Bytes> DecodeValue(const ValueKey& key, ByteView value) {
   if (value.size() < kCheckSize) return Corrupt("value", "truncated");
   const ByteView row = value.first(value.size() - kCheckSize);
   const std::array<uint8_t, kCheckSize> check = CheckOf(key, row);

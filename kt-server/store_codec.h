@@ -9,7 +9,7 @@
 //   log      level (1) || index (8)                                hash (32)
 //   entry    position (8)                                          timestamp_ms (8) || root (32)
 //   version  length (1) || label, domain first || number(version)  see EncodeVersion
-//   value    commitment (32)                                       see EncodeValue
+//   value    position (8) || first 12 bytes of the commitment      see EncodeValue
 //   changed  position (8)                                          first 3 bytes of keys, ascending
 //   meta     names                                                 head, auditor_head, properties,
 //                                                                  schema, pruned, unreclaimed
@@ -113,10 +113,16 @@ enum class VersionForm : uint8_t {
 base::Bytes EncodeVersion(const VersionRow& row, bool has_leaf);
 absl::StatusOr<StoredVersion> DecodeVersion(base::ByteView key, base::ByteView value);
 
-// row || the first 8 bytes of SHA-256(key || row). The row is opening (16) || UpdateValue; that the
-// commitment was made to it is checked where the label is known.
-base::Bytes EncodeValue(const base::Hash& key, base::ByteView row);
-absl::StatusOr<base::Bytes> DecodeValue(const base::Hash& key, base::ByteView value);
+// Commitments are hashes of random openings, so that two of one log entry share so many bits is as
+// little to be feared as with leaves.
+inline constexpr size_t kValueCommitmentSize = 12;
+using ValueKeyBytes = std::array<uint8_t, 8 + kValueCommitmentSize>;
+ValueKeyBytes ValueRowKey(const ValueKey& key);
+// row || the first 8 bytes of SHA-256(position (8) || commitment (32) || row). The row is
+// opening (16) || UpdateValue; that the commitment was made to it is checked where the label is
+// known.
+base::Bytes EncodeValue(const ValueKey& key, base::ByteView row);
+absl::StatusOr<base::Bytes> DecodeValue(const ValueKey& key, base::ByteView value);
 
 // Rows of the table changed have the entry's key.
 base::Bytes EncodeChanged(const ChangedRow& row);
@@ -132,9 +138,9 @@ KeyRange ErasureRange();
 base::Bytes EncodeErasure(const ErasureRow& row);
 absl::StatusOr<ErasureRow> DecodeErasure(base::ByteView key, base::ByteView value);
 
-// The keys of erased values that files may still hold, 32 bytes each, ascending.
-base::Bytes EncodeUnreclaimed(const std::set<base::Hash>& commitments);
-absl::StatusOr<std::set<base::Hash>> DecodeUnreclaimed(base::ByteView value);
+// The keys of erased values that files may still hold, ascending: position (8) || commitment (32).
+base::Bytes EncodeUnreclaimed(const std::set<ValueKey>& keys);
+absl::StatusOr<std::set<ValueKey>> DecodeUnreclaimed(base::ByteView value);
 
 // How far the log is pruned.
 struct PrunedRow {

@@ -111,25 +111,29 @@ absl::StatusOr<PrunedRow> DecodePruned(ByteView value) {
   return row;
 }
 
-Bytes EncodeUnreclaimed(const std::set<base::Hash>& commitments) {
+Bytes EncodeUnreclaimed(const std::set<ValueKey>& keys) {
   Writer w;
-  for (const base::Hash& commitment : commitments) w.Raw(commitment.bytes);
+  for (const ValueKey& key : keys) {
+    w.Int(key.position);
+    w.Raw(key.commitment.bytes);
+  }
   return std::move(w).Take();
 }
 
-absl::StatusOr<std::set<base::Hash>> DecodeUnreclaimed(ByteView value) {
-  std::set<base::Hash> commitments;
+absl::StatusOr<std::set<ValueKey>> DecodeUnreclaimed(ByteView value) {
+  std::set<ValueKey> keys;
   Reader r(value);
   while (r.error() == nullptr && r.remaining() > 0) {
-    base::Hash commitment;
-    if (!ReadFixed(r, &commitment.bytes)) break;
-    if (!commitments.empty() && !(*commitments.rbegin() < commitment)) {
+    ValueKey key;
+    r.Int(&key.position);
+    if (!ReadFixed(r, &key.commitment.bytes)) break;
+    if (!keys.empty() && !(*keys.rbegin() < key)) {
       return Corrupt("meta", "erased values do not ascend");
     }
-    commitments.insert(commitment);
+    keys.insert(key);
   }
   KT_RETURN_IF_ERROR(Finish(r, "meta"));
-  return commitments;
+  return keys;
 }
 
 }  // namespace kt::server

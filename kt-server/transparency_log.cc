@@ -329,7 +329,7 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
                           core::CommitTo(keys_.config, opened.opening, version.label,
                                          version.version, opened.value));
       KT_ASSIGN_OR_RETURN(base::Bytes encoded, EncodeOpenedValue(opened, context));
-      batch->values.emplace_back(existing.commitment, std::move(encoded));
+      batch->values.emplace_back(existing.value_key(), std::move(encoded));
       change.added.push_back({row.vrf_output, existing.commitment});
     }
     ++position;

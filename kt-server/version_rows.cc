@@ -140,7 +140,7 @@ absl::Status ErasedStatus(const ErasureRow& erasure) {
 
 absl::StatusOr<OpenedValue> ReadOpenedValue(const Snapshot& snapshot, const VersionRow& version,
                                             const core::Configuration& config) {
-  absl::StatusOr<base::Bytes> row = snapshot.ReadValue(version.existing->commitment);
+  absl::StatusOr<base::Bytes> row = snapshot.ReadValue(version.existing->value_key());
   if (absl::IsNotFound(row.status())) {
     return DecodeOpenedValue(snapshot, version, config, std::nullopt);
   }

@@ -90,9 +90,9 @@ class CountingStore : public server::Store {
       counts_.Add(versions.size());
       return snapshot_->ReadVersionRows(label, versions);
     }
-    absl::StatusOr<base::Bytes> ReadValue(const base::Hash& commitment) const override {
+    absl::StatusOr<base::Bytes> ReadValue(const server::ValueKey& key) const override {
       counts_.Add(1);
-      return snapshot_->ReadValue(commitment);
+      return snapshot_->ReadValue(key);
     }
     absl::StatusOr<std::optional<server::ErasureRow>> ReadErasure(
         const base::Hash& commitment) const override {

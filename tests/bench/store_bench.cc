@@ -116,10 +116,9 @@ class Workload {
     for (size_t i = 0; i < kSharedValueSize; ++i) value[i] = static_cast<uint8_t>(i * i >> 3);
     VersionRow::Existing existing;
     existing.position = position;
-    existing.commitment = random_.NextHash();
     existing.commitment = base::Sha256(value);
     row.existing = existing;
-    batch->values.emplace_back(existing.commitment, std::move(value));
+    batch->values.emplace_back(existing.value_key(), std::move(value));
     batch->versions.push_back(row);
     batch->prefix.leaves.push_back(
         {.key = row.vrf_output, .insert_pos = position, .commitment = existing.commitment});
@@ -316,7 +315,7 @@ void BM_ReadValue(benchmark::State& state) {
     state.PauseTiming();
     const auto rows = loaded.snapshot().ReadVersions(LabelAt(random.Below(loaded.versions())), 0);
     state.ResumeTiming();
-    KT_CHECK(loaded.snapshot().ReadValue((*rows)[0].existing->commitment).ok());
+    KT_CHECK(loaded.snapshot().ReadValue((*rows)[0].existing->value_key()).ok());
   }
 }
 BENCHMARK(BM_ReadValue)->Unit(benchmark::kMicrosecond);

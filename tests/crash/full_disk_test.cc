@@ -118,6 +118,7 @@ TEST_F(FullDiskTest, ErasingGoesOnWithLessThanWhatIsToBeFree) {
   ErasureRow erasure;
   erasure.commitment = row.existing->commitment;
   erasure.vrf_output = row.vrf_output;
+  erasure.position = row.existing->position;
   EXPECT_THAT(log.real_store().Erase({&erasure, 1}), testing::IsOkAndHolds(1u));
 }
 

@@ -126,6 +126,7 @@ TEST_F(LogCheckTest, WhatWasPrunedAndErasedIsNotMissing) {
   ASSERT_THAT(rows, IsOk());
   ErasureRow erasure;
   erasure.commitment = rows->front().existing->commitment;
+  erasure.position = rows->front().existing->position;
   ASSERT_THAT(log_->real_store().Erase({&erasure, 1}), IsOk());
   Close();
   const auto report = Check();

@@ -81,11 +81,11 @@ constexpr Check kChecks[] = {
       if (Read(number)) KT_CHECK(ToBytes(EncodeUint64(*number)) == ToBytes(value));
     },
     [](ByteView key, ByteView value) {
-      kt::base::Hash commitment;
-      if (key.size() != commitment.bytes.size()) return;
-      std::ranges::copy(key, commitment.bytes.begin());
-      const auto row = DecodeValue(commitment, value);
-      if (Read(row)) KT_CHECK(EncodeValue(commitment, *row) == ToBytes(value));
+      ValueKey value_key;
+      if (key.size() != value_key.commitment.bytes.size()) return;
+      std::ranges::copy(key, value_key.commitment.bytes.begin());
+      const auto row = DecodeValue(value_key, value);
+      if (Read(row)) KT_CHECK(EncodeValue(value_key, *row) == ToBytes(value));
     },
     [](ByteView, ByteView value) {
       const auto keys = DecodeUnreclaimed(value);

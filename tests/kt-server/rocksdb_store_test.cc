@@ -131,7 +131,7 @@ class RecordedLog {
     for (int i = 0; i < 4; ++i) {
       std::string value(2'500, '\0');
       for (char& c : value) c = static_cast<char>(random_.Below(256));
-      batch.values.push_back(ValueRow(value));
+      batch.values.push_back(ValueRow(value, last));
       query_.values.push_back(batch.values.back().first);
     }
     return batch;
@@ -238,7 +238,8 @@ TEST(RocksDbStore, LaterSchemaIsRefused) {
   RecordedLog().Extend(dir.path("db"), 1);
   PutRaw(dir.path("db"), "meta", kSchemaKey, EncodeUint64(kSchemaVersion + 1));
   EXPECT_THAT(Open(dir.path("db")),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("schema version 5")));
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr(absl::StrCat("schema version ", kSchemaVersion + 1))));
   PutRaw(dir.path("db"), "meta", kSchemaKey, base::Bytes{1});
   EXPECT_THAT(Open(dir.path("db")), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("meta")));
 }
@@ -363,7 +364,8 @@ TEST(RocksDbStore, DamagedRowsAreDataLossAndNameTheirTable) {
   PutRaw(dir.path("db"), "log", base::ToText(LogNodeKey({0, 0})), base::Bytes(33));
   PutRaw(dir.path("db"), "entry", base::ToText(EntryKey(0)), base::Bytes(39));
   PutRaw(dir.path("db"), "version", label + std::string(1, '\0'), base::Bytes(3));
-  PutRaw(dir.path("db"), "value", base::ToText(HashOf(1).bytes), base::ToBytes("not of that hash"));
+  PutRaw(dir.path("db"), "value", base::ToText(ValueRowKey({0, HashOf(1)})),
+         base::ToBytes("not of that key"));
   {
     ASSERT_OK_AND_ASSIGN(const auto store, Open(dir.path("db")));
     ASSERT_OK_AND_ASSIGN(const auto snapshot, store->GetSnapshot());
@@ -385,7 +387,7 @@ TEST(RocksDbStore, DamagedRowsAreDataLossAndNameTheirTable) {
     EXPECT_THAT(snapshot->ReadVersions(base::AsBytes("mails"), 1), lost("version"));
     EXPECT_THAT(snapshot->ReadVersionRows(base::AsBytes("mails"), std::vector<base::Version>{0}),
                 lost("version"));
-    EXPECT_THAT(snapshot->ReadValue(HashOf(1)), lost("value"));
+    EXPECT_THAT(snapshot->ReadValue({0, HashOf(1)}), lost("value"));
   }
   PutRaw(dir.path("db"), "meta", kHeadKey, base::Bytes(9));
   EXPECT_THAT(Open(dir.path("db")), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("table meta")));
@@ -770,9 +772,9 @@ TEST(RocksDbCrash, DISABLED_PrunesUntilKilled) {
   while (true) {
     CommitBatch batch = maker.Next(1);
     const base::LogPosition position = maker.size() - 1;
-    batch.values = {ValueRow(std::string(500, 'x') + std::to_string(position))};
+    batch.values = {ValueRow(std::string(500, 'x') + std::to_string(position), position)};
     VersionRow row = ExistingVersion("label", static_cast<base::Version>(position), position);
-    row.existing->commitment = batch.values[0].first;
+    row.existing->commitment = batch.values[0].first.commitment;
     batch.versions = {row};
     batch.prefix.bands = {{{0, 0}, position, position % 4 == 0, base::Bytes(100, 7)}};
     ASSERT_THAT(store->Commit(batch, position), IsOk());
@@ -855,7 +857,7 @@ void ExpectKept(const Snapshot& snapshot, bool complete) {
     EXPECT_THAT(LogRootAt(snapshot, earlier), IsOk()) << earlier;
   }
   for (base::LogPosition position = 0; position < size; ++position) {
-    const auto value = ValueRow(std::string(500, 'x') + std::to_string(position));
+    const auto value = ValueRow(std::string(500, 'x') + std::to_string(position), position);
     const auto entry = snapshot.ReadEntries(std::vector{position});
     const auto read = snapshot.ReadValue(value.first);
     if (position + 1 >= horizon) {

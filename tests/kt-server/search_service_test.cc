@@ -85,7 +85,7 @@ TEST_F(SearchServiceTest, AValueOfAnotherVersionIsDataLoss) {
   const auto state = fixture_.log().current();
   const auto rows = state->snapshot().ReadVersions(base::AsBytes("a@x.example"), 0);
   ASSERT_THAT(rows, IsOk());
-  const auto row = state->snapshot().ReadValue((*rows)[2].existing->commitment);
+  const auto row = state->snapshot().ReadValue((*rows)[2].existing->value_key());
   ASSERT_THAT(row, IsOk());
   const auto open = [&](const VersionRow& version, const base::Bytes& bytes) {
     return DecodeOpenedValue(state->snapshot(), version, fixture_.config(), bytes).status();

@@ -171,15 +171,20 @@ TEST(VersionCodec, RejectsNumbersOfAnotherLength) {
 
 TEST(ValueCodec, RoundTripsAndFindsDamage) {
   for (const std::string& row : {std::string(), std::string("value"), std::string(3'000, 'x')}) {
-    const base::Bytes encoded = EncodeValue(HashOf(1), base::AsBytes(row));
-    EXPECT_THAT(DecodeValue(HashOf(1), encoded), IsOkAndHolds(base::ToBytes(row)));
-    EXPECT_THAT(DecodeValue(HashOf(2), encoded), StatusIs(absl::StatusCode::kDataLoss));
+    const ValueKey key = {7, HashOf(1)};
+    const base::Bytes encoded = EncodeValue(key, base::AsBytes(row));
+    EXPECT_THAT(DecodeValue(key, encoded), IsOkAndHolds(base::ToBytes(row)));
+    ValueKey late = key;  // not told by the row's key, which is shorter
+    late.commitment.bytes.back() ^= 1;
+    for (const ValueKey& other : {ValueKey{7, HashOf(2)}, ValueKey{8, HashOf(1)}, late}) {
+      EXPECT_THAT(DecodeValue(other, encoded), StatusIs(absl::StatusCode::kDataLoss));
+    }
     ExpectExact("table value", encoded, {},
-                [](base::ByteView value) { return DecodeValue(HashOf(1), value).status(); });
+                [&](base::ByteView value) { return DecodeValue(key, value).status(); });
     for (size_t i = 0; i < encoded.size(); i += 1 + encoded.size() / 50) {
       base::Bytes damaged = encoded;
       damaged[i] ^= 1;
-      EXPECT_THAT(DecodeValue(HashOf(1), damaged), StatusIs(absl::StatusCode::kDataLoss)) << i;
+      EXPECT_THAT(DecodeValue(key, damaged), StatusIs(absl::StatusCode::kDataLoss)) << i;
     }
   }
 }
@@ -318,20 +323,30 @@ TEST(BandRange, HoldsTheTilesRowsAtOrBeforeThePosition) {
   }
 }
 
+TEST(ValueCodec, KeysSortByTheEntryThatAddedTheVersion) {
+  const base::Bytes key = base::ToBytes(ValueRowKey({0x0102, HashOf(9)}));
+  EXPECT_EQ(key, base::Bytes({0, 0, 0, 0, 0, 0, 1, 2, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9}));
+  EXPECT_LT(key, base::ToBytes(ValueRowKey({0x0102, HashOf(10)})));
+  EXPECT_LT(key, base::ToBytes(ValueRowKey({0x0103, HashOf(0)})));
+  EXPECT_LT(base::ToBytes(kMarkKey), base::ToBytes(ValueRowKey({0, HashOf(0)})));
+  EXPECT_LT(base::ToBytes(ValueRowKey({kLast, HashOf(0xff)})), RowsEnd());
+}
+
 TEST(StoreCodec, UnreclaimedKeysAscendAndDecodeExactly) {
-  const std::set<base::Hash> keys = {HashOf(9), HashOf(1), HashOf(0xff)};
+  const std::set<ValueKey> keys = {{9, HashOf(1)}, {1, HashOf(9)}, {1, HashOf(0xff)}};
   const base::Bytes encoded = EncodeUnreclaimed(keys);
-  EXPECT_EQ(encoded.size(), 96u);
+  EXPECT_EQ(encoded.size(), 120u);
   EXPECT_THAT(DecodeUnreclaimed(encoded), IsOkAndHolds(keys));
-  EXPECT_THAT(DecodeUnreclaimed({}), IsOkAndHolds(std::set<base::Hash>()));
-  ExpectExact("meta", encoded, {0, 32, 64},
+  EXPECT_THAT(DecodeUnreclaimed({}), IsOkAndHolds(std::set<ValueKey>()));
+  ExpectExact("meta", encoded, {0, 40, 80},
               [](base::ByteView bytes) { return DecodeUnreclaimed(bytes).status(); });
-  base::Bytes twice = base::ToBytes(HashOf(5).bytes);
-  base::Append(twice, HashOf(5).bytes);
-  EXPECT_THAT(DecodeUnreclaimed(twice), StatusIs(absl::StatusCode::kDataLoss));
-  base::Bytes descending = base::ToBytes(HashOf(5).bytes);
-  base::Append(descending, HashOf(4).bytes);
-  EXPECT_THAT(DecodeUnreclaimed(descending), StatusIs(absl::StatusCode::kDataLoss));
+  const base::Bytes key = EncodeUnreclaimed({{5, HashOf(5)}});
+  for (const ValueKey& after :
+       {ValueKey{5, HashOf(5)}, ValueKey{5, HashOf(4)}, ValueKey{4, HashOf(6)}}) {
+    base::Bytes rows = key;
+    base::Append(rows, EncodeUnreclaimed({after}));
+    EXPECT_THAT(DecodeUnreclaimed(rows), StatusIs(absl::StatusCode::kDataLoss));
+  }
 }
 
 TEST(StoreCodec, ChangedRowsAreThreeBytesALeafAndDecodeExactly) {

@@ -81,10 +81,10 @@ class StorePruneTest : public ::testing::TestWithParam<Kind> {
       batch.prefix.leaves = {{.key = KeyAt(static_cast<uint32_t>(position) << 16),
                               .insert_pos = position,
                               .commitment = HashOf(1)}};
-      batch.values = {ValueRow("value of version " + std::to_string(version))};
+      batch.values = {ValueRow("value of version " + std::to_string(version), position)};
       VersionRow row = ExistingVersion("label", version, position);
-      row.existing->commitment = batch.values[0].first;
-      hashes_.push_back(batch.values[0].first);
+      row.existing->commitment = batch.values[0].first.commitment;
+      keys_.push_back(batch.values[0].first);
       batch.versions = {row, testing::PlannedVersion("label", version + 1)};
       ASSERT_THAT(store_->Commit(batch, position), IsOk());
     }
@@ -125,7 +125,7 @@ class StorePruneTest : public ::testing::TestWithParam<Kind> {
       }
       // The version's successor was added by the next entry.
       const bool expired = position + 1 < horizon;
-      const auto value = snapshot->ReadValue(hashes_[position]);
+      const auto value = snapshot->ReadValue(keys_[position]);
       if (!expired) {
         EXPECT_THAT(value, IsOk());
       } else if (complete) {
@@ -188,7 +188,7 @@ class StorePruneTest : public ::testing::TestWithParam<Kind> {
   std::unique_ptr<Store> store_;
   BatchMaker maker_;
   std::map<merkle::SubtreeId, int> rows_;
-  std::vector<base::Hash> hashes_;  // of the values, by version
+  std::vector<ValueKey> keys_;  // of the values, by version
 };
 
 std::string KindName(const ::testing::TestParamInfo<Kind>& info) {
@@ -275,7 +275,7 @@ TEST_P(StorePruneTest, SnapshotsKeepWhatTheyShow) {
   EXPECT_EQ(before->horizon(), 0u);
   for (base::LogPosition position = 0; position < 40; ++position) {
     EXPECT_THAT(before->ReadEntries(std::vector{position}), IsOk());
-    EXPECT_THAT(before->ReadValue(hashes_[position]), IsOk());
+    EXPECT_THAT(before->ReadValue(keys_[position]), IsOk());
   }
   ExpectLogNodes(*before, 0, false);
   ExpectBands(*before, 0, false);
@@ -294,13 +294,13 @@ TEST_P(StorePruneTest, CommitsGoOnBetweenSteps) {
 
 TEST_P(StorePruneTest, ErasureTakesTheValueAndLeavesARecord) {
   Grow(3);
-  const ErasureRow first{hashes_[1], KeyAt(7), 1, 1, 1'234};
+  const ErasureRow first{keys_[1].commitment, KeyAt(7), 1, 1, 1'234};
   EXPECT_THAT(store_->Erase(std::vector{first}), IsOkAndHolds(1u));
   const auto expect_erased = [&] {
-    EXPECT_THAT(Now()->ReadValue(hashes_[1]), StatusIs(absl::StatusCode::kNotFound));
-    EXPECT_THAT(Now()->ReadValue(hashes_[0]), IsOk());
-    EXPECT_THAT(Now()->ReadErasure(hashes_[1]), IsOkAndHolds(Optional(first)));
-    EXPECT_THAT(Now()->ReadErasure(hashes_[0]), IsOkAndHolds(std::nullopt));
+    EXPECT_THAT(Now()->ReadValue(keys_[1]), StatusIs(absl::StatusCode::kNotFound));
+    EXPECT_THAT(Now()->ReadValue(keys_[0]), IsOk());
+    EXPECT_THAT(Now()->ReadErasure(keys_[1].commitment), IsOkAndHolds(Optional(first)));
+    EXPECT_THAT(Now()->ReadErasure(keys_[0].commitment), IsOkAndHolds(std::nullopt));
     EXPECT_THAT(Now()->ReadErasures(), IsOkAndHolds(ElementsAre(first)));
   };
   expect_erased();
@@ -316,9 +316,10 @@ TEST_P(StorePruneTest, ErasureTakesTheValueAndLeavesARecord) {
 TEST_P(StorePruneTest, ASnapshotFromBeforeAnErasureShowsTheValueUntilItIsGone) {
   Grow(2);
   const auto before = Now();
-  ASSERT_THAT(store_->Erase(std::vector{ErasureRow{hashes_[0], KeyAt(7), 0, 0, 1}}), IsOk());
-  EXPECT_THAT(before->ReadValue(hashes_[0]), IsOk());
-  EXPECT_THAT(Now()->ReadValue(hashes_[0]), StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_THAT(store_->Erase(std::vector{ErasureRow{keys_[0].commitment, KeyAt(7), 0, 0, 1}}),
+              IsOk());
+  EXPECT_THAT(before->ReadValue(keys_[0]), IsOk());
+  EXPECT_THAT(Now()->ReadValue(keys_[0]), StatusIs(absl::StatusCode::kNotFound));
 }
 
 // A later snapshot is in nobody's way, one of the time of the erasure is.
@@ -327,15 +328,17 @@ TEST_P(StorePruneTest, WhatASnapshotShowsIsNotReclaimed) {
   std::atomic<bool> cancelled = false;
   EXPECT_EQ(store_->UnreclaimedErasures(), 0u);
   auto before = Now();
-  ASSERT_THAT(store_->Erase(std::vector{ErasureRow{hashes_[0], KeyAt(7), 0, 0, 1}}), IsOk());
+  ASSERT_THAT(store_->Erase(std::vector{ErasureRow{keys_[0].commitment, KeyAt(7), 0, 0, 1}}),
+              IsOk());
   auto between = Now();
-  ASSERT_THAT(store_->Erase(std::vector{ErasureRow{hashes_[1], KeyAt(8), 1, 1, 1}}), IsOk());
+  ASSERT_THAT(store_->Erase(std::vector{ErasureRow{keys_[1].commitment, KeyAt(8), 1, 1, 1}}),
+              IsOk());
   EXPECT_EQ(store_->UnreclaimedErasures(), 2u);
   Grow(2);
   const auto after = Now();
   EXPECT_THAT(store_->Reclaim(cancelled), StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_EQ(store_->UnreclaimedErasures(), 2u);
-  EXPECT_THAT(before->ReadValue(hashes_[0]), IsOk()) << "what a reader holds stays as it was";
+  EXPECT_THAT(before->ReadValue(keys_[0]), IsOk()) << "what a reader holds stays as it was";
   before = nullptr;
   EXPECT_THAT(store_->Reclaim(cancelled), StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_EQ(store_->UnreclaimedErasures(), 1u) << "the first, but not the second";
@@ -346,8 +349,8 @@ TEST_P(StorePruneTest, WhatASnapshotShowsIsNotReclaimed) {
 
 TEST_P(StorePruneTest, WhatWasNotReclaimedIsRememberedAcrossARestart) {
   Grow(3);
-  ASSERT_THAT(store_->Erase(std::vector{ErasureRow{hashes_[0], KeyAt(7), 0, 0, 1},
-                                        ErasureRow{hashes_[2], KeyAt(9), 2, 2, 1}}),
+  ASSERT_THAT(store_->Erase(std::vector{ErasureRow{keys_[0].commitment, KeyAt(7), 0, 0, 1},
+                                        ErasureRow{keys_[2].commitment, KeyAt(9), 2, 2, 1}}),
               IsOk());
   std::atomic<bool> cancelled = true;
   EXPECT_THAT(store_->Reclaim(cancelled), StatusIs(absl::StatusCode::kCancelled));
@@ -413,13 +416,13 @@ class RocksSpaceTest : public ::testing::Test {
       const auto version = static_cast<base::Version>(position);
       std::string value(4'000, 'x');
       for (char& byte : value) byte = static_cast<char>(random_.Below(256));
-      batch.values = {ValueRow(value)};
+      batch.values = {ValueRow(value, position)};
       {
         absl::MutexLock lock(&values_mutex_);
         values_.push_back(value);
       }
       VersionRow row = ExistingVersion("label", version, position);
-      row.existing->commitment = batch.values[0].first;
+      row.existing->commitment = batch.values[0].first.commitment;
       batch.versions = {row};
       base::Bytes band(1'000);
       random_.Fill(band);

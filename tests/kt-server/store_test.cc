@@ -514,7 +514,7 @@ TEST_P(StoreTest, ProofReadsAreTheSingleReadsTogether) {
   CommitBatch batch = maker.Next(1);
   batch.prefix.leaves = {{KeyAt(0x10000001), size, HashOf(1)},
                          {KeyAt(0x10000002), size, HashOf(2)}};
-  batch.values = {ValueRow("one"), ValueRow("two")};
+  batch.values = {ValueRow("one", size), ValueRow("two", size)};
   Commit(batch);
   const auto snapshot = Now();
 
@@ -522,7 +522,8 @@ TEST_P(StoreTest, ProofReadsAreTheSingleReadsTogether) {
   const std::vector<merkle::BandQuery> bands = {{{0, 0}, 7}, {{4, 0xf0000000}, 39}};
   const std::vector<base::LogPosition> entries = {3, size, 3};
   const std::vector<merkle::LogNodeId> nodes = {{2, 1}, {0, size}};
-  const std::vector<base::Hash> values = {batch.values[1].first, HashOf(9), batch.values[0].first};
+  const ValueKey elsewhere = {size + 1, batch.values[1].first.commitment};
+  const std::vector<ValueKey> values = {batch.values[1].first, elsewhere, batch.values[0].first};
   const auto read = snapshot->ReadProof({buckets, bands, entries, nodes, values});
   ASSERT_THAT(read, IsOk());
   EXPECT_THAT(read->leaves, ElementsAre(IsEmpty(), batch.prefix.leaves));
@@ -676,20 +677,23 @@ TEST_P(StoreTest, VersionRowsComeInTheOrderAskedFor) {
   EXPECT_THAT(Now()->ReadVersionRows(base::AsBytes("a"), {}), IsOkAndHolds(IsEmpty()));
 }
 
-TEST_P(StoreTest, ValuesAreFoundByTheirHash) {
+TEST_P(StoreTest, ValuesAreFoundByTheirKeys) {
   BatchMaker maker;
   CommitBatch batch = maker.Next(1);
   batch.values = {ValueRow(""), ValueRow("one"), ValueRow(std::string(1 << 20, 'x'))};
   Commit(batch);
   CommitBatch again = maker.Next(1);
-  again.values = {ValueRow("one"), ValueRow("two"), ValueRow("two")};  // "one" once more
+  // "one" once more, and of another entry
+  again.values = {ValueRow("one"), ValueRow("one", 1), ValueRow("two", 1), ValueRow("two", 1)};
   Commit(again);
   for (const CommitBatch& written : {batch, again}) {
-    for (const auto& [hash, value] : written.values) {
-      EXPECT_THAT(Now()->ReadValue(hash), IsOkAndHolds(value));
+    for (const auto& [key, value] : written.values) {
+      EXPECT_THAT(Now()->ReadValue(key), IsOkAndHolds(value));
     }
   }
-  EXPECT_THAT(Now()->ReadValue(HashOf(0)), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(Now()->ReadValue({0, HashOf(0)}), StatusIs(absl::StatusCode::kNotFound));
+  const ValueKey elsewhere = {0, again.values[2].first.commitment};
+  EXPECT_THAT(Now()->ReadValue(elsewhere), StatusIs(absl::StatusCode::kNotFound));
 }
 
 // --- of audited logs -------------------------------------------------------------------------
@@ -863,7 +867,7 @@ TEST(StoresAgree, OnARandomHistory) {
       const base::Version version = static_cast<base::Version>(random.Below(9));
       batch.versions.push_back(random.Below(2) == 0 ? PlannedVersion(label, version)
                                                     : ExistingVersion(label, version, last));
-      batch.values.push_back(ValueRow(std::to_string(random.Below(50))));
+      batch.values.push_back(ValueRow(std::to_string(random.Below(50)), random.Below(last + 1)));
       query.labels.push_back(label);
       query.values.push_back(batch.values.back().first);
     }

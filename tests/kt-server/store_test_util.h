@@ -114,14 +114,15 @@ inline server::VersionRow ExistingVersion(const std::string& label, base::Versio
   server::VersionRow row = PlannedVersion(label, version);
   server::VersionRow::Existing existing;
   existing.position = position;
-  existing.commitment = HashOf(static_cast<uint8_t>(version + 1));
   existing.commitment = HashOf(static_cast<uint8_t>(version + 2));
   row.existing = existing;
   return row;
 }
 
-inline std::pair<base::Hash, base::Bytes> ValueRow(const std::string& value) {
-  return {base::Sha256(base::AsBytes(value)), base::ToBytes(value)};
+// Of a version that the entry at `position` added, under the value's hash.
+inline std::pair<server::ValueKey, base::Bytes> ValueRow(const std::string& value,
+                                                         base::LogPosition position = 0) {
+  return {{position, base::Sha256(base::AsBytes(value))}, base::ToBytes(value)};
 }
 
 // Everything that can be read from a snapshot, to be compared with another's.
@@ -140,7 +141,7 @@ struct Contents {
 struct ContentsQuery {
   std::vector<merkle::BandQuery> bands;
   std::vector<std::string> labels;
-  std::vector<base::Hash> values;  // those that are missing are left out of the answer
+  std::vector<server::ValueKey> values;  // those that are missing are left out of the answer
 };
 
 inline absl::StatusOr<Contents> ReadContents(const server::Snapshot& snapshot,
@@ -169,8 +170,8 @@ inline absl::StatusOr<Contents> ReadContents(const server::Snapshot& snapshot,
     KT_ASSIGN_OR_RETURN(out.versions.emplace_back(),
                         snapshot.ReadVersions(base::AsBytes(label), 0));
   }
-  for (const base::Hash& hash : query.values) {
-    absl::StatusOr<base::Bytes> value = snapshot.ReadValue(hash);
+  for (const server::ValueKey& key : query.values) {
+    absl::StatusOr<base::Bytes> value = snapshot.ReadValue(key);
     if (absl::IsNotFound(value.status())) continue;
     if (!value.ok()) return value.status();
     out.values.push_back(*std::move(value));

@@ -44,9 +44,9 @@ class FailingStore::FailingSnapshot : public Snapshot {
     if (store_.Fails()) return Injected();
     return snapshot_->ReadVersionRows(label, versions);
   }
-  absl::StatusOr<base::Bytes> ReadValue(const base::Hash& commitment) const override {
+  absl::StatusOr<base::Bytes> ReadValue(const server::ValueKey& key) const override {
     if (store_.Fails()) return Injected();
-    return snapshot_->ReadValue(commitment);
+    return snapshot_->ReadValue(key);
   }
   absl::StatusOr<std::optional<server::ErasureRow>> ReadErasure(
       const base::Hash& commitment) const override {

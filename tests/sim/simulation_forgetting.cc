@@ -103,7 +103,7 @@ absl::Status Simulation::CheckPruned() {
     if (!rows.ok()) return Broken("reading versions", rows.status());
     for (const auto& [version, row] : rows->rows) {
       if (!row.existing.has_value() || !IsPruned(label, version)) continue;
-      if (!absl::IsNotFound(state->snapshot().ReadValue(row.existing->commitment).status())) {
+      if (!absl::IsNotFound(state->snapshot().ReadValue(row.existing->value_key()).status())) {
         return Broken(absl::StrCat("the value of version ", version, " of ", label, " is kept"));
       }
     }
