@@ -79,8 +79,9 @@ struct ManagerClient::Call {
       } else {
         done(FromGrpc(status));
       }
-      client.Finished(call->context);
+      client.Forget(call->context);
       delete call;
+      client.Finished();
     });
   }
 };
@@ -118,19 +119,25 @@ bool ManagerClient::Begin(grpc::ClientContext& context, int timeout_ms) {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return false;
   active_.insert(&context);
+  ++unfinished_;
   return true;
 }
 
-void ManagerClient::Finished(grpc::ClientContext& context) {
+void ManagerClient::Forget(grpc::ClientContext& context) {
   absl::MutexLock lock(&mutex_);
   active_.erase(&context);
+}
+
+void ManagerClient::Finished() {
+  absl::MutexLock lock(&mutex_);
+  --unfinished_;
 }
 
 void ManagerClient::Shutdown() {
   absl::MutexLock lock(&mutex_);
   stopping_ = true;
   for (grpc::ClientContext* const context : active_) context->TryCancel();
-  const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return active_.empty(); };
+  const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return unfinished_ == 0; };
   mutex_.Await(absl::Condition(&idle));
 }
 
@@ -174,7 +181,8 @@ absl::StatusOr<base::Bytes> ManagerClient::Distinguished(base::ByteView request)
   message.set_request(base::ToText(request));
   if (!Begin(context, kQueryTimeoutMs)) return NoAnswer();
   const grpc::Status status = monitoring_->Distinguished(&context, message, &response);
-  Finished(context);
+  Forget(context);
+  Finished();
   // For the operator's own eyes: why there is no answer.
   if (!status.ok()) return absl::UnavailableError(status.error_message());
   return base::ToBytes(response.response());
@@ -213,8 +221,10 @@ void ManagerClient::Updates::OnReadDone(bool ok) {
 
 void ManagerClient::Updates::OnDone(const grpc::Status& status) {
   handler_.on_end(cancelled_ ? absl::OkStatus() : FromGrpc(status));
-  client_.Finished(context_);
+  ManagerClient& client = client_;
+  client.Forget(context_);
   delete this;
+  client.Finished();
 }
 
 }  // namespace kt::server

@@ -102,9 +102,13 @@ class ManagerClient {
   template <typename Request, typename Response>
   struct Call;
 
-  // Whether a call may begin; it counts until Finished.
+  // Whether a call may begin; it counts until Finished, and can be cancelled until Forget.
   bool Begin(grpc::ClientContext& context, int timeout_ms);
-  void Finished(grpc::ClientContext& context);
+  // Before the context is destroyed.
+  void Forget(grpc::ClientContext& context);
+  // Afterwards, as the last thing that the call does: a context has a share in the channel, and
+  // whoever destroys that last on a thread of gRPC's makes gRPC end that thread under its feet.
+  void Finished();
 
   const std::unique_ptr<v1::KeyTransparency::Stub> key_transparency_;
   const std::unique_ptr<v1::Monitoring::Stub> monitoring_;
@@ -113,6 +117,7 @@ class ManagerClient {
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::set<grpc::ClientContext*> active_ ABSL_GUARDED_BY(mutex_);
+  size_t unfinished_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace kt::server
