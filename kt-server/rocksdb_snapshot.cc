@@ -397,12 +397,8 @@ absl::Status RocksSnapshot::ScanLabels(
   RangeReader reader(database_, Table::kVersion, ForLongScan(read_options_));
   // Rows of a label are neighbours.
   std::optional<base::Bytes> label;
-  const KeyRange everything = {base::ToBytes(base::ByteView(kMarkKey)), RowsEnd()};
-  return reader.Scan(everything,
+  return reader.Scan({{}, RowsEnd()},
                      [&](base::ByteView key, base::ByteView value) -> absl::StatusOr<bool> {
-                       if (std::equal(key.begin(), key.end(), kMarkKey.begin(), kMarkKey.end())) {
-                         return true;
-                       }
                        KT_ASSIGN_OR_RETURN(StoredVersion stored, DecodeVersion(key, value));
                        if (label == stored.row.label) return true;
                        label = std::move(stored.row.label);

@@ -57,7 +57,7 @@ class RowWriter {
   void PutMarks(const RocksDatabase::Marks& marks, bool seal) {
     const PositionKeyBytes number = EncodeUint64(marks.writes);
     for (size_t i = 0; i < kTableCount; ++i) {
-      Put(static_cast<Table>(i), kMarkKey, number);
+      Put(static_cast<Table>(i), MarkKey(), number);
       if (seal) Put(static_cast<Table>(i), SealKey(marks.seals), number);
     }
   }

@@ -9,6 +9,7 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/slice_transform.h>
+#include <rocksdb/sst_partitioner.h>
 #include <rocksdb/table.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -68,6 +69,35 @@ bool IsSupported(rocksdb::CompressionType type) {
   return std::find(supported.begin(), supported.end(), type) != supported.end();
 }
 
+// Cuts what a compaction writes into files of rows and files of marks. A file that holds both spans
+// all keys between the two, so that no file above it could be moved down as it is.
+class CutBeforeMarks : public rocksdb::SstPartitioner {
+ public:
+  const char* Name() const override { return "CutBeforeMarks"; }
+  rocksdb::PartitionerResult ShouldPartition(const rocksdb::PartitionerRequest& request) override {
+    return Spans(*request.prev_user_key, *request.current_user_key) ? rocksdb::kRequired
+                                                                    : rocksdb::kNotRequired;
+  }
+  bool CanDoTrivialMove(const rocksdb::Slice& smallest, const rocksdb::Slice& largest) override {
+    return !Spans(smallest, largest);
+  }
+
+ private:
+  static bool Spans(const rocksdb::Slice& first, const rocksdb::Slice& last) {
+    const rocksdb::Slice end = AsSlice(RowsEnd());
+    return first.compare(end) < 0 && last.compare(end) >= 0;
+  }
+};
+
+class CutBeforeMarksFactory : public rocksdb::SstPartitionerFactory {
+ public:
+  const char* Name() const override { return "CutBeforeMarksFactory"; }
+  std::unique_ptr<rocksdb::SstPartitioner> CreatePartitioner(
+      const rocksdb::SstPartitioner::Context&) const override {
+    return std::make_unique<CutBeforeMarks>();
+  }
+};
+
 rocksdb::ColumnFamilyOptions ColumnFamilyOptions(const TableOptions& table,
                                                  const RocksDbOptions& options,
                                                  std::shared_ptr<rocksdb::Cache> cache) {
@@ -87,21 +117,22 @@ rocksdb::ColumnFamilyOptions ColumnFamilyOptions(const TableOptions& table,
     out.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewCappedPrefixTransform(1));
   }
   out.level_compaction_dynamic_level_bytes = true;
+  out.sst_partitioner_factory = std::make_shared<CutBeforeMarksFactory>();
   out.optimize_filters_for_hits = table.always_found;
-  // Young levels are rewritten soon, so they get the cheap compression or none.
   out.compression = rocksdb::kNoCompression;
   if (table.compression == Compression::kNone) return out;
   if (IsSupported(rocksdb::kLZ4Compression)) out.compression = rocksdb::kLZ4Compression;
   if (!IsSupported(rocksdb::kZSTD)) return out;
-  out.bottommost_compression = rocksdb::kZSTD;
-  // Certificates of one provider repeat names and addresses from one value to the next.
-  out.bottommost_compression_opts.enabled = true;
+  // The same in all levels, so that a file whose rows lie between those of the level below is moved
+  // there as it is. Values come in the order of their keys, so that goes for most of them.
+  out.compression = rocksdb::kZSTD;
   // The level by default gains less than a byte of a certificate's 632, and makes an insert of one
-  // take a quarter more processor time, since each compaction compresses anew.
-  out.bottommost_compression_opts.level = 1;
-  out.bottommost_compression_opts.max_dict_bytes = 16 * kKiB;
-  out.bottommost_compression_opts.zstd_max_train_bytes = 1 * kMiB;
-  out.bottommost_compression_opts.max_dict_buffer_bytes = 4 * kMiB;
+  // take a quarter more processor time.
+  out.compression_opts.level = 1;
+  // Certificates of one provider repeat names and addresses from one value to the next.
+  out.compression_opts.max_dict_bytes = 16 * kKiB;
+  out.compression_opts.zstd_max_train_bytes = 1 * kMiB;
+  out.compression_opts.max_dict_buffer_bytes = 4 * kMiB;
   return out;
 }
 
@@ -382,13 +413,13 @@ absl::Status RocksDatabase::CheckSchema(bool may_create) {
 absl::StatusOr<RocksDatabase::Marks> RocksDatabase::ReadMarks(Table table) const {
   Marks out;
   const char* name = TableName(table);
-  KT_ASSIGN_OR_RETURN(const std::optional<std::string> mark, Get(table, AsSlice(kMarkKey)));
+  KT_ASSIGN_OR_RETURN(const std::optional<std::string> mark, Get(table, AsSlice(MarkKey())));
   if (mark.has_value()) {
     KT_ASSIGN_OR_RETURN(out.writes, DecodeUint64(name, base::AsBytes(*mark)));
   }
   std::unique_ptr<rocksdb::Iterator> it(
       db_->NewIterator(rocksdb::ReadOptions(), handles_[static_cast<size_t>(table)]));
-  for (it->Seek(AsSlice(RowsEnd())); it->Valid(); it->Next()) {
+  for (it->Seek(AsSlice(SealKey(1))); it->Valid(); it->Next()) {
     ++out.seals;
     if (it->key() != AsSlice(SealKey(out.seals))) {
       return absl::DataLossError(absl::StrCat("table ", name, ": seal ", out.seals,

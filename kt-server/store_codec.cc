@@ -90,7 +90,7 @@ Bytes FromDomainFirst(ByteView stored) {
 
 void PutLabel(ByteView label, Writer* w) {
   KT_CHECK(label.size() <= kMaxLabelSize);
-  w->Int(static_cast<uint8_t>(label.size()));
+  w->Int(static_cast<uint16_t>(label.size()));
   PutDomainFirst(label, w);
 }
 
@@ -111,7 +111,8 @@ bool KeyRange::Contains(ByteView key) const {
 }
 
 const Bytes& RowsEnd() {
-  static const Bytes kEnd(1 + kMaxLabelSize + sizeof(base::Version) + 1, 0xff);
+  constexpr size_t kMaxNumberSize = 1 + sizeof(base::LogPosition);
+  static const Bytes kEnd(sizeof(base::VrfOutput::bytes) + kMaxNumberSize + 1, 0xff);
   return kEnd;
 }
 
@@ -282,9 +283,9 @@ absl::StatusOr<StoredVersion> DecodeVersion(ByteView key, ByteView value) {
   StoredVersion stored;
   VersionRow& row = stored.row;
   Reader k(key);
-  uint8_t label_size = 0;
+  uint16_t label_size = 0;
   ByteView label;
-  k.Int(&label_size);
+  if (k.Int(&label_size) && label_size > kMaxLabelSize) k.Fail("a label is too long");
   if (k.Raw(label_size, &label)) row.label = FromDomainFirst(label);
   ReadNumber(k, &row.version);
   KT_RETURN_IF_ERROR(Finish(k, "version"));

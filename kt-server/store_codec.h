@@ -8,7 +8,7 @@
 //   band     depth (1) || bits (3) || ~position (8): newest first  is_snapshot (1) || data
 //   log      level (1) || index (8)                                hash (32)
 //   entry    position (8)                                          timestamp_ms (8) || root (32)
-//   version  length (1) || label, domain first || number(version)  see EncodeVersion
+//   version  length (2) || label, domain first || number(version)  see EncodeVersion
 //   value    position (8) || first 12 bytes of the commitment      see EncodeValue
 //   changed  position (8)                                          first 3 bytes of keys, ascending
 //   meta     names                                                 head, auditor_head, properties,
@@ -17,8 +17,7 @@
 //
 // Integers are big endian. number(n) is the count of n's bytes (1) and these, without leading
 // zeros; it sorts as n does. Beside its rows every table holds marks, which show when it is opened
-// that nothing is missing: see RocksDatabase. kMarkKey is shorter than every other key and sorts
-// before all rows; keys of seals sort after all rows, from RowsEnd() on.
+// that nothing is missing: see RocksDatabase. Their keys sort after all rows, from RowsEnd() on.
 //
 // Every Decode* returns kDataLoss, naming the table, unless it is given exactly one row.
 #ifndef KT_SERVER_STORE_CODEC_H_
@@ -43,11 +42,10 @@ inline constexpr size_t kMaxVrfProofSize = 255;  // 80 and 81 bytes in the two c
 inline constexpr size_t kMaxHeadSignatureSize = 65'535;
 inline constexpr unsigned kMaxSubtreeDepth = 24;
 
-inline constexpr std::array<uint8_t, 1> kMarkKey = {0};
-
-// Greater than the key of every row: the greatest is a label's, of at most 261 bytes.
+// Greater than the key of every row: the greatest is a leaf's, of at most 41 bytes.
 const base::Bytes& RowsEnd();
-// RowsEnd() || number (8)
+inline const base::Bytes& MarkKey() { return RowsEnd(); }
+// RowsEnd() || number (8), from 1.
 base::Bytes SealKey(uint64_t number);
 
 // The keys k with begin <= k < end.

@@ -82,8 +82,7 @@ class LogCheckTest : public ::testing::Test {
     rocksdb::DB& db = (*database)->db();
     std::unique_ptr<rocksdb::Iterator> it(
         db.NewIterator(rocksdb::ReadOptions(), (*database)->table(table)));
-    it->Seek(AsSlice(kMarkKey));
-    it->Next();
+    it->SeekToFirst();
     while (it->Valid() && row-- > 0) it->Next();
     if (!it->Valid() || it->key().compare(AsSlice(RowsEnd())) >= 0) return false;
     const std::string key = it->key().ToString();

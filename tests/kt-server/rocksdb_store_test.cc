@@ -292,7 +292,7 @@ TEST(RocksDbStore, TableThatLostItsNewestRowsIsRefused) {
   for (const char* table : kTableNames) {
     const std::string copy = dir.path(table);
     fs::copy(dir.path("db"), copy, fs::copy_options::recursive);
-    PutRaw(copy, table, std::string(1, '\0'), EncodeUint64(3));
+    PutRaw(copy, table, base::ToText(MarkKey()), EncodeUint64(3));
     EXPECT_THAT(Open(copy), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("lost data")));
   }
 }
@@ -325,6 +325,37 @@ TEST(RocksDbStore, SealsComeEveryFewMegabytes) {
   EXPECT_EQ(database->marks().seals, 6u);  // at the opening, every second commit, the closing
 }
 
+// Values come in the order of their keys. Files of them that are merged hold no marks, which sort
+// behind all values, so that those of later values do not overlap with them.
+TEST(RocksDbStore, MergedFilesHoldRowsOrMarks) {
+  TempDir dir;
+  RecordedLog log;
+  for (int i = 0; i < 3; ++i) log.Extend(dir.path("db"), 3);
+  ASSERT_OK_AND_ASSIGN(const auto database, RocksDatabase::Open({.path = dir.path("db")}));
+  ASSERT_THAT(database->Flush(), IsOk());
+  const rocksdb::Slice end = AsSlice(RowsEnd());
+  for (size_t i = 0; i < kTableCount; ++i) {
+    SCOPED_TRACE(kTableNames[i]);
+    rocksdb::ColumnFamilyHandle* const table = database->table(static_cast<Table>(i));
+    rocksdb::CompactRangeOptions options;
+    options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+    ASSERT_TRUE(database->db().CompactRange(options, table, nullptr, nullptr).ok());
+    rocksdb::ColumnFamilyMetaData metadata;
+    database->db().GetColumnFamilyMetaData(table, &metadata);
+    size_t of_rows = 0;
+    size_t of_marks = 0;
+    for (const rocksdb::LevelMetaData& level : metadata.levels) {
+      for (const rocksdb::SstFileMetaData& file : level.files) {
+        of_rows += rocksdb::Slice(file.largestkey).compare(end) < 0;
+        of_marks += rocksdb::Slice(file.smallestkey).compare(end) >= 0;
+      }
+    }
+    // Only audited logs have rows of changes.
+    EXPECT_EQ(of_rows, static_cast<Table>(i) == Table::kChanged ? 0u : 1u);
+    EXPECT_EQ(of_marks, 1u);
+  }
+}
+
 // Bytes in the write-ahead logs, which the next opening replays.
 uintmax_t BytesToReplay(const std::string& path) {
   uintmax_t bytes = 0;
@@ -354,9 +385,7 @@ TEST(RocksDbStore, DamagedRowsAreDataLossAndNameTheirTable) {
   TempDir dir;
   RecordedLog log;
   log.Extend(dir.path("db"), 1);
-  const std::string label =
-      "\x05"
-      "mails";
+  const std::string label = base::ToText(base::Bytes{0, 5}) + "mails";
   const base::Bytes leaf = LeafKey(KeyAt(0), 0);
   const BandKeyBytes band = BandKey({8, 0}, 0);
   PutRaw(dir.path("db"), "leaf", base::ToText(leaf), base::Bytes(31));
