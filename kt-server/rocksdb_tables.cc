@@ -126,12 +126,13 @@ rocksdb::ColumnFamilyOptions ColumnFamilyOptions(const TableOptions& table,
   // The same in all levels, so that a file whose rows lie between those of the level below is moved
   // there as it is. Values come in the order of their keys, so that goes for most of them.
   out.compression = rocksdb::kZSTD;
-  // The level by default gains less than a byte of a certificate's 632, and makes an insert of one
+  // The level by default gains less than a byte of a certificate's 613, and makes an insert of one
   // take a quarter more processor time.
   out.compression_opts.level = 1;
-  // Certificates of one provider repeat names and addresses from one value to the next.
+  // Certificates of one provider repeat names and addresses from one value to the next. The
+  // dictionary is pieces of them as they are: trained, it would take 0.2 s of each file and save
+  // three bytes of a certificate's 613.
   out.compression_opts.max_dict_bytes = 16 * kKiB;
-  out.compression_opts.zstd_max_train_bytes = 1 * kMiB;
   out.compression_opts.max_dict_buffer_bytes = 4 * kMiB;
   return out;
 }

@@ -3,7 +3,7 @@
 // Puts a server under more load than it can take. The server has one processor core, this program
 // another:
 //
-//   kt-load [--labels N] [--seconds N] [--connections N] [--json]
+//   kt-load [--labels N] [--searched N] [--value-bytes N] [--seconds N] [--connections N] [--json]
 //
 // Searches over gRPC with TLS: as many as the server answers, then evenly at half of that rate, at
 // five times that rate, and at half of it again while others begin TLS handshakes as fast as they
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <iostream>
@@ -39,6 +40,9 @@ constexpr char kSearch[] = "/kt.v1.KeyTransparency/Search";
 
 struct Options {
   size_t labels = 20'000;
+  size_t per_entry = 1'000;
+  size_t value_bytes = 2'048;
+  size_t searched = 20'000;
   double seconds = 10;
   size_t connections = 64;
   bool json = false;
@@ -188,7 +192,9 @@ nlohmann::ordered_json Figures(const LoadResult& result) {
 }
 
 void Run(const Options& options) {
-  BenchLog log({.labels = options.labels});
+  BenchLog log({.labels = options.labels,
+                .per_entry = options.per_entry,
+                .value_bytes = options.value_bytes});
   log.Fill();
   log.config().logging.level = "info";  // the server tells its port
   const std::vector<int> cores = Cores();
@@ -196,15 +202,20 @@ void Run(const Options& options) {
   RunOn(cores.back());
   LoadClient client(server.port(), options.connections);
   std::mt19937_64 random(1);
-  const auto next = [&] { return SearchFor(random() % options.labels); };
+  // Evenly from all over the log.
+  const size_t searched = std::min(options.searched, options.labels);
+  const auto search_for = [&](size_t i) {
+    return SearchFor(i % searched * (options.labels / searched));
+  };
+  const auto next = [&] { return search_for(random()); };
   const double seconds = options.seconds;
 
   nlohmann::ordered_json out;
   out["cores"] = cores.size();
   // The first search of a label makes a VRF proof, which is not what is measured here.
-  size_t searched = 0;
-  const auto each = [&] { return SearchFor(searched++ % options.labels); };
-  while (searched < options.labels) {
+  size_t asked = 0;
+  const auto each = [&] { return search_for(asked++); };
+  while (asked < searched) {
     client.RunClosed(kSearch, each, options.connections, seconds / 5);
   }
   const LoadResult most = client.RunClosed(kSearch, next, options.connections, seconds);
@@ -228,6 +239,13 @@ int main(int argc, char** argv) {
   kt::bench::Options options;
   CLI::App app("Puts a server under more load than it can take", "kt-load");
   app.add_option("--labels", options.labels, "Label-versions in the log")->capture_default_str();
+  app.add_option("--per-entry", options.per_entry, "Of them in one log entry")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--value-bytes", options.value_bytes, "Size of each value")->capture_default_str();
+  app.add_option("--searched", options.searched, "Of the labels, how many are searched for")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--seconds", options.seconds, "Length of each part")->capture_default_str();
   app.add_option("--connections", options.connections, "Connections of the client")
       ->check(CLI::Range(1, 128))
