@@ -55,6 +55,7 @@ absl::Status CheckCommitBatch(const CommitBatch& batch, base::TreeSize expected_
       return absl::InvalidArgumentError("a VRF proof is longer than 255 bytes");
     }
   }
+  for (const auto& [key, value] : batch.values) KT_CHECK(key.position < size);
   if (batch.head.signature.size() > kMaxHeadSignatureSize) {
     return absl::InvalidArgumentError("a tree head's signature is longer than 65,535 bytes");
   }

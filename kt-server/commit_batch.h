@@ -11,8 +11,8 @@
 namespace kt::server {
 
 // kInvalidArgument if a label, a VRF proof or the signature is longer than a row can hold. Aborts
-// if the batch contradicts itself or `expected_tree_size`: rows beyond the new head, a value that
-// is not keyed by its SHA-256, a head of the wrong size.
+// if the batch contradicts itself or `expected_tree_size`: rows beyond the new head, a head of
+// the wrong size.
 absl::Status CheckCommitBatch(const CommitBatch& batch, base::TreeSize expected_tree_size);
 
 // Aborts if `batch`, made for the size of `current`, would give that size a second head.

@@ -63,21 +63,23 @@ struct ManagerClient::Call {
   grpc::ClientContext context;
   Request request;
   Response response;
+  Reply<Response> done;
 
   static void Start(ManagerClient& client, const Request& request, Reply<Response> done,
                     const std::function<void(Call*, std::function<void(grpc::Status)>)>& method,
                     IfDown if_down = IfDown::kFail) {
-    auto* const call = new Call{{}, request, {}};
+    auto* const call = new Call{{}, request, {}, std::move(done)};
     call->context.set_wait_for_ready(if_down == IfDown::kWait);
     if (!client.Begin(call->context, kQueryTimeoutMs)) {
+      const Reply<Response> refused = std::move(call->done);
       delete call;
-      return done(NoAnswer());
+      return refused(NoAnswer());
     }
-    method(call, [&client, call, done = std::move(done)](const grpc::Status& status) {
+    method(call, [&client, call](const grpc::Status& status) {
       if (status.ok()) {
-        done(std::move(call->response));
+        call->done(std::move(call->response));
       } else {
-        done(FromGrpc(status));
+        call->done(FromGrpc(status));
       }
       client.Forget(call->context);
       delete call;
@@ -175,13 +177,16 @@ void ManagerClient::Monitor(Query query, const v1::MonitoringRequest& request,
 }
 
 absl::StatusOr<base::Bytes> ManagerClient::Distinguished(base::ByteView request) {
-  grpc::ClientContext context;
   v1::MonitoringRequest message;
   v1::MonitoringResponse response;
+  grpc::Status status;
   message.set_request(base::ToText(request));
-  if (!Begin(context, kQueryTimeoutMs)) return NoAnswer();
-  const grpc::Status status = monitoring_->Distinguished(&context, message, &response);
-  Forget(context);
+  {
+    grpc::ClientContext context;
+    if (!Begin(context, kQueryTimeoutMs)) return NoAnswer();
+    status = monitoring_->Distinguished(&context, message, &response);
+    Forget(context);
+  }
   Finished();
   // For the operator's own eyes: why there is no answer.
   if (!status.ok()) return absl::UnavailableError(status.error_message());

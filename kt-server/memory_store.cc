@@ -365,6 +365,7 @@ class MemoryStore : public Store {
     {
       absl::MutexLock lock(&tables_.mutex);
       for (const ErasureRow& row : erasures) {
+        KT_CHECK(row.position < before->head().tree_size);
         unreclaimed_.try_emplace(row.value_key(), commits_);
         if (tables_.erasures.Find(row.commitment, commits_) != nullptr) continue;
         tables_.values.Delete(row.value_key(), commits_);

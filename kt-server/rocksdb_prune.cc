@@ -16,7 +16,7 @@
 namespace kt::server {
 namespace {
 
-// Seals come after all rows.
+// Marks come after all rows.
 bool IsAtRow(const rocksdb::Iterator& it) {
   return it.Valid() && it.key().compare(AsSlice(RowsEnd())) < 0;
 }

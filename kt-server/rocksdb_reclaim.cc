@@ -21,7 +21,7 @@
 namespace kt::server {
 namespace {
 
-// A table is rewritten as a whole once a row was deleted for so many that are left.
+// A table is rewritten once a row was deleted for so many that are left.
 constexpr uint64_t kRowsLeftPerDeleted = 8;
 
 // Files are deleted a moment after they were replaced, or when the last read in them has ended.
@@ -60,13 +60,14 @@ class Compactor {
   rocksdb::CompactRangeOptions options_;
 };
 
-absl::Status ReclaimWhole(const RocksDatabase& database, Table table, Compactor& compactor,
-                          uint64_t* deleted) {
+// The rows from `begin` to `end`; empty: of the whole table.
+absl::Status ReclaimIfWorthIt(const RocksDatabase& database, Table table, base::ByteView begin,
+                              base::ByteView end, Compactor& compactor, uint64_t* deleted) {
   uint64_t left = 0;
   database.db().GetIntProperty(database.table(table), rocksdb::DB::Properties::kEstimateNumKeys,
                                &left);
   if (*deleted == 0 || *deleted < left / kRowsLeftPerDeleted) return absl::OkStatus();
-  KT_RETURN_IF_ERROR(compactor.Run(table, {}, {}));
+  KT_RETURN_IF_ERROR(compactor.Run(table, begin, end));
   *deleted = 0;
   return absl::OkStatus();
 }
@@ -137,21 +138,38 @@ class OnlyOurCompactions {
   const Table table_;
 };
 
-// How many sorted files could hold one of `keys`.
-size_t CountFilesWith(const RocksDatabase& database, Table table,
-                      std::span<const ValueKeyBytes> keys) {
+// Ranges of keys that hold `keys`, which ascend: what lies in one file is one range, so that no
+// file is rewritten for each of several values. Files of the first level, which hold whatever came
+// at a time, do not count.
+struct ValueKeyRange {
+  ValueKeyBytes first;
+  ValueKeyBytes last;
+};
+std::vector<ValueKeyRange> RangesOf(const RocksDatabase& database, std::span<const ValueKey> keys) {
   rocksdb::ColumnFamilyMetaData metadata;
-  database.db().GetColumnFamilyMetaData(database.table(table), &metadata);
-  size_t count = 0;
-  for (const rocksdb::LevelMetaData& level : metadata.levels) {
-    for (const rocksdb::SstFileMetaData& file : level.files) {
-      count += std::any_of(keys.begin(), keys.end(), [&](const ValueKeyBytes& key) {
-        const rocksdb::Slice slice = AsSlice(key);
-        return slice.compare(file.smallestkey) >= 0 && slice.compare(file.largestkey) <= 0;
-      });
+  database.db().GetColumnFamilyMetaData(database.table(Table::kValue), &metadata);
+  const auto share_a_file = [&](const ValueKeyBytes& first, const ValueKeyBytes& last) {
+    for (const rocksdb::LevelMetaData& level : metadata.levels) {
+      if (level.level == 0) continue;
+      for (const rocksdb::SstFileMetaData& file : level.files) {
+        if (AsSlice(first).compare(file.smallestkey) >= 0 &&
+            AsSlice(last).compare(file.largestkey) <= 0) {
+          return true;
+        }
+      }
+    }
+    return false;
+  };
+  std::vector<ValueKeyRange> ranges;
+  for (const ValueKey& key : keys) {
+    const ValueKeyBytes bytes = ValueRowKey(key);
+    if (!ranges.empty() && share_a_file(ranges.back().last, bytes)) {
+      ranges.back().last = bytes;
+    } else {
+      ranges.push_back({bytes, bytes});
     }
   }
-  return count;
+  return ranges;
 }
 
 // Waits until none of `logs` is there any more, and no sorted file that was replaced before.
@@ -185,16 +203,8 @@ absl::Status ReclaimErased(const RocksDatabase& database, std::span<const ValueK
   OnlyOurCompactions alone(database, Table::kValue);
   KT_RETURN_IF_ERROR(alone.Begin(cancelled));
   Compactor compactor(database, Bottommost::kForce, cancelled);
-  std::vector<ValueKeyBytes> keys;
-  for (const ValueKey& key : erased) keys.push_back(ValueRowKey(key));
-  const size_t files = CountFilesWith(database, Table::kValue, keys);
-  if (files > 0 && keys.size() > files) {
-    // One by one, some files would be rewritten several times.
-    KT_RETURN_IF_ERROR(compactor.Run(Table::kValue, {}, {}));
-  } else if (files > 0) {
-    for (const ValueKeyBytes& key : keys) {
-      KT_RETURN_IF_ERROR(compactor.Run(Table::kValue, key, key));
-    }
+  for (const ValueKeyRange& range : RangesOf(database, erased)) {
+    KT_RETURN_IF_ERROR(compactor.Run(Table::kValue, range.first, range.last));
   }
   return AwaitDeletions(database, logs, cancelled);
 }
@@ -222,9 +232,10 @@ absl::Status ReclaimSpace(const RocksDatabase& database, base::LogPosition horiz
     }
     count(Table::kLog) = 0;
   }
-  for (const Table table : {Table::kBand, Table::kValue}) {
-    KT_RETURN_IF_ERROR(ReclaimWhole(database, table, compactor, &count(table)));
-  }
+  KT_RETURN_IF_ERROR(
+      ReclaimIfWorthIt(database, Table::kBand, {}, {}, compactor, &count(Table::kBand)));
+  KT_RETURN_IF_ERROR(ReclaimIfWorthIt(database, Table::kValue, EntryKey(0), EntryKey(horizon),
+                                      compactor, &count(Table::kValue)));
   return ReclaimErased(database, erased, logs, cancelled);
 }
 

@@ -231,6 +231,7 @@ class RocksStore : public Store {
     RowWriter rows(*database_);
     size_t erased = 0;
     for (const ErasureRow& row : erasures) {
+      KT_CHECK(row.position < before->head().tree_size);
       KT_ASSIGN_OR_RETURN(const auto earlier, before->ReadErasure(row.commitment));
       if (earlier.has_value()) continue;
       rows.Delete(Table::kValue, ValueRowKey(row.value_key()));
@@ -254,6 +255,8 @@ class RocksStore : public Store {
     {
       absl::MutexLock lock(&commit_mutex_);
       KT_RETURN_IF_ERROR(CheckUsable());
+      RowWriter rows(*database_);  // each sorted file holds a seal
+      KT_RETURN_IF_ERROR(WriteMarked(rows, /*seal=*/true));
       KT_RETURN_IF_ERROR(Refresh());  // the snapshot before may pin what was deleted
     }
     const std::vector<ValueKey> erased = AwaitReclaimable(cancelled);

@@ -168,6 +168,9 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env, bool may_create) {
   // A torn tail is what a power cut leaves; recovery stops before it. Damage further up also ends
   // the log early, which the head guard notices.
   out.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  // What recovery would flush need not hold a seal. It stays in memory, and in its log, until more
+  // has come to it.
+  out.avoid_flush_during_recovery = true;
   // A table that is rarely flushed would keep the write-ahead log, and with it a restart, long.
   out.max_total_wal_size = 128 * kMiB;
   // After a failed write or sync nobody knows what is on the disk; trying again would hide it.

@@ -75,6 +75,14 @@ TEST(HmacSha256, AgreesWithRfc4231) {
             "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2");
 }
 
+// A key of one block is taken as it is, a longer one is hashed. Computed with Python's hmac module.
+TEST(HmacSha256, TellsKeysOfOneBlockFromLongerOnes) {
+  EXPECT_EQ(Mac(Repeat("aa", 64), AsBytes("abc")),
+            "2f8cff867f2668ca93d3c5b03ba9f816746742eda349b3bc4bb35aa27816754c");
+  EXPECT_EQ(Mac(Repeat("aa", 65), AsBytes("abc")),
+            "102ebc7ceb9dff09e5a77413a3cd67382908ece255487006eb0e1e1b801f9ce6");
+}
+
 TEST(HmacSha256, TakesEmptyKeysAndData) {
   EXPECT_EQ(Mac("", {}), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }

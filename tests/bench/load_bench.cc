@@ -3,7 +3,8 @@
 // Puts a server under more load than it can take. The server has one processor core, this program
 // another:
 //
-//   kt-load [--labels N] [--searched N] [--value-bytes N] [--seconds N] [--connections N] [--json]
+//   kt-load [--labels N] [--per-entry N] [--value-bytes N] [--searched N] [--seconds N]
+//           [--connections N] [--json]
 //
 // Searches over gRPC with TLS: as many as the server answers, then evenly at half of that rate, at
 // five times that rate, and at half of it again while others begin TLS handshakes as fast as they
@@ -205,7 +206,7 @@ void Run(const Options& options) {
   // Evenly from all over the log.
   const size_t searched = std::min(options.searched, options.labels);
   const auto search_for = [&](size_t i) {
-    return SearchFor(i % searched * (options.labels / searched));
+    return SearchFor(i % searched * options.labels / searched);
   };
   const auto next = [&] { return search_for(random()); };
   const double seconds = options.seconds;

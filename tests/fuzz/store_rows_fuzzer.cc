@@ -82,8 +82,9 @@ constexpr Check kChecks[] = {
     },
     [](ByteView key, ByteView value) {
       ValueKey value_key;
-      if (key.size() != value_key.commitment.bytes.size()) return;
-      std::ranges::copy(key, value_key.commitment.bytes.begin());
+      if (key.size() != 8 + value_key.commitment.bytes.size()) return;
+      for (const uint8_t byte : key.first(8)) value_key.position = value_key.position << 8 | byte;
+      std::ranges::copy(key.subspan(8), value_key.commitment.bytes.begin());
       const auto row = DecodeValue(value_key, value);
       if (Read(row)) KT_CHECK(EncodeValue(value_key, *row) == ToBytes(value));
     },

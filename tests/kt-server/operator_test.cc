@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "kt-server/eraser.h"
 #include "kt-server/grpc_util.h"
 #include "kt-server/managed_updates.h"
@@ -512,6 +513,20 @@ TEST_P(OperatorTest, HeadThatTheOperatorWasNotShownDoesNotPass) {
   manager_.tamper = nullptr;
   EXPECT_THAT(Search(), StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_EQ(Publish(kEncrypt).status.error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+// The last share in a channel must not go on gRPC's own thread.
+TEST_P(OperatorTest, AClientCanGoAsSoonAsItsAnswerIsThere) {
+  Stop();
+  client_ = nullptr;
+  for (int i = 0; i < 100; ++i) {
+    auto client = ManagerClient::ForChannel(manager_server_->InProcessChannel({}));
+    absl::Notification answered;
+    client->Search({}, [&](const auto&) { answered.Notify(); });
+    answered.WaitForNotification();
+    client = nullptr;
+  }
+  Start();
 }
 
 TEST_P(OperatorTest, TellsOfHeadsThatItHasVerified) {

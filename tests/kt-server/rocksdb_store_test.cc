@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "kt-server/head_guard.h"
 #include "kt-server/retention.h"
@@ -233,13 +234,14 @@ TEST(RocksDbStore, AuditorHeadIsThereAfterReopening) {
   EXPECT_THAT(store->ReadAuditorHead(), IsOkAndHolds(base::ToBytes("second")));
 }
 
-TEST(RocksDbStore, LaterSchemaIsRefused) {
+TEST(RocksDbStore, OtherSchemasAreRefused) {
   TempDir dir;
   RecordedLog().Extend(dir.path("db"), 1);
-  PutRaw(dir.path("db"), "meta", kSchemaKey, EncodeUint64(kSchemaVersion + 1));
-  EXPECT_THAT(Open(dir.path("db")),
-              StatusIs(absl::StatusCode::kFailedPrecondition,
-                       HasSubstr(absl::StrCat("schema version ", kSchemaVersion + 1))));
+  for (const uint64_t other : {kSchemaVersion - 1, kSchemaVersion + 1}) {
+    PutRaw(dir.path("db"), "meta", kSchemaKey, EncodeUint64(other));
+    EXPECT_THAT(Open(dir.path("db")), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                               HasSubstr(absl::StrCat("schema version ", other))));
+  }
   PutRaw(dir.path("db"), "meta", kSchemaKey, base::Bytes{1});
   EXPECT_THAT(Open(dir.path("db")), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("meta")));
 }
@@ -354,6 +356,65 @@ TEST(RocksDbStore, MergedFilesHoldRowsOrMarks) {
     EXPECT_EQ(of_rows, static_cast<Table>(i) == Table::kChanged ? 0u : 1u);
     EXPECT_EQ(of_marks, 1u);
   }
+}
+
+TEST(RocksDbStore, MergingLaterValuesLeavesFilesOfEarlierOnesAlone) {
+  TempDir dir;
+  BatchMaker maker;
+  std::string first_file;
+  for (int round = 0; round < 3; ++round) {
+    {
+      ASSERT_OK_AND_ASSIGN(const auto store, Open(dir.path("db"), true));
+      for (int i = 0; i < 20; ++i) {
+        CommitBatch batch = maker.Next(1);
+        const base::LogPosition position = maker.size() - 1;
+        batch.values = {ValueRow(std::string(500, 'x') + std::to_string(position), position)};
+        ASSERT_THAT(store->Commit(batch, position), IsOk());
+      }
+    }
+    ASSERT_OK_AND_ASSIGN(const auto database, RocksDatabase::Open({.path = dir.path("db")}));
+    ASSERT_THAT(database->Flush(), IsOk());
+    rocksdb::ColumnFamilyHandle* const table = database->table(Table::kValue);
+    rocksdb::CompactRangeOptions options;
+    // A single file would be moved to the last level uncut.
+    if (round == 0) {
+      options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+    }
+    ASSERT_TRUE(database->db().CompactRange(options, table, nullptr, nullptr).ok());
+    rocksdb::ColumnFamilyMetaData metadata;
+    database->db().GetColumnFamilyMetaData(table, &metadata);
+    std::map<std::string, std::string> files;  // by their first keys
+    for (const rocksdb::LevelMetaData& level : metadata.levels) {
+      for (const rocksdb::SstFileMetaData& file : level.files) files[file.smallestkey] = file.name;
+    }
+    EXPECT_EQ(files.size(), static_cast<size_t>(round) + 2);  // of each round, and of marks
+    if (round == 0) first_file = files.begin()->second;
+    EXPECT_EQ(files.begin()->second, first_file);
+  }
+}
+
+// Were there no seal in what is flushed, the loss of its file could not be told.
+TEST(RocksDbStore, WhatIsFlushedHoldsASeal) {
+  TempDir dir;
+  BatchMaker maker;
+  const auto seals = [&] {
+    const auto database = RocksDatabase::Open({.path = dir.path("db"), .read_only = true});
+    KT_CHECK(database.ok());
+    return (*database)->marks().seals;
+  };
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, Open(dir.path("db"), true));
+    ASSERT_THAT(store->Commit(maker.Next(1), 0), IsOk());
+    std::atomic<bool> cancelled = false;
+    ASSERT_THAT(store->Reclaim(cancelled), IsOk());
+    ASSERT_THAT(store->Commit(maker.Next(1), 1), IsOk());
+    ASSERT_THAT(store->Reclaim(cancelled), IsOk());
+    ASSERT_THAT(store->Commit(maker.Next(1), 2), IsOk());
+  }
+  EXPECT_EQ(seals(), 3u);  // at the opening, and before each flush
+  const size_t files = FilesWith(dir.path("db"), ".sst").size();
+  { ASSERT_OK_AND_ASSIGN(const auto store, Open(dir.path("db"))); }
+  EXPECT_EQ(FilesWith(dir.path("db"), ".sst").size(), files) << "recovery has flushed";
 }
 
 // Bytes in the write-ahead logs, which the next opening replays.

@@ -162,8 +162,12 @@ TEST(VersionCodec, LabelsOfOneDomainAreNeighbours) {
 
 TEST(VersionCodec, RejectsNumbersOfAnotherLength) {
   const base::Bytes value = EncodeVersion(PlannedVersion("a", 1), false);
+  base::Bytes long_label(2 + 256 + 1, 'a');
+  long_label[0] = 1;
+  long_label[1] = 0;
+  long_label.back() = 0;
   for (const base::Bytes& key : {base::Bytes{0, 1, 'a', 1, 0}, base::Bytes{0, 1, 'a', 2, 0, 1},
-                                 base::Bytes{0, 1, 'a', 5, 1, 1, 1, 1, 1}}) {
+                                 long_label, base::Bytes{0, 1, 'a', 5, 1, 1, 1, 1, 1}}) {
     EXPECT_THAT(DecodeVersion(key, value), StatusIs(absl::StatusCode::kDataLoss));
   }
 }

@@ -294,6 +294,15 @@ TEST_P(StoreDeathTest, AbortsOnABatchThatContradictsItself) {
   });
   refused([](CommitBatch& batch) { batch.prefix.bands = {{{0, 0}, 2, true, {}}}; });
   refused([](CommitBatch& batch) { batch.versions = {ExistingVersion("a", 0, 2)}; });
+  refused([](CommitBatch& batch) { batch.values = {ValueRow("value", 2)}; });
+}
+
+// A value is found by its entry, so that with another one it would stay.
+TEST_P(StoreDeathTest, AbortsOnAnErasureBeyondTheLog) {
+  Commit(BatchMaker().Next(2));
+  server::ErasureRow erasure;
+  erasure.position = 2;
+  EXPECT_DEATH({ (void)store_->Erase(std::vector{erasure}); }, "position");
 }
 
 TEST_P(StoreDeathTest, AbortsOnASecondHeadForOneSize) {
