@@ -55,9 +55,10 @@ class RowWriter {
   }
   // The marks of one more write, in every table.
   void PutMarks(const RocksDatabase::Marks& marks, bool seal) {
+    const base::Bytes mark = EncodeMark(marks.writes, marks.seals);
     const PositionKeyBytes number = EncodeUint64(marks.writes);
     for (size_t i = 0; i < kTableCount; ++i) {
-      Put(static_cast<Table>(i), MarkKey(), number);
+      Put(static_cast<Table>(i), MarkKey(), mark);
       if (seal) Put(static_cast<Table>(i), SealKey(marks.seals), number);
     }
   }
@@ -157,6 +158,9 @@ class RocksStore : public Store {
     if (!failure_.ok()) return Refresh();  // opened for reading
     RowWriter rows(*database_);
     KT_RETURN_IF_ERROR(WriteMarked(rows, /*seal=*/true));
+    if (database_->recovered()) {  // see RocksDatabase
+      KT_RETURN_IF_ERROR(database_->Flush());
+    }
     KT_RETURN_IF_ERROR(LoadUnreclaimed());
     return Refresh();
   }

@@ -21,6 +21,7 @@
 #include <filesystem>
 #include <limits>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -168,9 +169,6 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env, bool may_create) {
   // A torn tail is what a power cut leaves; recovery stops before it. Damage further up also ends
   // the log early, which the head guard notices.
   out.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
-  // What recovery would flush need not hold a seal. It stays in memory, and in its log, until more
-  // has come to it.
-  out.avoid_flush_during_recovery = true;
   // A table that is rarely flushed would keep the write-ahead log, and with it a restart, long.
   out.max_total_wal_size = 128 * kMiB;
   // After a failed write or sync nobody knows what is on the disk; trying again would hide it.
@@ -233,6 +231,20 @@ absl::StatusOr<bool> HasDatabase(const std::string& path) {
   return ErrnoStatus("open", path);
 }
 
+// Whether opening the database at `path` will replay anything.
+absl::StatusOr<bool> HasLogs(const RocksDbOptions& options) {
+  rocksdb::Env& env = *EnvOf(options);
+  std::vector<std::string> names;
+  KT_RETURN_IF_ERROR(FromRocksDb(env.GetChildren(options.path, &names), options.path));
+  for (const std::string& name : names) {
+    if (!name.ends_with(".log")) continue;
+    uint64_t bytes = 0;
+    KT_RETURN_IF_ERROR(FromRocksDb(env.GetFileSize(options.path + "/" + name, &bytes), name));
+    if (bytes > 0) return true;
+  }
+  return false;
+}
+
 // What is missing when a database is opened is damage, not an answer to a question.
 absl::Status OpenError(const rocksdb::Status& status, const std::string& path) {
   const bool damaged = status.IsPathNotFound() || status.IsNotFound() || status.IsInvalidArgument();
@@ -291,6 +303,9 @@ absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const RocksDb
   if (exists) KT_RETURN_IF_ERROR(CheckColumnFamilies(options, options.create_if_missing));
 
   std::unique_ptr<RocksDatabase> out(new RocksDatabase(std::move(lock)));
+  if (exists) {
+    KT_ASSIGN_OR_RETURN(out->recovered_, HasLogs(options));
+  }
   KT_RETURN_IF_ERROR(out->OpenTables(options, options.create_if_missing));
   KT_RETURN_IF_ERROR(out->CheckSchema(options.create_if_missing));
   KT_RETURN_IF_ERROR(out->CheckMarks());
@@ -418,20 +433,20 @@ absl::StatusOr<RocksDatabase::Marks> RocksDatabase::ReadMarks(Table table) const
   Marks out;
   const char* name = TableName(table);
   KT_ASSIGN_OR_RETURN(const std::optional<std::string> mark, Get(table, AsSlice(MarkKey())));
+  uint64_t seals = 0;
   if (mark.has_value()) {
-    KT_ASSIGN_OR_RETURN(out.writes, DecodeUint64(name, base::AsBytes(*mark)));
+    KT_ASSIGN_OR_RETURN(std::tie(out.writes, seals), DecodeMark(name, base::AsBytes(*mark)));
   }
   std::unique_ptr<rocksdb::Iterator> it(
       db_->NewIterator(rocksdb::ReadOptions(), handles_[static_cast<size_t>(table)]));
   for (it->Seek(AsSlice(SealKey(1))); it->Valid(); it->Next()) {
+    if (it->key() != AsSlice(SealKey(out.seals + 1))) break;
     ++out.seals;
-    if (it->key() != AsSlice(SealKey(out.seals))) {
-      return absl::DataLossError(absl::StrCat("table ", name, ": seal ", out.seals,
-                                              " is missing: the table has lost a file"));
-    }
   }
   KT_RETURN_IF_ERROR(FromRocksDb(it->status(), absl::StrCat("table ", name)));
-  return out;
+  if (out.seals == seals && !it->Valid()) return out;
+  return absl::DataLossError(absl::StrCat("table ", name, ": of ", seals, " seals, ", out.seals + 1,
+                                          " is missing: the table has lost a file"));
 }
 
 absl::Status RocksDatabase::CheckMarks() {

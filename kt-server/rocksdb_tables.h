@@ -50,11 +50,13 @@ absl::Status FromRocksDb(const rocksdb::Status& status, const std::string& conte
 //
 // RocksDB checks each file, but if the end of its manifest is lost it takes files that it no longer
 // knows for rubbish and goes on without them. So every table holds two kinds of marks:
-//   the mark   the number of the last write, replaced by every write. If one table lost its newest
-//              rows, the tables disagree.
+//   the mark   the numbers of the last write and of the newest seal, replaced by every write. If
+//              one table lost its newest rows, the tables disagree.
 //   seals      numbered from 1, one written at each opening and one every kSealBytes, and kept for
 //              ever. What a table collects in memory before it is flushed into a sorted file holds
-//              at least one, so if such a file is lost, a number is missing.
+//              at least one, so if such a file is lost, a number is missing. What an opening has
+//              replayed and flushed may hold none; but then the seal of that opening is flushed
+//              right after it, and a manifest that lost the one has lost the other.
 class RocksDatabase {
  public:
   static constexpr uint64_t kSealBytes = 4u << 20;
@@ -77,6 +79,8 @@ class RocksDatabase {
   }
   // As found when the database was opened.
   const Marks& marks() const { return marks_; }
+  // Whether opening it replayed a write-ahead log.
+  bool recovered() const { return recovered_; }
 
   // Whether a sync of any file failed since then: what was written before it may be lost, although
   // a later sync succeeds.
@@ -110,6 +114,7 @@ class RocksDatabase {
   std::array<rocksdb::ColumnFamilyHandle*, kTableCount> handles_{};
   rocksdb::ColumnFamilyHandle* default_handle_ = nullptr;
   Marks marks_;
+  bool recovered_ = false;
 };
 
 }  // namespace kt::server

@@ -27,6 +27,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "base/bytes.h"
@@ -148,6 +149,10 @@ struct PrunedRow {
 // horizon (8) || completed (8)
 base::Bytes EncodePruned(const PrunedRow& row);
 absl::StatusOr<PrunedRow> DecodePruned(base::ByteView value);
+
+// The value of a mark: writes (8) || seals (8). `table` is named if decoding fails.
+base::Bytes EncodeMark(uint64_t writes, uint64_t seals);
+absl::StatusOr<std::pair<uint64_t, uint64_t>> DecodeMark(const char* table, base::ByteView value);
 
 // Eight bytes, big endian. `table` is named if decoding fails.
 PositionKeyBytes EncodeUint64(uint64_t value);

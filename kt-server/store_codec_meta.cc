@@ -94,6 +94,22 @@ absl::StatusOr<ErasureRow> DecodeErasure(ByteView key, ByteView value) {
   return row;
 }
 
+Bytes EncodeMark(uint64_t writes, uint64_t seals) {
+  Writer w;
+  w.Int(writes);
+  w.Int(seals);
+  return std::move(w).Take();
+}
+
+absl::StatusOr<std::pair<uint64_t, uint64_t>> DecodeMark(const char* table, ByteView value) {
+  std::pair<uint64_t, uint64_t> mark;
+  Reader r(value);
+  r.Int(&mark.first);
+  r.Int(&mark.second);
+  KT_RETURN_IF_ERROR(Finish(r, table));
+  return mark;
+}
+
 Bytes EncodePruned(const PrunedRow& row) {
   Writer w;
   w.Int(row.horizon);
