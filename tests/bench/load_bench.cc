@@ -73,12 +73,14 @@ class PinnedServer {
   PinnedServer(const BenchLog& log, int core) {
     const std::string config = log.File("kt-server.toml");
     testing::WriteText(config, server::FormatServerConfig(log.config()));
+    const auto begin = Clock::now();
     process_ = std::make_unique<testing::BackgroundProcess>(
         std::vector<std::string>{"/usr/bin/taskset", "--cpu-list", std::to_string(core),
                                  testing::ServerProgram(), "run", "--config", config},
         log.File("server.log"));
     static const std::string kServing = "\"event\":\"serving\",\"address\":\"127.0.0.1:";
     KT_CHECK(process_->WaitForLog(kServing, 120'000));
+    start_seconds_ = Seconds(Clock::now() - begin);
     const std::string text = process_->Log();
     KT_CHECK(absl::SimpleAtoi(text.substr(text.find(kServing) + kServing.size(),
                                           text.find('"', text.find(kServing) + kServing.size()) -
@@ -87,6 +89,8 @@ class PinnedServer {
   }
 
   int port() const { return port_; }
+  // From its start until it serves.
+  double start_seconds() const { return start_seconds_; }
 
   // Since the start, megabytes.
   double MostMemory() const {
@@ -102,6 +106,7 @@ class PinnedServer {
  private:
   std::unique_ptr<testing::BackgroundProcess> process_;
   int port_ = 0;
+  double start_seconds_ = 0;
 };
 
 // Begins TLS handshakes from many addresses as fast as it can and ends none: the server signs, the
@@ -213,6 +218,7 @@ void Run(const Options& options) {
 
   nlohmann::ordered_json out;
   out["cores"] = cores.size();
+  out["start_seconds"] = server.start_seconds();
   // The first search of a label makes a VRF proof, which is not what is measured here.
   size_t asked = 0;
   const auto each = [&] { return search_for(asked++); };
