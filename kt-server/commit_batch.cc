@@ -66,6 +66,10 @@ void CheckSameHeadIfNoEntries(const CommitBatch& batch, const HeadRow& current) 
   KT_CHECK(!batch.entries.empty() || batch.head == current);
 }
 
+void CheckErasures(std::span<const ErasureRow> erasures, const HeadRow& current) {
+  for (const ErasureRow& row : erasures) KT_CHECK(row.position < current.tree_size);
+}
+
 void CheckHorizon(base::LogPosition horizon, const Snapshot& current) {
   KT_CHECK(horizon >= current.horizon());
   KT_CHECK(horizon == 0 || horizon < current.head().tree_size);

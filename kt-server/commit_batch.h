@@ -4,6 +4,8 @@
 #ifndef KT_SERVER_COMMIT_BATCH_H_
 #define KT_SERVER_COMMIT_BATCH_H_
 
+#include <span>
+
 #include "absl/status/status.h"
 #include "base/types.h"
 #include "kt-server/store.h"
@@ -17,6 +19,9 @@ absl::Status CheckCommitBatch(const CommitBatch& batch, base::TreeSize expected_
 
 // Aborts if `batch`, made for the size of `current`, would give that size a second head.
 void CheckSameHeadIfNoEntries(const CommitBatch& batch, const HeadRow& current);
+
+// Aborts if an erasure is of an entry that `current` does not have: no value would be found.
+void CheckErasures(std::span<const ErasureRow> erasures, const HeadRow& current);
 
 // Aborts unless `current` may be pruned up to `horizon`.
 void CheckHorizon(base::LogPosition horizon, const Snapshot& current);

@@ -360,12 +360,12 @@ class MemoryStore : public Store {
   absl::StatusOr<size_t> Erase(std::span<const ErasureRow> erasures) override {
     absl::MutexLock commit_lock(&commit_mutex_);
     const std::shared_ptr<const Snapshot> before = *GetSnapshot();
+    CheckErasures(erasures, before->head());
     ++commits_;
     size_t erased = 0;
     {
       absl::MutexLock lock(&tables_.mutex);
       for (const ErasureRow& row : erasures) {
-        KT_CHECK(row.position < before->head().tree_size);
         unreclaimed_.try_emplace(row.value_key(), commits_);
         if (tables_.erasures.Find(row.commitment, commits_) != nullptr) continue;
         tables_.values.Delete(row.value_key(), commits_);

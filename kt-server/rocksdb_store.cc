@@ -156,8 +156,7 @@ class RocksStore : public Store {
   absl::Status Init() {
     absl::MutexLock lock(&commit_mutex_);
     if (!failure_.ok()) return Refresh();  // opened for reading
-    RowWriter rows(*database_);
-    KT_RETURN_IF_ERROR(WriteMarked(rows, /*seal=*/true));
+    KT_RETURN_IF_ERROR(WriteSeal());
     if (database_->recovered()) {  // see RocksDatabase
       KT_RETURN_IF_ERROR(database_->Flush());
     }
@@ -232,10 +231,10 @@ class RocksStore : public Store {
     absl::MutexLock lock(&commit_mutex_);
     KT_RETURN_IF_ERROR(CheckUsable());
     const std::shared_ptr<const RocksSnapshot> before = Current();
+    CheckErasures(erasures, before->head());
     RowWriter rows(*database_);
     size_t erased = 0;
     for (const ErasureRow& row : erasures) {
-      KT_CHECK(row.position < before->head().tree_size);
       KT_ASSIGN_OR_RETURN(const auto earlier, before->ReadErasure(row.commitment));
       if (earlier.has_value()) continue;
       rows.Delete(Table::kValue, ValueRowKey(row.value_key()));
@@ -259,8 +258,7 @@ class RocksStore : public Store {
     {
       absl::MutexLock lock(&commit_mutex_);
       KT_RETURN_IF_ERROR(CheckUsable());
-      RowWriter rows(*database_);  // each sorted file holds a seal
-      KT_RETURN_IF_ERROR(WriteMarked(rows, /*seal=*/true));
+      KT_RETURN_IF_ERROR(WriteSeal());
       KT_RETURN_IF_ERROR(Refresh());  // the snapshot before may pin what was deleted
     }
     const std::vector<ValueKey> erased = AwaitReclaimable(cancelled);
@@ -372,8 +370,7 @@ class RocksStore : public Store {
     constexpr uint64_t kWorthAFile = 8u << 20;
     absl::MutexLock lock(&commit_mutex_);
     if (!CheckUsableWithRoom().ok() || database_->UnflushedBytes() < kWorthAFile) return;
-    RowWriter rows(*database_);  // each sorted file holds a seal
-    if (WriteMarked(rows, /*seal=*/true).ok()) database_->Flush().IgnoreError();
+    if (WriteSeal().ok()) database_->Flush().IgnoreError();
   }
 
   absl::Status WriteAndRefresh(RowWriter& rows) ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
@@ -433,6 +430,12 @@ class RocksStore : public Store {
     marks_ = marks;
     unsealed_bytes_ = (seal ? 0 : unsealed_bytes_) + rows.batch().GetDataSize();
     return absl::OkStatus();
+  }
+
+  // Before a flush: each sorted file holds a seal.
+  absl::Status WriteSeal() ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_) {
+    RowWriter rows(*database_);
+    return WriteMarked(rows, /*seal=*/true);
   }
 
   // Makes what is committed the state that readers get.

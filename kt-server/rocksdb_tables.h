@@ -32,7 +32,7 @@ inline constexpr const char* kPropertiesKey = "properties";
 inline constexpr const char* kPrunedKey = "pruned";
 inline constexpr const char* kUnreclaimedKey = "unreclaimed";
 
-// Of keys and rows, as in store_codec.h. A database of a later version is refused.
+// Of keys and rows, as in store_codec.h. A database of another version is refused.
 inline constexpr uint64_t kSchemaVersion = 5;
 
 inline rocksdb::Slice AsSlice(base::ByteView bytes) {

@@ -337,6 +337,24 @@ TEST(RocksDbStore, SealsComeEveryFewMegabytes) {
   EXPECT_EQ(database->marks().seals, 6u);  // at the opening, every second commit, the closing
 }
 
+// The files of `table` once it is compacted, in the order of their keys.
+std::vector<rocksdb::SstFileMetaData> CompactedFiles(
+    const RocksDatabase& database, Table table,
+    rocksdb::BottommostLevelCompaction bottommost = rocksdb::BottommostLevelCompaction::kForce) {
+  rocksdb::CompactRangeOptions options;
+  options.bottommost_level_compaction = bottommost;
+  KT_CHECK(database.Flush().ok());
+  KT_CHECK(database.db().CompactRange(options, database.table(table), nullptr, nullptr).ok());
+  rocksdb::ColumnFamilyMetaData metadata;
+  database.db().GetColumnFamilyMetaData(database.table(table), &metadata);
+  std::vector<rocksdb::SstFileMetaData> files;
+  for (const rocksdb::LevelMetaData& level : metadata.levels) {
+    files.insert(files.end(), level.files.begin(), level.files.end());
+  }
+  std::ranges::sort(files, {}, &rocksdb::SstFileMetaData::smallestkey);
+  return files;
+}
+
 // Values come in the order of their keys. Files of them that are merged hold no marks, which sort
 // behind all values, so that those of later values do not overlap with them.
 TEST(RocksDbStore, MergedFilesHoldRowsOrMarks) {
@@ -344,23 +362,14 @@ TEST(RocksDbStore, MergedFilesHoldRowsOrMarks) {
   RecordedLog log;
   for (int i = 0; i < 3; ++i) log.Extend(dir.path("db"), 3);
   ASSERT_OK_AND_ASSIGN(const auto database, RocksDatabase::Open({.path = dir.path("db")}));
-  ASSERT_THAT(database->Flush(), IsOk());
   const rocksdb::Slice end = AsSlice(RowsEnd());
   for (size_t i = 0; i < kTableCount; ++i) {
     SCOPED_TRACE(kTableNames[i]);
-    rocksdb::ColumnFamilyHandle* const table = database->table(static_cast<Table>(i));
-    rocksdb::CompactRangeOptions options;
-    options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
-    ASSERT_TRUE(database->db().CompactRange(options, table, nullptr, nullptr).ok());
-    rocksdb::ColumnFamilyMetaData metadata;
-    database->db().GetColumnFamilyMetaData(table, &metadata);
     size_t of_rows = 0;
     size_t of_marks = 0;
-    for (const rocksdb::LevelMetaData& level : metadata.levels) {
-      for (const rocksdb::SstFileMetaData& file : level.files) {
-        of_rows += rocksdb::Slice(file.largestkey).compare(end) < 0;
-        of_marks += rocksdb::Slice(file.smallestkey).compare(end) >= 0;
-      }
+    for (const rocksdb::SstFileMetaData& file : CompactedFiles(*database, static_cast<Table>(i))) {
+      of_rows += rocksdb::Slice(file.largestkey).compare(end) < 0;
+      of_marks += rocksdb::Slice(file.smallestkey).compare(end) >= 0;
     }
     // Only audited logs have rows of changes.
     EXPECT_EQ(of_rows, static_cast<Table>(i) == Table::kChanged ? 0u : 1u);
@@ -383,23 +392,14 @@ TEST(RocksDbStore, MergingLaterValuesLeavesFilesOfEarlierOnesAlone) {
       }
     }
     ASSERT_OK_AND_ASSIGN(const auto database, RocksDatabase::Open({.path = dir.path("db")}));
-    ASSERT_THAT(database->Flush(), IsOk());
-    rocksdb::ColumnFamilyHandle* const table = database->table(Table::kValue);
-    rocksdb::CompactRangeOptions options;
-    // A single file would be moved to the last level uncut.
-    if (round == 0) {
-      options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
-    }
-    ASSERT_TRUE(database->db().CompactRange(options, table, nullptr, nullptr).ok());
-    rocksdb::ColumnFamilyMetaData metadata;
-    database->db().GetColumnFamilyMetaData(table, &metadata);
-    std::map<std::string, std::string> files;  // by their first keys
-    for (const rocksdb::LevelMetaData& level : metadata.levels) {
-      for (const rocksdb::SstFileMetaData& file : level.files) files[file.smallestkey] = file.name;
-    }
-    EXPECT_EQ(files.size(), static_cast<size_t>(round) + 2);  // of each round, and of marks
-    if (round == 0) first_file = files.begin()->second;
-    EXPECT_EQ(files.begin()->second, first_file);
+    // The first time by force: a single file would be moved to the last level uncut.
+    const auto files =
+        CompactedFiles(*database, Table::kValue,
+                       round == 0 ? rocksdb::BottommostLevelCompaction::kForce
+                                  : rocksdb::CompactRangeOptions().bottommost_level_compaction);
+    ASSERT_EQ(files.size(), static_cast<size_t>(round) + 2);  // of each round, and of marks
+    if (round == 0) first_file = files.front().name;
+    EXPECT_EQ(files.front().name, first_file);
   }
 }
 
