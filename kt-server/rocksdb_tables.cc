@@ -24,7 +24,9 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/check.h"
 #include "base/status.h"
 #include "kt-server/store_codec.h"
@@ -147,15 +149,6 @@ class NoLog : public rocksdb::Logger {
   void Logv(const char*, va_list) override {}
 };
 
-// When a full disk has room again, RocksDB would by itself go on.
-class NoRecovery : public rocksdb::EventListener {
- public:
-  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
-                            bool* auto_recovery) override {
-    *auto_recovery = false;
-  }
-};
-
 rocksdb::Env* EnvOf(const RocksDbOptions& options) {
   return options.env == nullptr ? rocksdb::Env::Default() : options.env;
 }
@@ -173,7 +166,6 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env, bool may_create) {
   out.max_total_wal_size = 128 * kMiB;
   // After a failed write or sync nobody knows what is on the disk; trying again would hide it.
   out.max_bgerror_resume_count = 0;
-  out.listeners.push_back(std::make_shared<NoRecovery>());
   out.max_background_jobs = 2;
   out.max_file_opening_threads = 2;
   // Space that is taken beforehand is missing where a nearly full disk has to make room.
@@ -290,6 +282,31 @@ absl::Status FromRocksDb(const rocksdb::Status& status, const std::string& conte
   return absl::InternalError(message);
 }
 
+// When a full disk has room again, RocksDB would by itself go on. And what it finds damaged while
+// it compacts, it tells only who writes next.
+class RocksDatabase::BackgroundWatch : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+    absl::MutexLock lock(&mutex_);
+    if (error->IsCorruption()) damage_.Update(FromRocksDb(*error, "in the background"));
+  }
+
+  // The first that was found.
+  absl::Status damage() const {
+    absl::MutexLock lock(&mutex_);
+    return damage_;
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  absl::Status damage_ ABSL_GUARDED_BY(mutex_);
+};
+
 absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const RocksDbOptions& options) {
   KT_ASSIGN_OR_RETURN(const bool exists, HasDatabase(options.path));
   if (!exists) {
@@ -330,7 +347,9 @@ absl::Status RocksDatabase::OpenTables(const RocksDbOptions& options, bool may_c
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
   sync_watch_ = std::make_shared<SyncWatch>(EnvOf(options)->GetFileSystem());
   env_ = rocksdb::NewCompositeEnv(sync_watch_);
-  const rocksdb::DBOptions db_options = DatabaseOptions(env_.get(), may_create);
+  background_watch_ = std::make_shared<BackgroundWatch>();
+  rocksdb::DBOptions db_options = DatabaseOptions(env_.get(), may_create);
+  db_options.listeners.push_back(background_watch_);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
@@ -372,6 +391,7 @@ absl::Status RocksDatabase::Flush() const {
 }
 
 absl::Status RocksDatabase::CheckFiles(const std::function<absl::Status()>& next) const {
+  KT_RETURN_IF_ERROR(background_watch_->damage());
   const auto live_files = [this] {
     std::vector<rocksdb::LiveFileMetaData> files;
     db_->GetLiveFilesMetaData(&files);

@@ -94,10 +94,13 @@ class RocksDatabase {
   uint64_t UnflushedBytes() const;
   // Writes them to sorted files, which ends the write-ahead logs there are.
   absl::Status Flush() const;
-  // As Store::CheckFiles.
+  // As Store::CheckFiles; also kDataLoss if a compaction since the opening met damage, though the
+  // file that it was in may be gone.
   absl::Status CheckFiles(const std::function<absl::Status()>& next) const;
 
  private:
+  class BackgroundWatch;
+
   explicit RocksDatabase(base::FileLock lock) : lock_(std::move(lock)) {}
 
   absl::Status OpenTables(const RocksDbOptions& options, bool may_create);
@@ -109,6 +112,7 @@ class RocksDatabase {
 
   base::FileLock lock_;
   std::shared_ptr<SyncWatch> sync_watch_;
+  std::shared_ptr<BackgroundWatch> background_watch_;
   std::unique_ptr<rocksdb::Env> env_;
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, kTableCount> handles_{};

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <optional>
@@ -524,6 +525,36 @@ TEST(RocksDbStore, AVersionWithoutItsLeafIsDataLoss) {
   PutRaw(dir.path("db"), "version", base::ToText(VersionKey(moved.label, 0)),
          EncodeVersion(moved, true));
   EXPECT_THAT(read(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("no leaf")));
+}
+
+// In place: a database that has the file open reads it so.
+void FlipABitInPlace(const fs::path& file, size_t offset) {
+  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+  stream.seekg(static_cast<std::streamoff>(offset));
+  const int byte = stream.get();
+  stream.seekp(static_cast<std::streamoff>(offset));
+  stream.put(static_cast<char>(byte ^ 1));
+  KT_CHECK(stream.flush().good());
+}
+
+// By the time of the check the damage may be gone, with a file that was to replace sound ones.
+TEST(RocksDbStore, DamageThatACompactionMetIsToldByTheNextCheckOfFiles) {
+  TempDir dir;
+  RecordedLog().Extend(dir.path("db"), 3);
+  ASSERT_OK_AND_ASSIGN(const auto database, RocksDatabase::Open({.path = dir.path("db")}));
+  const rocksdb::SstFileMetaData values = CompactedFiles(*database, Table::kValue).front();
+  const fs::path file = values.directory + "/" + values.relative_filename;
+  const auto check = [&] { return database->CheckFiles([] { return absl::OkStatus(); }); };
+  EXPECT_THAT(check(), IsOk());
+
+  FlipABitInPlace(file, 10);
+  rocksdb::CompactRangeOptions options;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+  EXPECT_TRUE(database->db()
+                  .CompactRange(options, database->table(Table::kValue), nullptr, nullptr)
+                  .IsCorruption());
+  FlipABitInPlace(file, 10);
+  EXPECT_THAT(check(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("in the background")));
 }
 
 enum class Outcome { kRefused, kDataLossInRead, kNewest, kEarlierCommit };
