@@ -6,19 +6,10 @@
 
 #include <immintrin.h>
 
+#include "merkle/sha256_constants.h"
+
 namespace kt::merkle {
 namespace {
-
-// FIPS 180-4 section 4.2.2.
-alignas(16) constexpr uint32_t kRoundConstants[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 constexpr int kGroups = 16;  // of four rounds
 
@@ -27,11 +18,13 @@ struct State {
   __m128i cdgh;
 };
 
-// FIPS 180-4 section 5.3.3.
+// FIPS 180-4 section 5.3.3, its words in the order a, b, e, f and c, d, g, h from the top.
 inline State InitialState() {
-  return {_mm_set_epi32(0x6a09e667, static_cast<int>(0xbb67ae85), 0x510e527f,
-                        static_cast<int>(0x9b05688c)),
-          _mm_set_epi32(0x3c6ef372, static_cast<int>(0xa54ff53a), 0x1f83d9ab, 0x5be0cd19)};
+  const auto words = [](int a, int b, int c, int d) {
+    const auto word = [](int i) { return static_cast<int>(kSha256InitialState[i]); };
+    return _mm_set_epi32(word(a), word(b), word(c), word(d));
+  };
+  return {words(0, 1, 4, 5), words(2, 3, 6, 7)};
 }
 
 // Words are big-endian in messages and digests.
@@ -78,7 +71,7 @@ inline void Extend(__m128i words[4], int group) {
 
 inline void FourRounds(State* state, __m128i words, int group) {
   const __m128i constants =
-      _mm_load_si128(reinterpret_cast<const __m128i*>(&kRoundConstants[4 * group]));
+      _mm_load_si128(reinterpret_cast<const __m128i*>(&kSha256RoundConstants[4 * group]));
   const __m128i first = _mm_add_epi32(words, constants);
   state->cdgh = _mm_sha256rnds2_epu32(state->cdgh, state->abef, first);
   state->abef = _mm_sha256rnds2_epu32(state->abef, state->cdgh, _mm_shuffle_epi32(first, 0x0e));

@@ -16,6 +16,7 @@ namespace {
 using base::LogPosition;
 
 constexpr unsigned kKeyBits = 8 * base::kVrfOutputSize;
+constexpr base::Hash kEmptyHash;  // all zeros
 
 absl::Status Corrupt(const SubtreeId& id, const std::string& what) {
   return absl::DataLossError(absl::StrCat("prefix tree leaves at depth ", unsigned{id.depth},
@@ -44,7 +45,6 @@ void Bucket::Reset(const SubtreeId& id, std::vector<LeafRow>* rows) {
   id_ = id;
   rows_.swap(*rows);
   nodes_.clear();
-  leaf_hashes_.assign(rows_.size(), std::nullopt);
   too_deep_ = false;
   if (!rows_.empty()) Build();
 }
@@ -74,7 +74,7 @@ void Bucket::Build() {
       }
       const uint32_t branch = static_cast<uint32_t>(nodes_.size());
       nodes_.emplace_back();
-      nodes_[branch].depth = shared;
+      nodes_[branch].depth = static_cast<uint16_t>(shared);
       nodes_[branch].left = left;
       nodes_[branch].right = leaf;
       nodes_[branch].row_begin = nodes_[left].row_begin;
@@ -84,135 +84,141 @@ void Bucket::Build() {
     edge_.push_back(leaf);
   }
   root_ = edge_.front();
+  hashes_.resize(nodes_.size());
   nodes_[root_].top = id_.depth;
   for (const Node& node : nodes_) {
     if (node.depth == kKeyBits) continue;
-    nodes_[node.left].top = node.depth + 1;
-    nodes_[node.right].top = node.depth + 1;
+    const auto below = static_cast<uint16_t>(node.depth + 1);
+    nodes_[node.left].top = below;
+    nodes_[node.right].top = below;
   }
 }
 
-// Leaves are evaluated in the order of their rows. So whoever needs the hash of one soon needs that
-// of the next one that is there, and two at once cost little more than one.
-const base::Hash& Bucket::LeafHash(uint32_t row, LogPosition position) {
-  if (leaf_hashes_[row].has_value()) return *leaf_hashes_[row];
-  const LeafRow& first = rows_[row];
-  for (uint32_t next = row + 1; next < rows_.size(); ++next) {
-    const LeafRow& second = rows_[next];
-    if (leaf_hashes_[next].has_value() || position < second.insert_pos ||
-        position >= second.end_pos) {
-      continue;
-    }
-    const auto hashes =
-        LeafNodeHashes({first.key, first.commitment}, {second.key, second.commitment});
-    leaf_hashes_[next] = hashes[1];
-    return leaf_hashes_[row].emplace(hashes[0]);
-  }
-  return leaf_hashes_[row].emplace(LeafNodeHash(first.key, first.commitment));
-}
-
-void Bucket::EvaluateKey(LogPosition position, Node* node) {
-  node->value = {};
-  node->from = 0;
-  node->until = std::numeric_limits<LogPosition>::max();
-  for (uint32_t i = node->row_begin; i < node->row_end; ++i) {
-    const LeafRow& row = rows_[i];
-    if (position < row.insert_pos) {
-      node->until = row.insert_pos;
-      return;
-    }
-    if (position < row.end_pos) {
-      node->value = {NodeKind::kLeaf, LeafHash(i, position)};
-      node->leaf_row = i;
-      node->from = row.insert_pos;
-      node->until = row.end_pos;
-      return;
-    }
-    node->from = row.end_pos;
-  }
-}
-
-NodeValue Bucket::Lift(const Node& node, NodeValue value, unsigned from_depth,
-                       unsigned to_depth) const {
-  if (value.kind != NodeKind::kParent) return value;
-  const base::VrfOutput& key = rows_[node.row_begin].key;
-  for (unsigned depth = from_depth; depth > to_depth; --depth) {
-    value.hash = key.bit(depth - 1) ? ParentNodeHash({}, value.hash)  //
-                                    : ParentNodeHash(value.hash, {});
-  }
-  return value;
+void Bucket::Plan(LogPosition position, NodeHasher* hasher) {
+  if (!nodes_.empty()) Plan(root_, position, hasher);
 }
 
 // Recursion ends at depth 256 at the latest.
-const Bucket::Node& Bucket::Evaluate(uint32_t index, LogPosition position) {
+size_t Bucket::Plan(uint32_t index, LogPosition position, NodeHasher* hasher) {
   Node& node = nodes_[index];
-  if (node.from <= position && position < node.until) return node;
+  if (node.from <= position && position < node.until) return 0;
   if (node.depth == kKeyBits) {
-    EvaluateKey(position, &node);
-    return node;
+    PlanKey(index, position, hasher);
+    return 0;
   }
-  const Node& left = Evaluate(node.left, position);
-  const Node& right = Evaluate(node.right, position);
+  size_t level = Plan(node.left, position, hasher);
+  level = std::max(level, Plan(node.right, position, hasher));
+  const Node& left = nodes_[node.left];
+  const Node& right = nodes_[node.right];
   node.from = std::max(left.from, right.from);
   node.until = std::min(left.until, right.until);
-  node.leaf_row = left.value.kind == NodeKind::kLeaf ? left.leaf_row : right.leaf_row;
-  if (node.depth == kKeyBits - 1 && left.value.kind == NodeKind::kLeaf &&
-      right.value.kind == NodeKind::kLeaf) {
-    too_deep_ = true;
+  if (MakesParent(left.kind, right.kind)) return PlanParent(index, level, hasher);
+  const Node& lone = left.kind == NodeKind::kEmpty ? right : left;
+  node.kind = lone.kind;
+  node.hash_of = lone.hash_of;
+  return 0;
+}
+
+void Bucket::PlanKey(uint32_t index, LogPosition position, NodeHasher* hasher) {
+  Node& node = nodes_[index];
+  node.kind = NodeKind::kEmpty;
+  node.hash_of = index;
+  node.from = 0;
+  node.until = std::numeric_limits<LogPosition>::max();
+  for (uint32_t i = node.row_begin; i < node.row_end; ++i) {
+    const LeafRow& row = rows_[i];
+    if (position < row.insert_pos) {
+      node.until = row.insert_pos;
+      break;
+    }
+    if (position < row.end_pos) {
+      node.kind = NodeKind::kLeaf;
+      node.alive_row = i;
+      node.from = row.insert_pos;
+      node.until = row.end_pos;
+      hasher->AddLeaf(row.key, row.commitment, &hashes_[index]);
+      return;
+    }
+    node.from = row.end_pos;
   }
-  node.value = Lift(node, Combine(left.value, right.value), node.depth, node.top);
-  return node;
+  hashes_[index] = {};
 }
 
-NodeValue Bucket::RootAt(LogPosition position) {
-  return nodes_.empty() ? NodeValue{} : Evaluate(root_, position).value;
+size_t Bucket::PlanParent(uint32_t index, size_t level, NodeHasher* hasher) {
+  Node& node = nodes_[index];
+  if (node.depth == kKeyBits - 1) too_deep_ = true;
+  node.kind = NodeKind::kParent;
+  node.hash_of = index;
+  base::Hash* const hash = &hashes_[index];
+  hasher->AddParent(level++, HashOf(nodes_[node.left]), HashOf(nodes_[node.right]), hash);
+  const base::VrfOutput& key = rows_[node.row_begin].key;
+  for (unsigned depth = node.depth; depth > node.top; --depth) {
+    const bool is_right = key.bit(depth - 1);
+    hasher->AddParent(level++, is_right ? kEmptyHash : *hash, is_right ? *hash : kEmptyHash, hash);
+  }
+  return level;
 }
 
-PrefixLeaf Bucket::LoneLeafAt(LogPosition position) {
-  const LeafRow& row = rows_[Evaluate(root_, position).leaf_row];
+NodeValue Bucket::root() const {
+  if (nodes_.empty()) return {};
+  const Node& node = nodes_[root_];
+  return {node.kind, HashOf(node)};
+}
+
+PrefixLeaf Bucket::LeafOf(const Node& node) const {
+  const LeafRow& row = rows_[nodes_[node.hash_of].alive_row];
   return {row.key, row.commitment};
 }
 
-absl::Status Bucket::Search(LogPosition position, ProofWriter::Range range, ProofWriter* writer) {
+PrefixLeaf Bucket::LoneLeaf() const { return LeafOf(nodes_[root_]); }
+
+absl::Status Bucket::Search(ProofWriter::Range range, ProofWriter* writer) const {
   if (nodes_.empty()) return writer->EndAtMissing(range, id_.depth);
-  return SearchBelow(root_, id_.depth, position, range, writer);
+  return SearchBelow(root_, id_.depth, range, writer);
 }
 
-NodeValue Bucket::ValueAt(const Node& node, unsigned depth) const {
-  if (depth == node.top || node.value.kind != NodeKind::kParent) return node.value;
-  return Lift(node, Combine(nodes_[node.left].value, nodes_[node.right].value), node.depth, depth);
+base::Hash Bucket::HashAt(const Node& node, unsigned depth) const {
+  if (depth == node.top || node.kind != NodeKind::kParent) return HashOf(node);
+  base::Hash hash = ParentNodeHash(HashOf(nodes_[node.left]), HashOf(nodes_[node.right]));
+  const base::VrfOutput& key = rows_[node.row_begin].key;
+  for (unsigned below = node.depth; below > depth; --below) {
+    hash = key.bit(below - 1) ? ParentNodeHash(kEmptyHash, hash) : ParentNodeHash(hash, kEmptyHash);
+  }
+  return hash;
 }
 
-absl::Status Bucket::SearchBelow(uint32_t index, unsigned depth, LogPosition position,
-                                 ProofWriter::Range range, ProofWriter* writer) {
-  const Node& node = Evaluate(index, position);
+absl::Status Bucket::SearchBelow(uint32_t index, unsigned depth, ProofWriter::Range range,
+                                 ProofWriter* writer) const {
+  const Node& node = nodes_[index];
   if (range.empty()) {
-    writer->AddElement(ValueAt(node, depth).hash);
+    writer->AddElement(HashAt(node, depth));
     return absl::OkStatus();
   }
-  if (node.value.kind == NodeKind::kEmpty) return writer->EndAtMissing(range, depth);
-  if (node.value.kind == NodeKind::kLeaf) {
-    const LeafRow& row = rows_[node.leaf_row];
-    return writer->EndAtLeaf(range, depth, {row.key, row.commitment});
-  }
+  if (node.kind == NodeKind::kEmpty) return writer->EndAtMissing(range, depth);
+  if (node.kind == NodeKind::kLeaf) return writer->EndAtLeaf(range, depth, LeafOf(node));
   const auto [left, right] = writer->Split(range, depth);
   if (depth == node.depth) {
-    KT_RETURN_IF_ERROR(SearchBelow(node.left, depth + 1, position, left, writer));
-    return SearchBelow(node.right, depth + 1, position, right, writer);
+    KT_RETURN_IF_ERROR(SearchBelow(node.left, depth + 1, left, writer));
+    return SearchBelow(node.right, depth + 1, right, writer);
   }
   // Above the branch: nothing on the side that the bucket's keys do not take.
   const bool bit = rows_[node.row_begin].key.bit(depth);
   for (const bool side : {false, true}) {
     const ProofWriter::Range entering = side ? right : left;
     if (side == bit) {
-      KT_RETURN_IF_ERROR(SearchBelow(index, depth + 1, position, entering, writer));
+      KT_RETURN_IF_ERROR(SearchBelow(index, depth + 1, entering, writer));
     } else if (entering.empty()) {
-      writer->AddElement(base::Hash{});
+      writer->AddElement(kEmptyHash);
     } else {
       KT_RETURN_IF_ERROR(writer->EndAtMissing(entering, depth + 1));
     }
   }
   return absl::OkStatus();
+}
+
+void Evaluate(LogPosition position, std::span<Bucket* const> buckets, NodeHasher* hasher) {
+  for (Bucket* const bucket : buckets) bucket->Plan(position, hasher);
+  hasher->Run();
 }
 
 }  // namespace kt::merkle

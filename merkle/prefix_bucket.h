@@ -5,11 +5,11 @@
 #ifndef MERKLE_PREFIX_BUCKET_H_
 #define MERKLE_PREFIX_BUCKET_H_
 
-#include <optional>
 #include <span>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "merkle/node_hasher.h"
 #include "merkle/prefix_node.h"
 #include "merkle/prefix_proof_writer.h"
 #include "merkle/prefix_store.h"
@@ -23,6 +23,9 @@ absl::Status CheckLeafRows(const SubtreeId& id, std::span<const LeafRow> rows);
 // A binary trie over all leaves that the bucket ever had. Each node remembers its value together
 // with the span of positions at which it holds, so that asking at one position after another, in
 // whichever direction, hashes again only what changed in between. Not thread-safe.
+//
+// To evaluate a position is to plan what has to be hashed for it, and to have a NodeHasher do so:
+// see Evaluate, below, which does it for several buckets together.
 class Bucket {
  public:
   // A bucket without leaves.
@@ -32,56 +35,65 @@ class Bucket {
   // the previous ones, as what it holds does not matter any more.
   void Reset(const SubtreeId& id, std::vector<LeafRow>* rows);
 
-  // The value of the bucket's root node as of `position`.
-  NodeValue RootAt(base::LogPosition position);
-  // The leaf that RootAt(position) is, if its kind is kLeaf.
-  PrefixLeaf LoneLeafAt(base::LogPosition position);
-  // Whether a position that was asked for had two leaves that differ in their last bit only, which
-  // would stand at depth 256.
+  // Once `hasher` has run, the bucket is evaluated at `position`.
+  void Plan(base::LogPosition position, NodeHasher* hasher);
+
+  // Of the position at which it was evaluated last: the value of the bucket's root node, and the
+  // leaf that this is, if its kind is kLeaf.
+  NodeValue root() const;
+  PrefixLeaf LoneLeaf() const;
+  // Whether such a position had two leaves that differ in their last bit only, which would stand at
+  // depth 256.
   bool too_deep() const { return too_deep_; }
 
-  // Continues the search for the keys of `range` (not empty) from the bucket's root node.
-  absl::Status Search(base::LogPosition position, ProofWriter::Range range, ProofWriter* writer);
+  // Continues the search for the keys of `range` (not empty) from the bucket's root node, at the
+  // position at which it was evaluated last.
+  absl::Status Search(ProofWriter::Range range, ProofWriter* writer) const;
 
  private:
   struct Node {
-    // Where the children part; 256 for a trie leaf (a key).
-    unsigned depth = 0;
-    // `value` is that of the place at this depth: below the trie parent's branch.
-    unsigned top = 0;
-    uint32_t left = 0;
-    uint32_t right = 0;
-    // A trie leaf's rows, which are the lifetimes of its key; of a branch, row_begin is the first
-    // row below it.
-    uint32_t row_begin = 0;
-    uint32_t row_end = 0;
-
     // As of the positions [from, until).
-    NodeValue value;
-    uint32_t leaf_row = 0;  // if value.kind is kLeaf
     base::LogPosition from = 1;
     base::LogPosition until = 0;
+    // Whose hash is this node's, too: a key's if the node is that lone leaf, otherwise its own.
+    uint32_t hash_of = 0;
+    NodeKind kind = NodeKind::kEmpty;
+
+    // Where the children part; 256 for a trie leaf (a key).
+    uint16_t depth = 0;
+    // Of the place whose value this node's is: below the trie parent's branch.
+    uint16_t top = 0;
+    uint32_t left = 0;
+    uint32_t right = 0;
+    // A key's rows, which are its lifetimes; of a branch, row_begin is the first row below it.
+    uint32_t row_begin = 0;
+    uint32_t row_end = 0;
+    uint32_t alive_row = 0;  // of a key that is there
   };
 
   void Build();
-  const Node& Evaluate(uint32_t index, base::LogPosition position);
-  void EvaluateKey(base::LogPosition position, Node* node);
-  // Of the leaf of a row that is in the tree at `position`.
-  const base::Hash& LeafHash(uint32_t row, base::LogPosition position);
-  // The value of the place at `depth` (top..branch) above the evaluated node.
-  NodeValue ValueAt(const Node& node, unsigned depth) const;
-  NodeValue Lift(const Node& node, NodeValue value, unsigned from_depth, unsigned to_depth) const;
-  absl::Status SearchBelow(uint32_t index, unsigned depth, base::LogPosition position,
-                           ProofWriter::Range range, ProofWriter* writer);
+  // Returns from which level of `hasher` on the node's hash is there.
+  size_t Plan(uint32_t index, base::LogPosition position, NodeHasher* hasher);
+  void PlanKey(uint32_t index, base::LogPosition position, NodeHasher* hasher);
+  size_t PlanParent(uint32_t index, size_t level, NodeHasher* hasher);
+  const base::Hash& HashOf(const Node& node) const { return hashes_[node.hash_of]; }
+  // Of the place at `depth` (top..branch) above an evaluated node.
+  base::Hash HashAt(const Node& node, unsigned depth) const;
+  PrefixLeaf LeafOf(const Node& node) const;
+  absl::Status SearchBelow(uint32_t index, unsigned depth, ProofWriter::Range range,
+                           ProofWriter* writer) const;
 
   SubtreeId id_;
   std::vector<LeafRow> rows_;
-  std::vector<Node> nodes_;                             // empty without rows
-  std::vector<std::optional<base::Hash>> leaf_hashes_;  // by row; those that were needed
-  std::vector<uint32_t> edge_;                          // of use to Build only
+  std::vector<Node> nodes_;         // empty without rows
+  std::vector<base::Hash> hashes_;  // by node
+  std::vector<uint32_t> edge_;      // of use to Build only
   uint32_t root_ = 0;
   bool too_deep_ = false;
 };
+
+// Evaluates `buckets` at `position`, with what they need hashed together.
+void Evaluate(base::LogPosition position, std::span<Bucket* const> buckets, NodeHasher* hasher);
 
 }  // namespace kt::merkle
 #endif  // MERKLE_PREFIX_BUCKET_H_

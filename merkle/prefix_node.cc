@@ -16,22 +16,20 @@
 namespace kt::merkle {
 namespace {
 
-constexpr uint8_t kLeafPrefix = 0x02;
-constexpr uint8_t kParentPrefix = 0x03;
-
 uint64_t LoadBigEndian(const uint8_t* bytes) {
   uint64_t value = 0;
   std::memcpy(&value, bytes, sizeof value);
   return be64toh(value);
 }
 
-// SHA-256 of prefix || a || b: 65 bytes, hence two blocks with the padding of FIPS 180-4 §5.1.1.
-base::Hash HashNode(uint8_t prefix, const std::array<uint8_t, 32>& a,
-                    const std::array<uint8_t, 32>& b) {
+}  // namespace
+
+// 65 bytes, hence two blocks with the padding of FIPS 180-4 §5.1.1.
+void HashNode(uint8_t prefix, const NodeInput& input, uint8_t* hash) {
   alignas(64) uint8_t blocks[128] = {};
   blocks[0] = prefix;
-  std::memcpy(blocks + 1, a.data(), a.size());
-  std::memcpy(blocks + 33, b.data(), b.size());
+  std::memcpy(blocks + 1, input.first, 32);
+  std::memcpy(blocks + 33, input.second, 32);
   blocks[65] = 0x80;
   blocks[126] = 65 * 8 >> 8;
   blocks[127] = 65 * 8 & 0xff;
@@ -39,56 +37,47 @@ base::Hash HashNode(uint8_t prefix, const std::array<uint8_t, 32>& a,
   SHA256_Init(&context);
   SHA256_Transform(&context, blocks);
   SHA256_Transform(&context, blocks + 64);
-  base::Hash hash;
   for (size_t i = 0; i < 8; ++i) {
     const uint32_t word = htobe32(context.h[i]);
-    std::memcpy(&hash.bytes[4 * i], &word, sizeof word);
+    std::memcpy(&hash[4 * i], &word, sizeof word);
   }
+}
+
+void HashNodePair(uint8_t prefix, const NodeInput inputs[2], uint8_t* const hashes[2]) {
+#if defined(KT_WITH_SHA_EXTENSIONS)
+  if (base::HasShaExtensions()) return HashNodePairByShaExtensions(prefix, inputs, hashes);
+#endif
+  for (size_t i = 0; i < 2; ++i) HashNode(prefix, inputs[i], hashes[i]);
+}
+
+base::Hash LeafNodeHash(const base::VrfOutput& key, const base::Hash& commitment) {
+  base::Hash hash;
+  HashNode(kLeafPrefix, {key.bytes.data(), commitment.bytes.data()}, hash.bytes.data());
   return hash;
 }
 
-struct Halves {
-  const std::array<uint8_t, 32>& a;
-  const std::array<uint8_t, 32>& b;
-};
-
-std::array<base::Hash, 2> HashNodes(uint8_t prefix, const Halves& first, const Halves& second) {
-#if defined(KT_WITH_SHA_EXTENSIONS)
-  if (base::HasShaExtensions()) {
-    std::array<base::Hash, 2> hashes;
-    const NodeInput inputs[2] = {{first.a.data(), first.b.data()},
-                                 {second.a.data(), second.b.data()}};
-    uint8_t* const out[2] = {hashes[0].bytes.data(), hashes[1].bytes.data()};
-    HashNodePairByShaExtensions(prefix, inputs, out);
-    return hashes;
-  }
-#endif
-  return {HashNode(prefix, first.a, first.b), HashNode(prefix, second.a, second.b)};
-}
-
-}  // namespace
-
-base::Hash LeafNodeHash(const base::VrfOutput& key, const base::Hash& commitment) {
-  return HashNode(kLeafPrefix, key.bytes, commitment.bytes);
-}
-
 base::Hash ParentNodeHash(const base::Hash& left, const base::Hash& right) {
-  return HashNode(kParentPrefix, left.bytes, right.bytes);
-}
-
-std::array<base::Hash, 2> LeafNodeHashes(const LeafInput& first, const LeafInput& second) {
-  return HashNodes(kLeafPrefix, {first.key.bytes, first.commitment.bytes},
-                   {second.key.bytes, second.commitment.bytes});
+  base::Hash hash;
+  HashNode(kParentPrefix, {left.bytes.data(), right.bytes.data()}, hash.bytes.data());
+  return hash;
 }
 
 std::array<base::Hash, 2> ParentNodeHashes(const Siblings& first, const Siblings& second) {
-  return HashNodes(kParentPrefix, {first.left.bytes, first.right.bytes},
-                   {second.left.bytes, second.right.bytes});
+  const NodeInput inputs[2] = {{first.left.bytes.data(), first.right.bytes.data()},
+                               {second.left.bytes.data(), second.right.bytes.data()}};
+  std::array<base::Hash, 2> out;
+  uint8_t* const hashes[2] = {out[0].bytes.data(), out[1].bytes.data()};
+  HashNodePair(kParentPrefix, inputs, hashes);
+  return out;
+}
+
+bool MakesParent(NodeKind left, NodeKind right) {
+  return (right != NodeKind::kEmpty || left == NodeKind::kParent) &&
+         (left != NodeKind::kEmpty || right == NodeKind::kParent);
 }
 
 NodeValue Combine(const NodeValue& left, const NodeValue& right) {
-  if (right.kind == NodeKind::kEmpty && left.kind != NodeKind::kParent) return left;
-  if (left.kind == NodeKind::kEmpty && right.kind != NodeKind::kParent) return right;
+  if (!MakesParent(left.kind, right.kind)) return left.kind == NodeKind::kEmpty ? right : left;
   return {NodeKind::kParent, ParentNodeHash(left.hash, right.hash)};
 }
 

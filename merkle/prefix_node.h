@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "base/types.h"
+#include "merkle/node_pair.h"
 #include "merkle/prefix_proof.h"
 #include "merkle/prefix_store.h"
 
@@ -24,26 +25,33 @@ struct NodeValue {
   bool operator==(const NodeValue&) const = default;
 };
 
+// Whether two siblings stand below a parent; otherwise the lone leaf of one of them moves up, if
+// there is one.
+bool MakesParent(NodeKind left, NodeKind right);
+
 // The node over two siblings.
 NodeValue Combine(const NodeValue& left, const NodeValue& right);
 
-// Equal to PrefixLeafHash and PrefixParentHash, but by the digest's block function: hashing nodes
-// dominates what the tree costs, and this takes 60 % of the time.
+// "Prefix Tree": what the hash of a leaf and of a parent begins with.
+inline constexpr uint8_t kLeafPrefix = 0x02;
+inline constexpr uint8_t kParentPrefix = 0x03;
+
+// SHA-256 of prefix || input.first || input.second, 32 bytes, by the digest's block function:
+// hashing nodes dominates what the tree costs, and this takes 60 % of the time. `hash` may lie
+// where the input does.
+void HashNode(uint8_t prefix, const NodeInput& input, uint8_t* hash);
+// Of two nodes; with the processor's SHA extensions both take little longer than one.
+void HashNodePair(uint8_t prefix, const NodeInput inputs[2], uint8_t* const hashes[2]);
+
+// Equal to PrefixLeafHash and PrefixParentHash.
 base::Hash LeafNodeHash(const base::VrfOutput& key, const base::Hash& commitment);
 base::Hash ParentNodeHash(const base::Hash& left, const base::Hash& right);
-
-// The hashes of two leaves; with the processor's SHA extensions both take little longer than one.
-struct LeafInput {
-  const base::VrfOutput& key;
-  const base::Hash& commitment;
-};
-std::array<base::Hash, 2> LeafNodeHashes(const LeafInput& first, const LeafInput& second);
 
 struct Siblings {
   const base::Hash& left;
   const base::Hash& right;
 };
-// The same for two parents, of which none is below the other.
+// The hashes of two parents, of which none is below the other.
 std::array<base::Hash, 2> ParentNodeHashes(const Siblings& first, const Siblings& second);
 
 // The first `depth` (0..32) bits of those that are given left aligned, or of `key`; left aligned.

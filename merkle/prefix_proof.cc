@@ -15,9 +15,6 @@ namespace {
 using base::Hash;
 using base::VrfOutput;
 
-constexpr uint8_t kLeafPrefix = 0x02;
-constexpr uint8_t kParentPrefix = 0x03;
-
 absl::Status Refused(const std::string& why) {
   return base::VerificationFailed("prefix-proof", "prefix tree proof: " + why);
 }

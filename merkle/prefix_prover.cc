@@ -142,6 +142,27 @@ void Prover::Remember(LogPosition position, Step* step) {
   step->held = kNotHeld;
 }
 
+absl::Status Prover::EvaluateBuckets(const Search& search, LogPosition position) {
+  reached_.clear();
+  const auto begin = static_cast<size_t>(search.root);
+  for (size_t i = begin; i < begin + search.steps; ++i) {
+    const Step& step = steps_[i];
+    for (uint32_t left = step.buckets; left != 0; left &= left - 1) {
+      const auto child = static_cast<unsigned>(std::countr_zero(left));
+      const auto index = static_cast<size_t>(step.below[child]);
+      std::optional<Bucket>& bucket = buckets_[index];
+      if (!bucket.has_value()) {
+        const SubtreeId id = ChildId(step.id, child);
+        KT_RETURN_IF_ERROR(CheckLeafRows(id, leaves_[index]));
+        bucket.emplace().Reset(id, &leaves_[index]);
+      }
+      reached_.push_back(&*bucket);
+    }
+  }
+  Evaluate(position, reached_, &hasher_);
+  return absl::OkStatus();
+}
+
 absl::Status Prover::SearchTile(Step* step, unsigned node, LogPosition position,
                                 ProofWriter::Range range, ProofWriter* writer) {
   const Tile& tile = *step->tile;
@@ -171,14 +192,9 @@ absl::Status Prover::SearchChild(Step* step, unsigned node, LogPosition position
   KT_CHECK(below >= 0);
   const SubtreeId child_id = ChildId(step->id, child);
   if ((step->buckets >> child & 1) != 0) {
-    std::optional<Bucket>& bucket = buckets_[static_cast<size_t>(below)];
-    if (!bucket.has_value()) {
-      std::vector<LeafRow>& rows = leaves_[static_cast<size_t>(below)];
-      KT_RETURN_IF_ERROR(CheckLeafRows(child_id, rows));
-      bucket.emplace().Reset(child_id, &rows);
-    }
-    if (bucket->RootAt(position) != step->tile->value(node)) return Mismatch(child_id, position);
-    return bucket->Search(position, range, writer);
+    const Bucket& bucket = *buckets_[static_cast<size_t>(below)];
+    if (bucket.root() != step->tile->value(node)) return Mismatch(child_id, position);
+    return bucket.Search(range, writer);
   }
   Step& next = steps_[static_cast<size_t>(below)];
   if (next.tile == nullptr) KT_RETURN_IF_ERROR(Decode(position, &next));
@@ -206,6 +222,7 @@ absl::StatusOr<std::vector<PrefixProof>> Prover::Run(const PrefixStoreReader& re
     Search& search = searches.emplace_back(Search{i, ProofWriter(request.keys)});
     search.root =
         PlanTile({}, request.position, version_.root.get(), search.writer.all(), search.writer);
+    search.steps = steps_.size() - static_cast<size_t>(search.root);
   }
   KT_RETURN_IF_ERROR(ReadAll(reader));
 
@@ -217,6 +234,7 @@ absl::StatusOr<std::vector<PrefixProof>> Prover::Run(const PrefixStoreReader& re
     Step& root = steps_[static_cast<size_t>(search.root)];
     const PrefixProofRequest& request = requests[search.request];
     if (root.tile == nullptr) KT_RETURN_IF_ERROR(Decode(request.position, &root));
+    KT_RETURN_IF_ERROR(EvaluateBuckets(search, request.position));
     KT_RETURN_IF_ERROR(
         SearchTile(&root, Tile::kRoot, request.position, search.writer.all(), &search.writer));
     Remember(request.position, &root);

@@ -67,7 +67,8 @@ class Prover {
   struct Search {
     size_t request = 0;
     ProofWriter writer;
-    int32_t root = 0;  // the step of the root tile
+    int32_t root = 0;  // the step of the root tile, which is the first of the search's
+    size_t steps = 0;
   };
 
   int32_t PlanTile(const SubtreeId& id, base::LogPosition position, const Tile* current,
@@ -82,6 +83,8 @@ class Prover {
   absl::Status ReadAll(const PrefixStoreReader& reader);
   absl::Status Decode(base::LogPosition position, Step* step);
   void Remember(base::LogPosition position, Step* step);
+  // All that the search may come to.
+  absl::Status EvaluateBuckets(const Search& search, base::LogPosition position);
 
   absl::Status SearchTile(Step* step, unsigned node, base::LogPosition position,
                           ProofWriter::Range range, ProofWriter* writer);
@@ -104,6 +107,8 @@ class Prover {
   std::vector<SubtreeId> bucket_ids_;  // of those that memory does not keep
   std::vector<int32_t> to_read_;       // where these are in leaves_
   std::vector<std::optional<Bucket>> buckets_;
+  std::vector<Bucket*> reached_;  // by the search at hand
+  NodeHasher hasher_;
 };
 
 }  // namespace kt::merkle

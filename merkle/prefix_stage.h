@@ -50,8 +50,8 @@ struct ChangedLeaves {
   std::optional<BucketLeaves> leaves;  // nullopt if one has ended
 };
 
-// Hashes a range of the buckets that a batch changes, each once for every position at which it
-// changes, in one pass over the store. One for each thread.
+// Hashes a range of the buckets that a batch changes, many together, each once for every position
+// at which it changes, in one pass over the store. One for each thread.
 class BucketReplay {
  public:
   // The batch's first entry is at position `first`.
@@ -66,22 +66,31 @@ class BucketReplay {
   std::vector<ChangedLeaves>& changed_leaves() { return changed_leaves_; }
 
  private:
-  // `current` are the bucket's rows, or what memory knows of its single leaf.
-  absl::Status ReplayBucket(const BucketChanges& bucket, std::span<const LeafRow> current);
+  absl::Status ReplaySome(const PrefixStoreReader& reader, std::span<const BucketChanges> changed);
+  // The rows of those whose rows are needed, in order.
+  absl::StatusOr<std::vector<std::vector<LeafRow>>> Read(const PrefixStoreReader& reader,
+                                                         std::span<const BucketChanges> changed);
+  // Makes `bucket` the one that is changed, with what memory knows of it or with the rows `read`.
+  absl::Status Load(const BucketChanges& changed, std::span<const LeafRow> read, Bucket* bucket);
   // Puts alive_ and the bucket's changes into merged_, ascending; new and changed rows also go to
   // leaves_.
   absl::Status MergeLeaves(const BucketChanges& bucket);
+  absl::Status CheckBefore(std::span<const BucketChanges> changed);
+  void ReplayChanges(std::span<const BucketChanges> changed);
 
   const base::LogPosition first_;
   std::vector<std::vector<NodeChange>> by_entry_;
   std::vector<LeafRow> leaves_;
   std::vector<ChangedLeaves> changed_leaves_;
-  // Of the bucket at hand; the next one takes over their storage.
-  Bucket bucket_;
+  // Of the buckets at hand; the next ones take over their storage.
+  std::vector<Bucket> buckets_;
+  std::vector<Bucket*> evaluated_;
+  std::vector<std::pair<base::LogPosition, size_t>> changes_at_;  // and the bucket's number
+  NodeHasher hasher_;
+  // Of one of them.
   std::vector<LeafRow> current_;  // if memory keeps them
   std::vector<LeafRow> alive_;    // before the changes
   std::vector<LeafRow> merged_;
-  std::vector<base::LogPosition> positions_;
 };
 
 // Serves one call of Stage. First bucket by bucket, on all processors if they are many. Then entry

@@ -2,6 +2,7 @@
 #include "merkle/prefix_tree.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <iterator>
 #include <optional>
@@ -191,6 +192,8 @@ class DeepestTiles {
     auto tile = std::make_shared<Tile>();
     if (room_.wanted()) tile->StartKeepingLeaves();
     base::LogPosition last_change = 0;
+    uint32_t children = 0;  // bit i: that there is one
+    evaluated_.clear();
     for (size_t begin = 0; begin < leaves.size();) {
       const unsigned child = ChildIndex(LeadingBits(leaves[begin].key, 32), depth_);
       const SubtreeId child_id = ChildId(id, child);
@@ -203,10 +206,16 @@ class DeepestTiles {
       }
       if (last_change >= entries_) return Corrupt(child_id, "newer than the log");
       if (tile->keeps_leaves()) KeepLeaves(child, tile.get());
-      bucket_.Reset(child_id, &rows_);
-      const NodeValue value = bucket_.RootAt(entries_ - 1);
-      const bool lone = value.kind == NodeKind::kLeaf;
-      tile->SetChild(child, value, lone ? bucket_.LoneLeafAt(entries_ - 1) : PrefixLeaf());
+      buckets_[child].Reset(child_id, &rows_);
+      evaluated_.push_back(&buckets_[child]);
+      children |= 1u << child;
+    }
+    Evaluate(entries_ - 1, evaluated_, &hasher_);
+    for (unsigned child = 0; child < kTileChildren; ++child) {
+      if ((children >> child & 1) == 0) continue;
+      const Bucket& bucket = buckets_[child];
+      const bool lone = bucket.root().kind == NodeKind::kLeaf;
+      tile->SetChild(child, bucket.root(), lone ? bucket.LoneLeaf() : PrefixLeaf());
     }
     tile->Rehash((1u << kTileChildren) - 1);
     tile->SetNewestRow(last_change, 0);
@@ -227,9 +236,11 @@ class DeepestTiles {
   const uint8_t depth_;
   const base::TreeSize entries_;
   LeafRoom& room_;
-  // Of the bucket at hand; the next one takes over their storage.
-  Bucket bucket_;
-  std::vector<LeafRow> rows_;
+  // Of the tile at hand; the next one takes over their storage.
+  std::array<Bucket, kTileChildren> buckets_;
+  std::vector<Bucket*> evaluated_;
+  std::vector<LeafRow> rows_;  // of a bucket
+  NodeHasher hasher_;
 };
 
 // Loads the tiles of one depth after another, from the buckets upwards.

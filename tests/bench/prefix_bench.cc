@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the prefix tree costs without a disk: inserts and proofs over rows in memory.
+// What the prefix tree costs without a disk: inserts and proofs over rows in memory, in the layout
+// that a server has, with all leaves of the newest tree in memory.
 //
 //   prefix_bench --benchmark_filter=Prove
 #include <benchmark/benchmark.h>
@@ -22,10 +23,15 @@ namespace {
 using kt::testing::MemoryPrefixStore;
 
 constexpr size_t kEntriesPerCommit = 20;
+constexpr size_t kAllLeaves = size_t{1} << 34;  // bytes
+
+PrefixTreeLayout Layout(int64_t bucket_depth) {
+  return {static_cast<uint8_t>(bucket_depth), 32, /*deepest_from_leaves=*/true};
+}
 
 struct Log {
   explicit Log(const PrefixTreeLayout& layout) {
-    auto loaded = PrefixTree::Load(layout, *store.Snapshot(), 0, /*max_leaf_bytes=*/0);
+    auto loaded = PrefixTree::Load(layout, *store.Snapshot(), 0, kAllLeaves);
     KT_CHECK(loaded.ok());
     tree = std::move(loaded).value();
   }
@@ -45,7 +51,7 @@ struct Log {
     for (PrefixChanges& entry : entries) {
       for (size_t i = 0; i < leaves_per_entry; ++i) {
         entry.added.push_back({Random<base::VrfOutput>(), Random<base::Hash>()});
-        if (keys.size() < 100'000) keys.push_back(entry.added.back().vrf_output);
+        keys.push_back(entry.added.back().vrf_output);
       }
     }
     leaves += count * leaves_per_entry;
@@ -84,7 +90,7 @@ Log& SharedLog(size_t leaves, size_t leaves_per_entry, uint8_t bucket_depth) {
   static std::map<std::tuple<size_t, size_t, uint8_t>, std::unique_ptr<Log>> logs;
   std::unique_ptr<Log>& log = logs[{leaves, leaves_per_entry, bucket_depth}];
   if (log == nullptr) {
-    log = std::make_unique<Log>(PrefixTreeLayout{bucket_depth, 16});
+    log = std::make_unique<Log>(Layout(bucket_depth));
     log->Grow(leaves, leaves_per_entry);
   }
   return *log;
@@ -93,7 +99,7 @@ Log& SharedLog(size_t leaves, size_t leaves_per_entry, uint8_t bucket_depth) {
 // Arguments: leaves in the tree before, leaves an entry, bucket depth. Time is of Stage and Apply.
 void BM_Insert(benchmark::State& state) {
   const size_t per_entry = static_cast<size_t>(state.range(1));
-  Log log({static_cast<uint8_t>(state.range(2)), 16});
+  Log log(Layout(state.range(2)));
   log.Grow(static_cast<size_t>(state.range(0)), per_entry);
   const size_t leaves_before = log.leaves;
   const size_t bytes_before = log.store.band_bytes(), rows_before = log.store.band_rows();
@@ -157,7 +163,8 @@ std::vector<base::LogPosition> Frontier(base::TreeSize size) {
   return positions;
 }
 
-// Arguments: leaves, leaves an entry, bucket depth, positions.
+// Arguments: leaves, leaves an entry, bucket depth, positions. Of two keys, as for a label with one
+// version.
 void BM_ProveFrontier(benchmark::State& state) {
   Log& log = SharedLog(static_cast<size_t>(state.range(0)), static_cast<size_t>(state.range(1)),
                        static_cast<uint8_t>(state.range(2)));
@@ -174,8 +181,9 @@ void BM_ProveFrontier(benchmark::State& state) {
   std::vector<PrefixProofRequest> requests;
   for (const base::LogPosition position : positions) requests.push_back({position, {}});
   for (auto _ : state) {
-    const base::VrfOutput key = log.keys[log.engine() % log.keys.size()];
-    for (PrefixProofRequest& request : requests) request.keys = {key};
+    const base::VrfOutput there = log.keys[log.engine() % log.keys.size()];
+    const base::VrfOutput missing = log.Random<base::VrfOutput>();
+    for (PrefixProofRequest& request : requests) request.keys = {there, missing};
     benchmark::DoNotOptimize(log.tree->Prove(*reader, requests));
   }
   state.counters["positions"] = static_cast<double>(positions.size());
@@ -205,8 +213,8 @@ void BM_Load(benchmark::State& state) {
                        static_cast<uint8_t>(state.range(2)));
   const auto reader = log.store.Snapshot();
   for (auto _ : state) {
-    benchmark::DoNotOptimize(PrefixTree::Load({static_cast<uint8_t>(state.range(2)), 16}, *reader,
-                                              log.size, /*max_leaf_bytes=*/0));
+    benchmark::DoNotOptimize(
+        PrefixTree::Load(Layout(state.range(2)), *reader, log.size, kAllLeaves));
   }
 }
 BENCHMARK(BM_Load)->Args({1'000'000, 255, 16})->Unit(benchmark::kMillisecond);

@@ -28,18 +28,6 @@ TEST(ParentNodeHashes, AreThoseOfEachParent) {
   }
 }
 
-TEST(LeafNodeHashes, AreThoseOfEachLeaf) {
-  testing::SeededRandom random(2);
-  for (int i = 0; i < 1'000; ++i) {
-    const PrefixLeaf first{random.NextVrfOutput(), random.NextHash()};
-    const PrefixLeaf second{random.NextVrfOutput(), random.NextHash()};
-    const auto hashes = LeafNodeHashes({first.vrf_output, first.commitment},
-                                       {second.vrf_output, second.commitment});
-    EXPECT_EQ(hashes[0], PrefixLeafHash(first.vrf_output, first.commitment));
-    EXPECT_EQ(hashes[1], PrefixLeafHash(second.vrf_output, second.commitment));
-  }
-}
-
 // In a process of its own, since the choice holds for all of it.
 TEST(ParentNodeHashesDeathTest, AreTheSameWithoutVectorPaths) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
