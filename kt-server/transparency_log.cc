@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/parallel.h"
 #include "base/status.h"
 #include "kt-core/commitment_value.h"
 #include "kt-core/tree_head.h"
@@ -306,36 +307,63 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
     }
   }
   KT_RETURN_IF_ERROR(plan.Prove(*keys_.vrf));
-  const core::WireContext context = core::WireContext::For(keys_.config);
   base::LogPosition position = snapshot.head().tree_size;
+  std::vector<VersionRow*> rows;  // of all versions, in their order
+  std::vector<Publication> publications;
   for (const NewEntry& entry : entries) {
     KT_CHECK(entry.versions.size() <= max_versions_per_entry());
-    merkle::PrefixChanges& change = changes->emplace_back();
     for (const NewVersion& version : entry.versions) {
       VersionRow& row = plan.RowOf(version);
       if (row.existing.has_value()) {
         return absl::AlreadyExistsError("a version to add is already in the log");
       }
       row.existing = VersionRow::Existing();
-      VersionRow::Existing& existing = *row.existing;
-      existing.position = position;
-      if (version.skipped) {
-        change.added.push_back({row.vrf_output, existing.commitment});
-        continue;
-      }
-      OpenedValue opened{{}, version.value};
-      random_.Fill(opened.opening);
-      KT_ASSIGN_OR_RETURN(existing.commitment,
-                          core::CommitTo(keys_.config, opened.opening, version.label,
-                                         version.version, opened.value));
-      KT_ASSIGN_OR_RETURN(base::Bytes encoded, EncodeOpenedValue(opened, context));
-      batch->values.emplace_back(existing.value_key(), std::move(encoded));
-      change.added.push_back({row.vrf_output, existing.commitment});
+      row.existing->position = position;
+      rows.push_back(&row);
+      if (!version.skipped) publications.push_back({version, *row.existing});
     }
     ++position;
   }
+  KT_RETURN_IF_ERROR(MakeCommitments(publications, batch));
+  auto row = rows.begin();
+  for (const NewEntry& entry : entries) {
+    merkle::PrefixChanges& change = changes->emplace_back();
+    change.added.reserve(entry.versions.size());
+    for (size_t i = 0; i < entry.versions.size(); ++i, ++row) {
+      change.added.push_back({(*row)->vrf_output, (*row)->existing->commitment});
+    }
+  }
   KT_RETURN_IF_ERROR(plan.AddUnsaved(snapshot, unsaved_proofs_.Take(kMaxUnsavedPerCommit)));
   batch->versions = plan.TakeRows();
+  return absl::OkStatus();
+}
+
+absl::Status TransparencyLog::MakeCommitments(std::span<const Publication> publications,
+                                              CommitBatch* batch) {
+  std::vector<core::Opening> openings(publications.size());
+  for (core::Opening& opening : openings) random_.Fill(opening);
+  batch->values.resize(publications.size());
+  const core::WireContext context = core::WireContext::For(keys_.config);
+  constexpr size_t kMinPerThread = 256;
+  std::vector<absl::Status> statuses(base::PartCount(publications.size(), kMinPerThread));
+  const auto commit = [&](size_t i) -> absl::Status {
+    const NewVersion& version = publications[i].version;
+    VersionRow::Existing& existing = publications[i].existing;
+    const OpenedValue opened{openings[i], version.value};
+    KT_ASSIGN_OR_RETURN(
+        existing.commitment,
+        core::CommitTo(keys_.config, opened.opening, version.label, version.version, opened.value));
+    KT_ASSIGN_OR_RETURN(base::Bytes encoded, EncodeOpenedValue(opened, context));
+    batch->values[i] = {existing.value_key(), std::move(encoded)};
+    return absl::OkStatus();
+  };
+  base::RunInParts(statuses.size(), publications.size(),
+                   [&](size_t part, size_t begin, size_t end) {
+                     for (size_t i = begin; i < end && statuses[part].ok(); ++i) {
+                       statuses[part] = commit(i);
+                     }
+                   });
+  for (const absl::Status& status : statuses) KT_RETURN_IF_ERROR(status);
   return absl::OkStatus();
 }
 

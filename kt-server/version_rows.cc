@@ -2,9 +2,9 @@
 #include "kt-server/version_rows.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "base/parallel.h"
 #include "base/status.h"
 #include "kt-core/binary_ladder.h"
 #include "kt-core/commitment_value.h"
@@ -202,21 +202,12 @@ absl::StatusOr<std::vector<vrf::ProvenOutput>> ProveVrf(const vrf::Prover& vrf,
     KT_ASSIGN_OR_RETURN(base::Bytes alpha, core::EncodeVrfInput(input.label, input.version));
     alphas.push_back(std::move(alpha));
   }
-  // A thread is worth its start from a few milliseconds of work on.
   constexpr size_t kMinPerThread = 32;
-  const size_t processors = std::max(1u, std::thread::hardware_concurrency());
-  const size_t workers = std::clamp<size_t>(alphas.size() / kMinPerThread, 1, processors);
-  const size_t share = (alphas.size() + workers - 1) / workers;
-  std::vector<std::vector<vrf::ProvenOutput>> parts(workers);
+  std::vector<std::vector<vrf::ProvenOutput>> parts(base::PartCount(alphas.size(), kMinPerThread));
   const std::span<const base::Bytes> all(alphas);
-  const auto prove = [&](size_t worker) {
-    const size_t begin = std::min(worker * share, all.size());
-    parts[worker] = vrf.Prove(all.subspan(begin, std::min(share, all.size() - begin)));
-  };
-  std::vector<std::thread> threads;
-  for (size_t worker = 1; worker < workers; ++worker) threads.emplace_back(prove, worker);
-  prove(0);
-  for (std::thread& thread : threads) thread.join();
+  base::RunInParts(parts.size(), alphas.size(), [&](size_t part, size_t begin, size_t end) {
+    parts[part] = vrf.Prove(all.subspan(begin, end - begin));
+  });
   std::vector<vrf::ProvenOutput> results;
   results.reserve(alphas.size());
   for (auto& part : parts) {

@@ -72,13 +72,9 @@ std::array<base::Hash, 2> ParentNodeHashes(const Siblings& first, const Siblings
 }
 
 bool MakesParent(NodeKind left, NodeKind right) {
-  return (right != NodeKind::kEmpty || left == NodeKind::kParent) &&
-         (left != NodeKind::kEmpty || right == NodeKind::kParent);
-}
-
-NodeValue Combine(const NodeValue& left, const NodeValue& right) {
-  if (!MakesParent(left.kind, right.kind)) return left.kind == NodeKind::kEmpty ? right : left;
-  return {NodeKind::kParent, ParentNodeHash(left.hash, right.hash)};
+  if (right == NodeKind::kEmpty && left != NodeKind::kParent) return false;
+  if (left == NodeKind::kEmpty && right != NodeKind::kParent) return false;
+  return true;
 }
 
 unsigned SharedBits(const base::VrfOutput& a, const base::VrfOutput& b) {

@@ -29,9 +29,6 @@ struct NodeValue {
 // there is one.
 bool MakesParent(NodeKind left, NodeKind right);
 
-// The node over two siblings.
-NodeValue Combine(const NodeValue& left, const NodeValue& right);
-
 // "Prefix Tree": what the hash of a leaf and of a parent begins with.
 inline constexpr uint8_t kLeafPrefix = 0x02;
 inline constexpr uint8_t kParentPrefix = 0x03;

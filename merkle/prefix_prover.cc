@@ -124,7 +124,7 @@ absl::Status Prover::Decode(LogPosition position, Step* step) {
                        rows.size());
   const auto [known, is_new] = decoded_.try_emplace(key, held_.size());
   if (is_new) {
-    KT_ASSIGN_OR_RETURN(std::shared_ptr<const Tile> tile, DecodeTile(step->id, rows));
+    KT_ASSIGN_OR_RETURN(std::shared_ptr<const Tile> tile, DecodeTile(step->id, rows, &hasher_));
     held_.push_back(std::move(tile));
   }
   step->held = known->second;

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <iterator>
-#include <thread>
 #include <tuple>
 
+#include "base/parallel.h"
 #include "base/status.h"
 
 namespace kt::merkle {
@@ -14,17 +14,92 @@ namespace {
 using base::LogPosition;
 
 // Starting a thread costs as much as some of them.
-constexpr size_t kMinBucketsPerThread = 256;
+constexpr size_t kMinChangesPerPart = 256;
 
 }  // namespace
+
+const Tile* FindTile(const TreeVersion& version, const SubtreeId& id) {
+  const Tile* tile = version.root.get();
+  for (unsigned depth = 0; tile != nullptr && depth < id.depth; depth += kTileLevels) {
+    tile = tile->below(ChildIndex(id.bits, depth)).get();
+  }
+  return tile;
+}
+
+// --- tiles -------------------------------------------------------------------------------------
+
+std::vector<NodeChange> TileReplay::Run(LogPosition position, std::span<const NodeChange> changes) {
+  SetChildren(changes);
+  for (const Touched& touched : touched_) touched.tile->PlanRehash(touched.children, &hasher_);
+  hasher_.Run();
+  const bool has_rows = !layout_.deepest_from_leaves || depth_ != layout_.deepest_tile_depth();
+  std::vector<NodeChange> above;
+  above.reserve(touched_.size());
+  for (const auto& [id, tile, children] : touched_) {
+    if (has_rows) {
+      rows_.push_back(AddRow(id, position, children, layout_.rows_per_snapshot, tile));
+    } else {
+      tile->SetNewestRow(position, 0);
+    }
+    NodeChange root{.bits = id.bits, .value = tile->value(Tile::kRoot), .leaf = {}};
+    if (root.value.kind == NodeKind::kLeaf) root.leaf = tile->leaf(Tile::kRoot);
+    above.push_back(root);
+  }
+  return above;
+}
+
+void TileReplay::SetChildren(std::span<const NodeChange> changes) {
+  touched_.clear();
+  for (size_t i = 0; i < changes.size();) {
+    const SubtreeId id = IdOf(LeadingBits(changes[i].bits, depth_));
+    const auto staged = tiles_.find(id.bits);
+    const Tile* const before = staged != tiles_.end() ? staged->second.get() : FindTile(base_, id);
+    Touched touched{.id = id};
+    for (; i < changes.size() && LeadingBits(changes[i].bits, depth_) == id.bits; ++i) {
+      const unsigned child = ChildIndex(changes[i].bits, depth_);
+      const NodeValue old_value =
+          before == nullptr ? NodeValue{} : before->value(Tile::kFirstChild + child);
+      if (changes[i].value == old_value) continue;
+      // Copied once something does change.
+      if (touched.tile == nullptr) touched.tile = Mutable(id.bits);
+      touched.tile->SetChild(child, changes[i].value, changes[i].leaf);
+      touched.children |= 1u << child;
+    }
+    if (touched.tile != nullptr) touched_.push_back(touched);
+  }
+}
+
+Tile* TileReplay::Mutable(uint32_t bits) {
+  std::shared_ptr<Tile>& tile = tiles_[bits];
+  if (tile == nullptr) {
+    const Tile* const current = FindTile(base_, IdOf(bits));
+    tile = current == nullptr ? std::make_shared<Tile>() : std::make_shared<Tile>(*current);
+    if (current == nullptr && keep_leaves_) tile->StartKeepingLeaves();
+  }
+  return tile.get();
+}
+
+// --- the whole tree ----------------------------------------------------------------------------
+
+Stager::Stager(const PrefixTreeLayout& layout, size_t max_leaf_bytes, const TreeVersion& base)
+    : layout_(layout), max_leaf_bytes_(max_leaf_bytes), base_(base) {
+  for (unsigned depth = 0; depth < layout.bucket_depth; depth += kTileLevels) {
+    const bool keep_leaves = depth == layout.deepest_tile_depth() && max_leaf_bytes > 0;
+    tiles_.emplace_back(layout, depth, keep_leaves, base);
+  }
+}
 
 absl::Status Stager::Run(const PrefixStoreReader& reader, std::span<const PrefixChanges> entries) {
   by_entry_.resize(entries.size());
   version_ = {base_.root, base_.size + entries.size(), base_.leaf_bytes};
+  if (base_.root != nullptr) root_ = base_.root->hash(Tile::kRoot);
   SortChanges(entries);
-  KT_RETURN_IF_ERROR(ReplayBuckets(reader));
+  KT_RETURN_IF_ERROR(ReplayDeepest(reader));
   for (size_t i = 0; i < by_entry_.size(); ++i) {
     ReplayEntry(base_.size + i, std::move(by_entry_[i]));
+  }
+  for (TileReplay& tiles : tiles_) {
+    std::move(tiles.rows().begin(), tiles.rows().end(), std::back_inserter(writes_.bands));
   }
   KeepLeaves();
   LinkTiles();
@@ -48,15 +123,23 @@ void Stager::SortChanges(std::span<const PrefixChanges> entries) {
   });
 }
 
-std::vector<BucketChanges> Stager::GroupByBucket() const {
+size_t Stager::NextTile(size_t index) const {
+  const auto tile_of = [&](size_t i) {
+    return LeadingBits(*changes_[i].key, layout_.deepest_tile_depth());
+  };
+  while (index > 0 && index < changes_.size() && tile_of(index) == tile_of(index - 1)) ++index;
+  return index;
+}
+
+std::vector<BucketChanges> Stager::GroupByBucket(std::span<const LeafChange> changes) const {
   std::vector<BucketChanges> buckets;
   const unsigned depth = layout_.bucket_depth;
-  for (auto begin = changes_.begin(); begin != changes_.end();) {
+  for (auto begin = changes.begin(); begin != changes.end();) {
     BucketChanges bucket;
     bucket.id = {layout_.bucket_depth, LeadingBits(*begin->key, depth)};
     auto end = begin + 1;
     bool removes = begin->commitment == nullptr;
-    for (; end != changes_.end() && Contains(bucket.id, *end->key); ++end) {
+    for (; end != changes.end() && Contains(bucket.id, *end->key); ++end) {
       removes |= end->commitment == nullptr;
     }
     bucket.changes = {begin, end};
@@ -65,7 +148,7 @@ std::vector<BucketChanges> Stager::GroupByBucket() const {
     const unsigned tile_depth = depth - kTileLevels;
     const SubtreeId tile_id{static_cast<uint8_t>(tile_depth),
                             LeadingBits(*bucket.changes[0].key, tile_depth)};
-    if (const Tile* const tile = FindTile(tile_id); tile != nullptr) {
+    if (const Tile* const tile = FindTile(base_, tile_id); tile != nullptr) {
       const unsigned child = ChildIndex(bucket.id.bits, tile_depth);
       bucket.before = tile->value(Tile::kFirstChild + child);
       if (bucket.before.kind == NodeKind::kLeaf) {
@@ -85,100 +168,49 @@ std::vector<BucketChanges> Stager::GroupByBucket() const {
   return buckets;
 }
 
-absl::Status Stager::ReplayBuckets(const PrefixStoreReader& reader) {
-  const std::vector<BucketChanges> buckets = GroupByBucket();
-  const size_t count = std::clamp<size_t>(buckets.size() / kMinBucketsPerThread, 1,
-                                          std::max(std::thread::hardware_concurrency(), 1u));
-  std::vector<BucketReplay> parts(count, BucketReplay(base_.size, by_entry_.size()));
-  std::vector<absl::Status> statuses(count);
-  const auto run = [&](size_t i) {
-    const size_t begin = buckets.size() * i / count;
-    const size_t end = buckets.size() * (i + 1) / count;
-    statuses[i] = parts[i].Run(reader, std::span(buckets).subspan(begin, end - begin));
-  };
-  std::vector<std::thread> threads;
-  for (size_t i = 1; i < count; ++i) threads.emplace_back(run, i);
-  run(0);
-  for (std::thread& thread : threads) thread.join();
-  for (const absl::Status& status : statuses) KT_RETURN_IF_ERROR(status);
-  for (BucketReplay& part : parts) {
-    for (size_t i = 0; i < by_entry_.size(); ++i) {
-      std::move(part.by_entry()[i].begin(), part.by_entry()[i].end(),
-                std::back_inserter(by_entry_[i]));
-    }
-    std::move(part.leaves().begin(), part.leaves().end(), std::back_inserter(writes_.leaves));
-    std::move(part.changed_leaves().begin(), part.changed_leaves().end(),
-              std::back_inserter(changed_leaves_));
+absl::Status Stager::ReplayDeepest(const PrefixStoreReader& reader) {
+  const TileReplay& deepest = tiles_.back();
+  const size_t count = base::PartCount(changes_.size(), kMinChangesPerPart);
+  std::vector<Part> parts(count, Part{BucketReplay(base_.size, by_entry_.size()), deepest, {}});
+  base::RunInParts(count, changes_.size(), [&](size_t part, size_t begin, size_t end) {
+    begin = NextTile(begin);
+    end = NextTile(end);
+    const auto changes = std::span(changes_).subspan(begin, end - begin);
+    parts[part].status = ReplayPart(reader, changes, &parts[part]);
+  });
+  for (const Part& part : parts) KT_RETURN_IF_ERROR(part.status);
+  for (Part& part : parts) Take(&part);
+  return absl::OkStatus();
+}
+
+absl::Status Stager::ReplayPart(const PrefixStoreReader& reader,
+                                std::span<const LeafChange> changes, Part* part) const {
+  KT_RETURN_IF_ERROR(part->buckets.Run(reader, GroupByBucket(changes)));
+  LogPosition position = base_.size;
+  for (std::vector<NodeChange>& entry : part->buckets.by_entry()) {
+    entry = part->tiles.Run(position++, entry);
   }
   return absl::OkStatus();
 }
 
+void Stager::Take(Part* part) {
+  const auto append = [](auto& from, auto& to) {
+    std::move(from.begin(), from.end(), std::back_inserter(to));
+  };
+  for (size_t i = 0; i < by_entry_.size(); ++i) append(part->buckets.by_entry()[i], by_entry_[i]);
+  append(part->buckets.leaves(), writes_.leaves);
+  append(part->buckets.changed_leaves(), changed_leaves_);
+  append(part->tiles.rows(), writes_.bands);
+  tiles_.back().tiles().merge(part->tiles.tiles());
+}
+
 void Stager::ReplayEntry(LogPosition position, std::vector<NodeChange> changes) {
-  for (unsigned depth = layout_.bucket_depth; depth > 0 && !changes.empty();) {
+  for (unsigned depth = layout_.deepest_tile_depth(); depth > 0 && !changes.empty();) {
     depth -= kTileLevels;
-    changes = ReplayTiles(depth, position, changes);
+    changes = TilesAt(depth).Run(position, changes);
   }
-  const Tile* const root = NewestTile({});
-  roots_.push_back(root == nullptr ? base::Hash{} : root->hash(Tile::kRoot));
-}
-
-// Applies changes of nodes at depth + 4 to the tiles at `depth`; returns the changes of their
-// roots.
-std::vector<NodeChange> Stager::ReplayTiles(unsigned depth, LogPosition position,
-                                            std::span<const NodeChange> changes) {
-  std::vector<NodeChange> above;
-  for (size_t i = 0; i < changes.size();) {
-    const SubtreeId id{static_cast<uint8_t>(depth), LeadingBits(changes[i].bits, depth)};
-    const Tile* const before = NewestTile(id);
-    Tile* tile = nullptr;  // copied once something does change
-    uint32_t changed = 0;
-    for (; i < changes.size() && LeadingBits(changes[i].bits, depth) == id.bits; ++i) {
-      const unsigned child = ChildIndex(changes[i].bits, depth);
-      const NodeValue old_value =
-          before == nullptr ? NodeValue{} : before->value(Tile::kFirstChild + child);
-      if (changes[i].value == old_value) continue;
-      if (tile == nullptr) tile = MutableTile(id);
-      tile->SetChild(child, changes[i].value, changes[i].leaf);
-      changed |= 1u << child;
-    }
-    if (tile == nullptr) continue;
-    tile->Rehash(changed);
-    if (layout_.deepest_from_leaves && depth == layout_.deepest_tile_depth()) {
-      tile->SetNewestRow(position, 0);
-    } else {
-      writes_.bands.push_back(AddRow(id, position, changed, layout_.rows_per_snapshot, tile));
-    }
-    NodeChange root{.bits = id.bits, .value = tile->value(Tile::kRoot), .leaf = {}};
-    if (root.value.kind == NodeKind::kLeaf) root.leaf = tile->leaf(Tile::kRoot);
-    above.push_back(root);
-  }
-  return above;
-}
-
-const Tile* Stager::FindTile(const SubtreeId& id) const {
-  const Tile* tile = base_.root.get();
-  for (unsigned depth = 0; tile != nullptr && depth < id.depth; depth += kTileLevels) {
-    tile = tile->below(ChildIndex(id.bits, depth)).get();
-  }
-  return tile;
-}
-
-const Tile* Stager::NewestTile(const SubtreeId& id) const {
-  const StagedTiles& staged = staged_[id.depth / kTileLevels];
-  const auto found = staged.find(id.bits);
-  return found != staged.end() ? found->second.get() : FindTile(id);
-}
-
-Tile* Stager::MutableTile(const SubtreeId& id) {
-  std::shared_ptr<Tile>& tile = StagedAt(id.depth)[id.bits];
-  if (tile == nullptr) {
-    const Tile* const current = FindTile(id);
-    tile = current == nullptr ? std::make_shared<Tile>() : std::make_shared<Tile>(*current);
-    if (max_leaf_bytes_ > 0 && current == nullptr && id.depth == layout_.deepest_tile_depth()) {
-      tile->StartKeepingLeaves();
-    }
-  }
-  return tile.get();
+  if (!changes.empty()) root_ = changes.front().value.hash;
+  roots_.push_back(root_);
 }
 
 // In every tile whose buckets got a change, even if none is left of it: what is kept there must not
@@ -187,7 +219,7 @@ Tile* Stager::MutableTile(const SubtreeId& id) {
 void Stager::KeepLeaves() {
   const uint8_t depth = layout_.deepest_tile_depth();
   for (ChangedLeaves& changed : changed_leaves_) {
-    Tile* const tile = MutableTile({depth, LeadingBits(changed.id.bits, depth)});
+    Tile* const tile = tiles_.back().Mutable(LeadingBits(changed.id.bits, depth));
     if (!tile->keeps_leaves()) continue;  // any more
     const unsigned child = ChildIndex(changed.id.bits, depth);
     const size_t others = version_.leaf_bytes - tile->leaves_below(child).bytes();
@@ -202,17 +234,15 @@ void Stager::KeepLeaves() {
 
 // Hangs the copies below their parents, which changed too; everything else stays shared with base_.
 void Stager::LinkTiles() {
-  for (unsigned depth = layout_.bucket_depth - kTileLevels; depth > 0; depth -= kTileLevels) {
+  for (unsigned depth = layout_.deepest_tile_depth(); depth > 0; depth -= kTileLevels) {
     const unsigned parent_depth = depth - kTileLevels;
-    for (const auto& [bits, tile] : StagedAt(depth)) {
-      Tile* const parent =
-          MutableTile({static_cast<uint8_t>(parent_depth), LeadingBits(bits, parent_depth)});
+    for (const auto& [bits, tile] : TilesAt(depth).tiles()) {
+      Tile* const parent = TilesAt(parent_depth).Mutable(LeadingBits(bits, parent_depth));
       parent->SetBelow(ChildIndex(bits, parent_depth), tile);
     }
   }
-  if (const auto root = StagedAt(0).find(0); root != StagedAt(0).end()) {
-    version_.root = root->second;
-  }
+  const TileReplay::Tiles& top = tiles_.front().tiles();
+  if (const auto root = top.find(0); root != top.end()) version_.root = root->second;
 }
 
 }  // namespace kt::merkle

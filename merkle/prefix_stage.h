@@ -93,17 +93,57 @@ class BucketReplay {
   std::vector<LeafRow> merged_;
 };
 
-// Serves one call of Stage. First bucket by bucket, on all processors if they are many. Then entry
-// by entry, from the buckets up to the root, in copies of the tiles that change.
+// The tile `id` in `version`; null if it is not there.
+const Tile* FindTile(const TreeVersion& version, const SubtreeId& id);
+
+// Applies changes to tiles of one depth, entry by entry, in copies of those that change.
+class TileReplay {
+ public:
+  using Tiles = absl::flat_hash_map<uint32_t, std::shared_ptr<Tile>>;  // by bits
+
+  // `base` outlives this. New tiles keep leaves if `keep_leaves`.
+  TileReplay(const PrefixTreeLayout& layout, unsigned depth, bool keep_leaves,
+             const TreeVersion& base)
+      : layout_(layout), depth_(depth), keep_leaves_(keep_leaves), base_(base) {}
+
+  // Applies what the entry at `position` changes among nodes four levels below, ascending by bits;
+  // returns the changes of the tiles' roots.
+  std::vector<NodeChange> Run(base::LogPosition position, std::span<const NodeChange> changes);
+
+  // The copy that is to change.
+  Tile* Mutable(uint32_t bits);
+
+  // The results: the copies, and their new rows.
+  Tiles& tiles() { return tiles_; }
+  std::vector<BandRow>& rows() { return rows_; }
+
+ private:
+  struct Touched {
+    SubtreeId id;
+    Tile* tile = nullptr;
+    uint32_t children = 0;  // bit i: that it changed
+  };
+
+  SubtreeId IdOf(uint32_t bits) const { return {static_cast<uint8_t>(depth_), bits}; }
+  void SetChildren(std::span<const NodeChange> changes);
+
+  const PrefixTreeLayout layout_;
+  const unsigned depth_;
+  const bool keep_leaves_;
+  const TreeVersion& base_;
+  Tiles tiles_;
+  std::vector<BandRow> rows_;
+  std::vector<Touched> touched_;  // by the entry at hand
+  NodeHasher hasher_;
+};
+
+// Serves one call of Stage. Buckets and the tiles above them come first, in parts of the tree, on
+// all processors if they are many. Then, entry by entry, the other tiles up to the root.
 class Stager {
  public:
   // `base` outlives the stager. The first entry's position is base.size. Leaves are kept in memory
   // up to so many bytes.
-  Stager(const PrefixTreeLayout& layout, size_t max_leaf_bytes, const TreeVersion& base)
-      : layout_(layout),
-        max_leaf_bytes_(max_leaf_bytes),
-        base_(base),
-        staged_(layout.bucket_depth / kTileLevels) {}
+  Stager(const PrefixTreeLayout& layout, size_t max_leaf_bytes, const TreeVersion& base);
 
   absl::Status Run(const PrefixStoreReader& reader, std::span<const PrefixChanges> entries);
 
@@ -113,30 +153,37 @@ class Stager {
   PrefixWrites& writes() { return writes_; }
 
  private:
-  using StagedTiles = absl::flat_hash_map<uint32_t, std::shared_ptr<Tile>>;
+  // What becomes of a range of the deepest tiles.
+  struct Part {
+    BucketReplay buckets;
+    TileReplay tiles;
+    absl::Status status;
+  };
 
   void SortChanges(std::span<const PrefixChanges> entries);
-  std::vector<BucketChanges> GroupByBucket() const;
-  absl::Status ReplayBuckets(const PrefixStoreReader& reader);
+  // The first of changes_ from `index` on that is not in the same deepest tile as the one before.
+  size_t NextTile(size_t index) const;
+  std::vector<BucketChanges> GroupByBucket(std::span<const LeafChange> changes) const;
+  absl::Status ReplayDeepest(const PrefixStoreReader& reader);
+  absl::Status ReplayPart(const PrefixStoreReader& reader, std::span<const LeafChange> changes,
+                          Part* part) const;
+  void Take(Part* part);
   void ReplayEntry(base::LogPosition position, std::vector<NodeChange> changes);
-  std::vector<NodeChange> ReplayTiles(unsigned depth, base::LogPosition position,
-                                      std::span<const NodeChange> changes);
   void KeepLeaves();
   void LinkTiles();
 
-  const Tile* FindTile(const SubtreeId& id) const;  // in base_; null if it is not there
-  const Tile* NewestTile(const SubtreeId& id) const;
-  Tile* MutableTile(const SubtreeId& id);
-  StagedTiles& StagedAt(unsigned depth) { return staged_[depth / kTileLevels]; }
+  TileReplay& TilesAt(unsigned depth) { return tiles_[depth / kTileLevels]; }
 
   const PrefixTreeLayout layout_;
   const size_t max_leaf_bytes_;
   const TreeVersion& base_;
-  std::vector<LeafChange> changes_;                // ascending by (key, position)
-  std::vector<std::vector<NodeChange>> by_entry_;  // bucket roots, ascending by bits
+  std::vector<LeafChange> changes_;  // ascending by (key, position)
+  // Of the deepest tiles' roots; once Take has seen all parts, ascending by bits.
+  std::vector<std::vector<NodeChange>> by_entry_;
   std::vector<ChangedLeaves> changed_leaves_;
-  std::vector<StagedTiles> staged_;  // by depth / 4; by the tile's bits
+  std::vector<TileReplay> tiles_;  // by depth / 4
   TreeVersion version_;
+  base::Hash root_;  // after the last entry
   std::vector<base::Hash> roots_;
   PrefixWrites writes_;
 };

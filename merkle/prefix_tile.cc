@@ -134,17 +134,24 @@ void Tile::SetChild(unsigned child, const NodeValue& value, const PrefixLeaf& le
   hashes_[node - 1] = value.hash;
 }
 
-void Tile::Rehash(uint32_t changed_children) {
+void Tile::PlanRehash(uint32_t changed_children, NodeHasher* hasher) {
   uint32_t changed = changed_children;
-  for (unsigned first = kTileChildren / 2; first >= kRoot; first /= 2) {
+  size_t level = 0;
+  for (unsigned first = kTileChildren / 2; first >= kRoot; first /= 2, ++level) {
     uint32_t parents = 0;
     for (unsigned i = 0; i < first; ++i) {
       if ((changed >> (2 * i) & 3) == 0) continue;
       parents |= 1u << i;
       const unsigned node = first + i;
-      const NodeValue combined = Combine(value(2 * node), value(2 * node + 1));
-      SetKind(node, combined.kind);
-      hashes_[node - 1] = combined.hash;
+      const unsigned left = 2 * node, right = left + 1;
+      if (MakesParent(kind(left), kind(right))) {
+        SetKind(node, NodeKind::kParent);
+        hasher->AddParent(level, hash(left), hash(right), &hashes_[node - 1]);
+      } else {  // nothing, or a lone leaf, whose hash is there
+        const NodeValue lone = value(kind(left) == NodeKind::kEmpty ? right : left);
+        SetKind(node, lone.kind);
+        hashes_[node - 1] = lone.hash;
+      }
     }
     changed = parents;
   }
@@ -189,8 +196,8 @@ BandRow AddRow(const SubtreeId& id, base::LogPosition position, uint32_t changed
   return {id, position, is_snapshot, Encode(*tile, is_snapshot ? all : changed)};
 }
 
-absl::StatusOr<std::shared_ptr<Tile>> DecodeTile(const SubtreeId& id,
-                                                 std::span<const BandRow> rows) {
+absl::StatusOr<std::shared_ptr<Tile>> DecodeTile(const SubtreeId& id, std::span<const BandRow> rows,
+                                                 NodeHasher* hasher) {
   auto tile = std::make_shared<Tile>();
   if (rows.empty()) return tile;
   if (!rows.back().is_snapshot) return Corrupt(id, "no snapshot to begin with");
@@ -203,7 +210,8 @@ absl::StatusOr<std::shared_ptr<Tile>> DecodeTile(const SubtreeId& id,
     if (i + 1 < rows.size() && row.is_snapshot) return Corrupt(id, "rows before a snapshot");
     KT_RETURN_IF_ERROR(DecodeRow(id, row, &known, tile.get()));
   }
-  tile->Rehash((1u << kTileChildren) - 1);
+  tile->PlanRehash((1u << kTileChildren) - 1, hasher);
+  hasher->Run();
   tile->SetNewestRow(rows.front().position, static_cast<unsigned>(rows.size() - 1));
   return tile;
 }

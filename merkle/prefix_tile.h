@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "merkle/bucket_leaves.h"
+#include "merkle/node_hasher.h"
 #include "merkle/prefix_node.h"
 #include "merkle/prefix_store.h"
 
@@ -48,9 +49,9 @@ class Tile {
   const PrefixLeaf& leaf(unsigned node) const;
 
   // Changes a child (0..15); `leaf` is used if its kind is kLeaf. The nodes above it are stale
-  // until Rehash gets its bit (1 << child).
+  // until PlanRehash gets its bit (1 << child), and then `hasher` runs.
   void SetChild(unsigned child, const NodeValue& value, const PrefixLeaf& leaf);
-  void Rehash(uint32_t changed_children);
+  void PlanRehash(uint32_t changed_children, NodeHasher* hasher);
 
   // Position of the newest row. Unused by an empty tile without rows.
   base::LogPosition last_change() const { return last_change_; }
@@ -102,8 +103,8 @@ BandRow AddRow(const SubtreeId& id, base::LogPosition position, uint32_t changed
 
 // The tile that `rows` describe (newest first, ending with a snapshot; none for a tile that never
 // had a leaf). kDataLoss unless they are rows of `id`, well-formed and complete.
-absl::StatusOr<std::shared_ptr<Tile>> DecodeTile(const SubtreeId& id,
-                                                 std::span<const BandRow> rows);
+absl::StatusOr<std::shared_ptr<Tile>> DecodeTile(const SubtreeId& id, std::span<const BandRow> rows,
+                                                 NodeHasher* hasher);
 
 }  // namespace kt::merkle
 #endif  // MERKLE_PREFIX_TILE_H_

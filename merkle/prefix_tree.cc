@@ -217,7 +217,8 @@ class DeepestTiles {
       const bool lone = bucket.root().kind == NodeKind::kLeaf;
       tile->SetChild(child, bucket.root(), lone ? bucket.LoneLeaf() : PrefixLeaf());
     }
-    tile->Rehash((1u << kTileChildren) - 1);
+    tile->PlanRehash((1u << kTileChildren) - 1, &hasher_);
+    hasher_.Run();
     tile->SetNewestRow(last_change, 0);
     tiles->emplace_back(id.bits, std::move(tile));
     return absl::OkStatus();
@@ -306,7 +307,7 @@ class Loader {
     if (id.depth != depth_ || (id.bits & ~mask) != 0) return Corrupt(id, "out of place");
     if (!row_.empty() && id.bits <= row_.back().first) return Corrupt(id, "out of order");
     if (rows[0].position >= entries_) return Corrupt(id, "newer than the log");
-    KT_ASSIGN_OR_RETURN(std::shared_ptr<Tile> tile, DecodeTile(id, rows));
+    KT_ASSIGN_OR_RETURN(std::shared_ptr<Tile> tile, DecodeTile(id, rows, &hasher_));
     if (depth_ + kTileLevels < layout_.bucket_depth) {
       KT_RETURN_IF_ERROR(AttachBelow(id, below_, &next_below_, tile.get()));
     }
@@ -317,6 +318,7 @@ class Loader {
   const PrefixTreeLayout layout_;
   const base::TreeSize entries_;
   LeafRoom room_;
+  NodeHasher hasher_;
   unsigned depth_ = 0;
   TileRow row_;            // of depth_
   TileRow below_;          // of depth_ + 4
