@@ -2,13 +2,15 @@
 #include "base/parallel.h"
 
 #include <algorithm>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 namespace kt::base {
 
 size_t PartCount(size_t items, size_t min_per_part) {
-  const size_t processors = std::max(1u, std::thread::hardware_concurrency());
+  constexpr size_t kMaxParts = 8;
+  const size_t processors = std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kMaxParts);
   return std::clamp<size_t>(items / min_per_part, 1, processors);
 }
 
@@ -17,10 +19,16 @@ void RunInParts(size_t parts, size_t items,
   const auto run = [&](size_t part) {
     work(part, items * part / parts, items * (part + 1) / parts);
   };
-  std::vector<std::thread> threads;
-  for (size_t part = 1; part < parts; ++part) threads.emplace_back(run, part);
+  std::vector<std::jthread> threads;  // which are joined however this ends
+  threads.reserve(parts - 1);
+  size_t next = 1;
+  try {
+    for (; next < parts; ++next) threads.emplace_back(run, next);
+  } catch (const std::system_error&) {
+    // The operating system has no more of them; what is left is done here.
+  }
   run(0);
-  for (std::thread& thread : threads) thread.join();
+  for (; next < parts; ++next) run(next);
 }
 
 }  // namespace kt::base

@@ -7,12 +7,13 @@
 
 namespace kt::base {
 
-// Into how many parts to divide `items` for all processors to have one, but none of them less than
-// `min_per_part`, since a thread costs some 20 µs to start. At least 1.
+// Into how many parts to divide `items` for all processors, but eight at most, to have one, and
+// none of them less than `min_per_part`, since a thread costs some 20 µs to start. At least 1.
 size_t PartCount(size_t items, size_t min_per_part);
 
 // Calls `work(part, begin, end)` for consecutive ranges [begin, end) of `items`, as equal as can
-// be, each on a thread of its own, the first on this one. Returns when all are done.
+// be, the first on this thread and each other on one of its own, if one can be started. Returns
+// when all are done. `work` must not throw.
 void RunInParts(size_t parts, size_t items,
                 const std::function<void(size_t part, size_t begin, size_t end)>& work);
 

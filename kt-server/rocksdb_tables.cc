@@ -391,7 +391,6 @@ absl::Status RocksDatabase::Flush() const {
 }
 
 absl::Status RocksDatabase::CheckFiles(const std::function<absl::Status()>& next) const {
-  KT_RETURN_IF_ERROR(background_watch_->damage());
   const auto live_files = [this] {
     std::vector<rocksdb::LiveFileMetaData> files;
     db_->GetLiveFilesMetaData(&files);
@@ -410,7 +409,7 @@ absl::Status RocksDatabase::CheckFiles(const std::function<absl::Status()>& next
                                      [&](const auto& other) { return other.name == file.name; });
     if (is_live) return FromRocksDb(status, absl::StrCat("table ", file.column_family_name));
   }
-  return absl::OkStatus();
+  return background_watch_->damage();
 }
 
 absl::StatusOr<std::optional<std::string>> RocksDatabase::Get(Table table,

@@ -94,8 +94,8 @@ class RocksDatabase {
   uint64_t UnflushedBytes() const;
   // Writes them to sorted files, which ends the write-ahead logs there are.
   absl::Status Flush() const;
-  // As Store::CheckFiles; also kDataLoss if a compaction since the opening met damage, though the
-  // file that it was in may be gone.
+  // As Store::CheckFiles; also kDataLoss if work in the background met damage since the opening,
+  // though the file that it was in may be gone.
   absl::Status CheckFiles(const std::function<absl::Status()>& next) const;
 
  private:

@@ -307,30 +307,32 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
     }
   }
   KT_RETURN_IF_ERROR(plan.Prove(*keys_.vrf));
-  base::LogPosition position = snapshot.head().tree_size;
-  std::vector<VersionRow*> rows;  // of all versions, in their order
-  std::vector<Publication> publications;
-  for (const NewEntry& entry : entries) {
-    KT_CHECK(entry.versions.size() <= max_versions_per_entry());
-    for (const NewVersion& version : entry.versions) {
-      VersionRow& row = plan.RowOf(version);
-      if (row.existing.has_value()) {
-        return absl::AlreadyExistsError("a version to add is already in the log");
+  {  // borrows rows of the plan, which grows below
+    base::LogPosition position = snapshot.head().tree_size;
+    std::vector<VersionRow*> rows;  // of all versions, in their order
+    std::vector<Publication> publications;
+    for (const NewEntry& entry : entries) {
+      KT_CHECK(entry.versions.size() <= max_versions_per_entry());
+      for (const NewVersion& version : entry.versions) {
+        VersionRow& row = plan.RowOf(version);
+        if (row.existing.has_value()) {
+          return absl::AlreadyExistsError("a version to add is already in the log");
+        }
+        row.existing = VersionRow::Existing();
+        row.existing->position = position;
+        rows.push_back(&row);
+        if (!version.skipped) publications.push_back({version, *row.existing});
       }
-      row.existing = VersionRow::Existing();
-      row.existing->position = position;
-      rows.push_back(&row);
-      if (!version.skipped) publications.push_back({version, *row.existing});
+      ++position;
     }
-    ++position;
-  }
-  KT_RETURN_IF_ERROR(MakeCommitments(publications, batch));
-  auto row = rows.begin();
-  for (const NewEntry& entry : entries) {
-    merkle::PrefixChanges& change = changes->emplace_back();
-    change.added.reserve(entry.versions.size());
-    for (size_t i = 0; i < entry.versions.size(); ++i, ++row) {
-      change.added.push_back({(*row)->vrf_output, (*row)->existing->commitment});
+    KT_RETURN_IF_ERROR(MakeCommitments(publications, batch));
+    auto row = rows.begin();
+    for (const NewEntry& entry : entries) {
+      merkle::PrefixChanges& change = changes->emplace_back();
+      change.added.reserve(entry.versions.size());
+      for (size_t i = 0; i < entry.versions.size(); ++i, ++row) {
+        change.added.push_back({(*row)->vrf_output, (*row)->existing->commitment});
+      }
     }
   }
   KT_RETURN_IF_ERROR(plan.AddUnsaved(snapshot, unsaved_proofs_.Take(kMaxUnsavedPerCommit)));

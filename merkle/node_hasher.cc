@@ -16,7 +16,8 @@ constexpr size_t kLikelyLevels = 32;
 constexpr size_t kLikelyJobs = 64;
 
 #if defined(KT_WITH_AVX512_IFMA)
-// Fewer are as fast two by two.
+// Fewer are as fast two by two. The lanes need less than IFMA; but one question decides on all
+// vector code, and processors with AVX-512 and without IFMA are old.
 constexpr size_t kMinForLanes = 8;
 #endif
 

@@ -21,7 +21,7 @@ class NodeHasher {
   void AddLeaf(const base::VrfOutput& key, const base::Hash& commitment, base::Hash* hash);
 
   // Of a parent. `left` and `right` are there already, or come from leaves or from parents of a
-  // lower level; `hash` may be one of them.
+  // lower level; `hash` may be one of them, if no other job of the level reads or writes it.
   void AddParent(size_t level, const base::Hash& left, const base::Hash& right, base::Hash* hash);
 
   // Hashes what was added since the last Run: leaves first, then one level after another.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/status.h"
 
 namespace kt::merkle {
@@ -84,7 +85,7 @@ void Bucket::Build() {
     edge_.push_back(leaf);
   }
   root_ = edge_.front();
-  hashes_.resize(nodes_.size());
+  hashes_.assign(nodes_.size(), {});
   nodes_[root_].top = id_.depth;
   for (const Node& node : nodes_) {
     if (node.depth == kKeyBits) continue;
@@ -95,19 +96,19 @@ void Bucket::Build() {
 }
 
 void Bucket::Plan(LogPosition position, NodeHasher* hasher) {
-  if (!nodes_.empty()) Plan(root_, position, hasher);
+  if (!nodes_.empty()) PlanNode(root_, position, hasher);
 }
 
 // Recursion ends at depth 256 at the latest.
-size_t Bucket::Plan(uint32_t index, LogPosition position, NodeHasher* hasher) {
+size_t Bucket::PlanNode(uint32_t index, LogPosition position, NodeHasher* hasher) {
   Node& node = nodes_[index];
   if (node.from <= position && position < node.until) return 0;
   if (node.depth == kKeyBits) {
     PlanKey(index, position, hasher);
     return 0;
   }
-  size_t level = Plan(node.left, position, hasher);
-  level = std::max(level, Plan(node.right, position, hasher));
+  size_t level = PlanNode(node.left, position, hasher);
+  level = std::max(level, PlanNode(node.right, position, hasher));
   const Node& left = nodes_[node.left];
   const Node& right = nodes_[node.right];
   node.from = std::max(left.from, right.from);
@@ -159,10 +160,15 @@ size_t Bucket::PlanParent(uint32_t index, size_t level, NodeHasher* hasher) {
   return level;
 }
 
+const Bucket::Node& Bucket::Root() const {
+  const Node& node = nodes_[root_];
+  KT_CHECK(node.from < node.until);  // it was evaluated
+  return node;
+}
+
 NodeValue Bucket::root() const {
   if (nodes_.empty()) return {};
-  const Node& node = nodes_[root_];
-  return {node.kind, HashOf(node)};
+  return {Root().kind, HashOf(Root())};
 }
 
 PrefixLeaf Bucket::LeafOf(const Node& node) const {
@@ -170,7 +176,7 @@ PrefixLeaf Bucket::LeafOf(const Node& node) const {
   return {row.key, row.commitment};
 }
 
-PrefixLeaf Bucket::LoneLeaf() const { return LeafOf(nodes_[root_]); }
+PrefixLeaf Bucket::LoneLeaf() const { return LeafOf(Root()); }
 
 absl::Status Bucket::Search(ProofWriter::Range range, ProofWriter* writer) const {
   if (nodes_.empty()) return writer->EndAtMissing(range, id_.depth);

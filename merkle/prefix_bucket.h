@@ -24,8 +24,7 @@ absl::Status CheckLeafRows(const SubtreeId& id, std::span<const LeafRow> rows);
 // with the span of positions at which it holds, so that asking at one position after another, in
 // whichever direction, hashes again only what changed in between. Not thread-safe.
 //
-// To evaluate a position is to plan what has to be hashed for it, and to have a NodeHasher do so:
-// see Evaluate, below, which does it for several buckets together.
+// To evaluate a position is to plan what has to be hashed for it, and to have a NodeHasher do so.
 class Bucket {
  public:
   // A bucket without leaves.
@@ -35,15 +34,12 @@ class Bucket {
   // the previous ones, as what it holds does not matter any more.
   void Reset(const SubtreeId& id, std::vector<LeafRow>* rows);
 
-  // Once `hasher` has run, the bucket is evaluated at `position`.
-  void Plan(base::LogPosition position, NodeHasher* hasher);
-
-  // Of the position at which it was evaluated last: the value of the bucket's root node, and the
-  // leaf that this is, if its kind is kLeaf.
+  // Of the position at which Evaluate, below, saw it last, as it must have: the value of the
+  // bucket's root node, and the leaf that this is, if its kind is kLeaf.
   NodeValue root() const;
   PrefixLeaf LoneLeaf() const;
-  // Whether such a position had two leaves that differ in their last bit only, which would stand at
-  // depth 256.
+  // Whether any position that was evaluated since Reset had two leaves that differ in their last
+  // bit only, which would stand at depth 256.
   bool too_deep() const { return too_deep_; }
 
   // Continues the search for the keys of `range` (not empty) from the bucket's root node, at the
@@ -51,6 +47,9 @@ class Bucket {
   absl::Status Search(ProofWriter::Range range, ProofWriter* writer) const;
 
  private:
+  friend void Evaluate(base::LogPosition position, std::span<Bucket* const> buckets,
+                       NodeHasher* hasher);
+
   struct Node {
     // As of the positions [from, until).
     base::LogPosition from = 1;
@@ -72,10 +71,13 @@ class Bucket {
   };
 
   void Build();
+  // Once `hasher` has run, the bucket is evaluated at `position`.
+  void Plan(base::LogPosition position, NodeHasher* hasher);
   // Returns from which level of `hasher` on the node's hash is there.
-  size_t Plan(uint32_t index, base::LogPosition position, NodeHasher* hasher);
+  size_t PlanNode(uint32_t index, base::LogPosition position, NodeHasher* hasher);
   void PlanKey(uint32_t index, base::LogPosition position, NodeHasher* hasher);
   size_t PlanParent(uint32_t index, size_t level, NodeHasher* hasher);
+  const Node& Root() const;
   const base::Hash& HashOf(const Node& node) const { return hashes_[node.hash_of]; }
   // Of the place at `depth` (top..branch) above an evaluated node.
   base::Hash HashAt(const Node& node, unsigned depth) const;

@@ -11,7 +11,8 @@ namespace {
 
 using base::LogPosition;
 
-// Enough for full rounds of hashing; what is needed for them stays in the processor's caches.
+// Enough for full rounds of hashing, and for one iterator to be cheap where leaves are read; what
+// is needed for them stays in the processor's caches.
 constexpr size_t kBucketsAtOnce = 128;
 
 absl::Status NotAsInMemory(const BucketChanges& bucket) {

@@ -142,24 +142,29 @@ void Prover::Remember(LogPosition position, Step* step) {
   step->held = kNotHeld;
 }
 
-absl::Status Prover::EvaluateBuckets(const Search& search, LogPosition position) {
-  reached_.clear();
-  const auto begin = static_cast<size_t>(search.root);
-  for (size_t i = begin; i < begin + search.steps; ++i) {
-    const Step& step = steps_[i];
-    for (uint32_t left = step.buckets; left != 0; left &= left - 1) {
-      const auto child = static_cast<unsigned>(std::countr_zero(left));
-      const auto index = static_cast<size_t>(step.below[child]);
-      std::optional<Bucket>& bucket = buckets_[index];
-      if (!bucket.has_value()) {
-        const SubtreeId id = ChildId(step.id, child);
-        KT_RETURN_IF_ERROR(CheckLeafRows(id, leaves_[index]));
-        bucket.emplace().Reset(id, &leaves_[index]);
-      }
-      reached_.push_back(&*bucket);
+absl::Status Prover::ReachBuckets(Step* step, LogPosition position) {
+  if (step->tile == nullptr) KT_RETURN_IF_ERROR(Decode(position, step));
+  for (unsigned child = 0; child < kTileChildren; ++child) {
+    if (step->below[child] < 0) continue;
+    // What was planned before the tile was read may not be there.
+    if (step->tile->kind(Tile::kFirstChild + child) != NodeKind::kParent) continue;
+    const auto below = static_cast<size_t>(step->below[child]);
+    if ((step->buckets >> child & 1) != 0) {
+      KT_RETURN_IF_ERROR(ReachBucket(ChildId(step->id, child), below));
+    } else {
+      KT_RETURN_IF_ERROR(ReachBuckets(&steps_[below], position));
     }
   }
-  Evaluate(position, reached_, &hasher_);
+  return absl::OkStatus();
+}
+
+absl::Status Prover::ReachBucket(const SubtreeId& id, size_t index) {
+  std::optional<Bucket>& bucket = buckets_[index];
+  if (!bucket.has_value()) {
+    KT_RETURN_IF_ERROR(CheckLeafRows(id, leaves_[index]));
+    bucket.emplace().Reset(id, &leaves_[index]);
+  }
+  reached_.push_back(&*bucket);
   return absl::OkStatus();
 }
 
@@ -197,7 +202,6 @@ absl::Status Prover::SearchChild(Step* step, unsigned node, LogPosition position
     return bucket.Search(range, writer);
   }
   Step& next = steps_[static_cast<size_t>(below)];
-  if (next.tile == nullptr) KT_RETURN_IF_ERROR(Decode(position, &next));
   if (next.tile->value(Tile::kRoot) != step->tile->value(node)) return Mismatch(child_id, position);
   Remember(position, &next);
   return SearchTile(&next, Tile::kRoot, position, range, writer);
@@ -222,7 +226,6 @@ absl::StatusOr<std::vector<PrefixProof>> Prover::Run(const PrefixStoreReader& re
     Search& search = searches.emplace_back(Search{i, ProofWriter(request.keys)});
     search.root =
         PlanTile({}, request.position, version_.root.get(), search.writer.all(), search.writer);
-    search.steps = steps_.size() - static_cast<size_t>(search.root);
   }
   KT_RETURN_IF_ERROR(ReadAll(reader));
 
@@ -233,8 +236,9 @@ absl::StatusOr<std::vector<PrefixProof>> Prover::Run(const PrefixStoreReader& re
   for (Search& search : searches) {
     Step& root = steps_[static_cast<size_t>(search.root)];
     const PrefixProofRequest& request = requests[search.request];
-    if (root.tile == nullptr) KT_RETURN_IF_ERROR(Decode(request.position, &root));
-    KT_RETURN_IF_ERROR(EvaluateBuckets(search, request.position));
+    reached_.clear();
+    KT_RETURN_IF_ERROR(ReachBuckets(&root, request.position));
+    Evaluate(request.position, reached_, &hasher_);
     KT_RETURN_IF_ERROR(
         SearchTile(&root, Tile::kRoot, request.position, search.writer.all(), &search.writer));
     Remember(request.position, &root);

@@ -67,8 +67,7 @@ class Prover {
   struct Search {
     size_t request = 0;
     ProofWriter writer;
-    int32_t root = 0;  // the step of the root tile, which is the first of the search's
-    size_t steps = 0;
+    int32_t root = 0;  // the step of the root tile
   };
 
   int32_t PlanTile(const SubtreeId& id, base::LogPosition position, const Tile* current,
@@ -83,8 +82,9 @@ class Prover {
   absl::Status ReadAll(const PrefixStoreReader& reader);
   absl::Status Decode(base::LogPosition position, Step* step);
   void Remember(base::LogPosition position, Step* step);
-  // All that the search may come to.
-  absl::Status EvaluateBuckets(const Search& search, base::LogPosition position);
+  // All that searches which pass `step` come to, in reached_; decodes the tiles on the way.
+  absl::Status ReachBuckets(Step* step, base::LogPosition position);
+  absl::Status ReachBucket(const SubtreeId& id, size_t index);
 
   absl::Status SearchTile(Step* step, unsigned node, base::LogPosition position,
                           ProofWriter::Range range, ProofWriter* writer);

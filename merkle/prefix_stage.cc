@@ -171,7 +171,7 @@ std::vector<BucketChanges> Stager::GroupByBucket(std::span<const LeafChange> cha
 absl::Status Stager::ReplayDeepest(const PrefixStoreReader& reader) {
   const TileReplay& deepest = tiles_.back();
   const size_t count = base::PartCount(changes_.size(), kMinChangesPerPart);
-  std::vector<Part> parts(count, Part{BucketReplay(base_.size, by_entry_.size()), deepest, {}});
+  std::vector<Part> parts(count, Part{BucketReplay(base_.size, by_entry_.size()), deepest, {}, {}});
   base::RunInParts(count, changes_.size(), [&](size_t part, size_t begin, size_t end) {
     begin = NextTile(begin);
     end = NextTile(end);
@@ -187,8 +187,8 @@ absl::Status Stager::ReplayPart(const PrefixStoreReader& reader,
                                 std::span<const LeafChange> changes, Part* part) const {
   KT_RETURN_IF_ERROR(part->buckets.Run(reader, GroupByBucket(changes)));
   LogPosition position = base_.size;
-  for (std::vector<NodeChange>& entry : part->buckets.by_entry()) {
-    entry = part->tiles.Run(position++, entry);
+  for (const std::vector<NodeChange>& entry : part->buckets.by_entry()) {
+    part->by_entry.push_back(part->tiles.Run(position++, entry));
   }
   return absl::OkStatus();
 }
@@ -197,7 +197,7 @@ void Stager::Take(Part* part) {
   const auto append = [](auto& from, auto& to) {
     std::move(from.begin(), from.end(), std::back_inserter(to));
   };
-  for (size_t i = 0; i < by_entry_.size(); ++i) append(part->buckets.by_entry()[i], by_entry_[i]);
+  for (size_t i = 0; i < by_entry_.size(); ++i) append(part->by_entry[i], by_entry_[i]);
   append(part->buckets.leaves(), writes_.leaves);
   append(part->buckets.changed_leaves(), changed_leaves_);
   append(part->tiles.rows(), writes_.bands);

@@ -61,7 +61,7 @@ class BucketReplay {
 
   // The results: for each entry the bucket roots that it changes, in the order of the buckets; new
   // and changed rows; and the leaves of each bucket whose leaves are kept.
-  std::vector<std::vector<NodeChange>>& by_entry() { return by_entry_; }
+  const std::vector<std::vector<NodeChange>>& by_entry() const { return by_entry_; }
   std::vector<LeafRow>& leaves() { return leaves_; }
   std::vector<ChangedLeaves>& changed_leaves() { return changed_leaves_; }
 
@@ -157,6 +157,7 @@ class Stager {
   struct Part {
     BucketReplay buckets;
     TileReplay tiles;
+    std::vector<std::vector<NodeChange>> by_entry;  // of the tiles' roots
     absl::Status status;
   };
 

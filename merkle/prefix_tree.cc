@@ -7,7 +7,6 @@
 #include <iterator>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/check.h"
+#include "base/parallel.h"
 #include "base/status.h"
 #include "merkle/prefix_bucket.h"
 #include "merkle/prefix_prover.h"
@@ -277,24 +277,20 @@ class Loader {
   // Makes the deepest tiles out of all leaves.
   absl::Status AddDeepest(const PrefixStoreReader& reader) {
     constexpr unsigned kMaxPartDepth = 8;  // at 10 million leaves, 40,000 in each part
-    constexpr unsigned kMaxThreads = 8;
     const unsigned part_depth = std::min(depth_, kMaxPartDepth);
     std::vector<TileRow> parts(size_t{1} << part_depth);
-    std::vector<absl::Status> statuses(
-        std::clamp(std::thread::hardware_concurrency(), 1u, kMaxThreads));
+    std::vector<absl::Status> statuses(base::PartCount(parts.size(), 1));
     std::atomic<size_t> next = 0;
-    const auto work = [&](absl::Status* status) {
+    const auto work = [&](size_t worker, size_t, size_t) {
+      absl::Status& status = statuses[worker];
       DeepestTiles tiles(layout_, entries_, &room_);
-      for (size_t i = next++; i < parts.size() && status->ok(); i = next++) {
+      for (size_t i = next++; i < parts.size() && status.ok(); i = next++) {
         const SubtreeId part{static_cast<uint8_t>(part_depth), static_cast<uint32_t>(i)
                                                                    << (32 - part_depth)};
-        *status = tiles.Make(reader, part, &parts[i]);
+        status = tiles.Make(reader, part, &parts[i]);
       }
     };
-    std::vector<std::thread> threads;
-    for (size_t i = 1; i < statuses.size(); ++i) threads.emplace_back(work, &statuses[i]);
-    work(&statuses[0]);
-    for (std::thread& thread : threads) thread.join();
+    base::RunInParts(statuses.size(), statuses.size(), work);
     for (const absl::Status& status : statuses) KT_RETURN_IF_ERROR(status);
     for (TileRow& part : parts) std::move(part.begin(), part.end(), std::back_inserter(row_));
     return absl::OkStatus();

@@ -91,6 +91,32 @@ TEST_P(TransparencyLogTest, AnswersVerifyForFreshAndReturningUsersAfterEachChang
   }
 }
 
+// So many that several threads make commitments and hash the tree, where there are processors.
+TEST_P(TransparencyLogTest, EachOfManyVersionsOfACommitGetsItsOwnValue) {
+  constexpr size_t kLabels = 600;
+  const auto label_of = [](size_t i) { return "user" + std::to_string(i) + "@example.com"; };
+  std::vector<NewEntry> entries(3);
+  for (NewEntry& entry : entries) entry.timestamp_ms = fixture_.clock().NowMs();
+  for (size_t i = 0; i < kLabels; ++i) {
+    std::vector<NewVersion>& versions = entries[i % entries.size()].versions;
+    const base::Version version = i % 10 == 0 ? 1 : 0;
+    if (version == 1) {
+      versions.push_back(
+          {.label = base::ToBytes(label_of(i)), .version = 0, .value = {}, .skipped = true});
+    }
+    versions.push_back({.label = base::ToBytes(label_of(i)),
+                        .version = version,
+                        .value = {base::ToBytes("of " + label_of(i)), {}}});
+  }
+  ASSERT_THAT(fixture_.log().Append(entries), IsOk());
+  for (size_t i = 0; i < kLabels; i += 7) {
+    std::optional<core::UserState> state;
+    ASSERT_OK_AND_ASSIGN(const auto found, Search(label_of(i), std::nullopt, &state));
+    EXPECT_EQ(found, "of " + label_of(i));
+  }
+  ASSERT_THAT(fixture_.Reopen(), IsOk()) << "the tree in the store is another one";
+}
+
 TEST_P(TransparencyLogTest, NothingIsPublishedIfTheCommitFails) {
   ASSERT_THAT(fixture_.Add("a@example.com", 0, "first"), IsOk());
   const auto before = fixture_.log().current();

@@ -61,7 +61,7 @@ TEST(NodeHasher, HashesAnyNumberOfNodes) {
 // As for a node above which no other leaf branches off.
 TEST(NodeHasher, HashesInPlace) {
   SeededRandom random(2);
-  for (const size_t count : {1, 2, 3, 16, 17}) {
+  for (const size_t count : {1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 31}) {
     std::vector<Hash> hashes;
     for (size_t i = 0; i < count; ++i) hashes.push_back(random.NextHash());
     std::vector<Hash> expected = hashes;
