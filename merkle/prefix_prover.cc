@@ -223,6 +223,8 @@ absl::StatusOr<std::vector<PrefixProof>> Prover::Run(const PrefixStoreReader& re
         continue;
       }
     }
+    // Growing would copy them again and again.
+    if (searches.empty()) steps_.reserve((requests.size() - i) * layout_.bucket_depth / 2);
     Search& search = searches.emplace_back(Search{i, ProofWriter(request.keys)});
     search.root =
         PlanTile({}, request.position, version_.root.get(), search.writer.all(), search.writer);

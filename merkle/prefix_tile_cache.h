@@ -5,10 +5,9 @@
 #define MERKLE_PREFIX_TILE_CACHE_H_
 
 #include <array>
-#include <list>
 #include <memory>
 #include <tuple>
-#include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -18,9 +17,10 @@
 namespace kt::merkle {
 
 // Keeps the tiles near the root as of the positions that searches come back to (the frontier and
-// distinguished entries), least recently used first out. What a tile was at a position that the
-// tree has passed never changes, so nothing is ever invalidated. Thread-safe; its locks are held
-// for a look-up only.
+// distinguished entries). First in, first out, but for those that were asked for since their turn
+// came last: to note that touches less memory than to keep them in the order of their use. What a
+// tile was at a position that the tree has passed never changes, so nothing is ever invalidated.
+// Thread-safe; its locks are held for a look-up only.
 class TileCache {
  public:
   // Tiles deeper than this are too many for one to be asked for twice. Of those that are not,
@@ -34,14 +34,19 @@ class TileCache {
  private:
   static constexpr size_t kShards = 16;
   using Key = std::tuple<uint8_t, uint32_t, base::LogPosition>;
-  using Entry = std::pair<Key, std::shared_ptr<const Tile>>;
+  struct Entry {
+    Key key;
+    std::shared_ptr<const Tile> tile;
+    bool used = false;  // since its turn came last
+  };
   struct Shard {
     absl::Mutex mutex;
-    std::list<Entry> by_use ABSL_GUARDED_BY(mutex);  // most recently used first
-    absl::flat_hash_map<Key, std::list<Entry>::iterator> index ABSL_GUARDED_BY(mutex);
+    std::vector<Entry> entries ABSL_GUARDED_BY(mutex);
+    size_t turn ABSL_GUARDED_BY(mutex) = 0;  // of entries, once there is room for no more
+    absl::flat_hash_map<Key, size_t> index ABSL_GUARDED_BY(mutex);  // of entries
   };
 
-  Shard& ShardOf(const Key& key);
+  Shard& ShardOf(size_t hash);
 
   std::array<Shard, kShards> shards_;
 };
