@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/status.h"
+
 namespace kt::base {
 
 size_t PartCount(size_t items, size_t min_per_part) {
@@ -14,10 +16,12 @@ size_t PartCount(size_t items, size_t min_per_part) {
   return std::clamp<size_t>(items / min_per_part, 1, processors);
 }
 
-void RunInParts(size_t parts, size_t items,
-                const std::function<void(size_t part, size_t begin, size_t end)>& work) {
+absl::Status RunInParts(
+    size_t parts, size_t items,
+    const std::function<absl::Status(size_t part, size_t begin, size_t end)>& work) {
+  std::vector<absl::Status> statuses(parts);
   const auto run = [&](size_t part) {
-    work(part, items * part / parts, items * (part + 1) / parts);
+    statuses[part] = work(part, items * part / parts, items * (part + 1) / parts);
   };
   std::vector<std::jthread> threads;  // which are joined however this ends
   threads.reserve(parts - 1);
@@ -29,6 +33,9 @@ void RunInParts(size_t parts, size_t items,
   }
   run(0);
   for (; next < parts; ++next) run(next);
+  threads.clear();  // which waits for them
+  for (const absl::Status& status : statuses) KT_RETURN_IF_ERROR(status);
+  return absl::OkStatus();
 }
 
 }  // namespace kt::base

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <functional>
 
+#include "absl/status/status.h"
+
 namespace kt::base {
 
 // Into how many parts to divide `items` for all processors, but eight at most, to have one, and
@@ -13,9 +15,10 @@ size_t PartCount(size_t items, size_t min_per_part);
 
 // Calls `work(part, begin, end)` for consecutive ranges [begin, end) of `items`, as equal as can
 // be, the first on this thread and each other on one of its own, if one can be started. Returns
-// when all are done. `work` must not throw.
-void RunInParts(size_t parts, size_t items,
-                const std::function<void(size_t part, size_t begin, size_t end)>& work);
+// when all are done, with the error of the first part that has one. `work` must not throw.
+absl::Status RunInParts(
+    size_t parts, size_t items,
+    const std::function<absl::Status(size_t part, size_t begin, size_t end)>& work);
 
 }  // namespace kt::base
 #endif  // BASE_PARALLEL_H_

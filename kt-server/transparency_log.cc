@@ -307,34 +307,33 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
     }
   }
   KT_RETURN_IF_ERROR(plan.Prove(*keys_.vrf));
-  {  // borrows rows of the plan, which grows below
-    base::LogPosition position = snapshot.head().tree_size;
-    std::vector<VersionRow*> rows;  // of all versions, in their order
-    std::vector<Publication> publications;
-    for (const NewEntry& entry : entries) {
-      KT_CHECK(entry.versions.size() <= max_versions_per_entry());
-      for (const NewVersion& version : entry.versions) {
-        VersionRow& row = plan.RowOf(version);
-        if (row.existing.has_value()) {
-          return absl::AlreadyExistsError("a version to add is already in the log");
-        }
-        row.existing = VersionRow::Existing();
-        row.existing->position = position;
-        rows.push_back(&row);
-        if (!version.skipped) publications.push_back({version, *row.existing});
+  base::LogPosition position = snapshot.head().tree_size;
+  std::vector<VersionRow*> rows;  // of all versions, in their order
+  std::vector<Publication> publications;
+  for (const NewEntry& entry : entries) {
+    KT_CHECK(entry.versions.size() <= max_versions_per_entry());
+    for (const NewVersion& version : entry.versions) {
+      VersionRow& row = plan.RowOf(version);
+      if (row.existing.has_value()) {
+        return absl::AlreadyExistsError("a version to add is already in the log");
       }
-      ++position;
+      row.existing = VersionRow::Existing();
+      row.existing->position = position;
+      rows.push_back(&row);
+      if (!version.skipped) publications.push_back({version, *row.existing});
     }
-    KT_RETURN_IF_ERROR(MakeCommitments(publications, batch));
-    auto row = rows.begin();
-    for (const NewEntry& entry : entries) {
-      merkle::PrefixChanges& change = changes->emplace_back();
-      change.added.reserve(entry.versions.size());
-      for (size_t i = 0; i < entry.versions.size(); ++i, ++row) {
-        change.added.push_back({(*row)->vrf_output, (*row)->existing->commitment});
-      }
+    ++position;
+  }
+  KT_RETURN_IF_ERROR(MakeCommitments(publications, batch));
+  auto row = rows.begin();
+  for (const NewEntry& entry : entries) {
+    merkle::PrefixChanges& change = changes->emplace_back();
+    change.added.reserve(entry.versions.size());
+    for (size_t i = 0; i < entry.versions.size(); ++i, ++row) {
+      change.added.push_back({(*row)->vrf_output, (*row)->existing->commitment});
     }
   }
+  // Last: the plan's rows, which were borrowed above, move.
   KT_RETURN_IF_ERROR(plan.AddUnsaved(snapshot, unsaved_proofs_.Take(kMaxUnsavedPerCommit)));
   batch->versions = plan.TakeRows();
   return absl::OkStatus();
@@ -346,27 +345,22 @@ absl::Status TransparencyLog::MakeCommitments(std::span<const Publication> publi
   for (core::Opening& opening : openings) random_.Fill(opening);
   batch->values.resize(publications.size());
   const core::WireContext context = core::WireContext::For(keys_.config);
-  constexpr size_t kMinPerThread = 256;
-  std::vector<absl::Status> statuses(base::PartCount(publications.size(), kMinPerThread));
-  const auto commit = [&](size_t i) -> absl::Status {
-    const NewVersion& version = publications[i].version;
-    VersionRow::Existing& existing = publications[i].existing;
-    const OpenedValue opened{openings[i], version.value};
-    KT_ASSIGN_OR_RETURN(
-        existing.commitment,
-        core::CommitTo(keys_.config, opened.opening, version.label, version.version, opened.value));
-    KT_ASSIGN_OR_RETURN(base::Bytes encoded, EncodeOpenedValue(opened, context));
-    batch->values[i] = {existing.value_key(), std::move(encoded)};
+  const auto commit = [&](size_t, size_t begin, size_t end) -> absl::Status {
+    for (size_t i = begin; i < end; ++i) {
+      const NewVersion& version = publications[i].version;
+      VersionRow::Existing& existing = publications[i].existing;
+      const OpenedValue opened{openings[i], version.value};
+      KT_ASSIGN_OR_RETURN(existing.commitment,
+                          core::CommitTo(keys_.config, opened.opening, version.label,
+                                         version.version, opened.value));
+      KT_ASSIGN_OR_RETURN(base::Bytes encoded, EncodeOpenedValue(opened, context));
+      batch->values[i] = {existing.value_key(), std::move(encoded)};
+    }
     return absl::OkStatus();
   };
-  base::RunInParts(statuses.size(), publications.size(),
-                   [&](size_t part, size_t begin, size_t end) {
-                     for (size_t i = begin; i < end && statuses[part].ok(); ++i) {
-                       statuses[part] = commit(i);
-                     }
-                   });
-  for (const absl::Status& status : statuses) KT_RETURN_IF_ERROR(status);
-  return absl::OkStatus();
+  constexpr size_t kMinPerThread = 256;
+  return base::RunInParts(base::PartCount(publications.size(), kMinPerThread), publications.size(),
+                          commit);
 }
 
 absl::Status TransparencyLog::AppendLogEntries(std::span<const NewEntry> entries,

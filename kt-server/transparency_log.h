@@ -117,18 +117,19 @@ class TransparencyLog {
   absl::Status writable() const;
 
  private:
+  // A version that gets a value, and what its row is to say of it.
+  struct Publication {
+    const NewVersion& version;
+    VersionRow::Existing& existing;
+  };
+
   TransparencyLog(LogKeys keys, Store& store, HeadGuard& guard, base::Random& random);
 
   absl::Status Load(const merkle::PrefixTreeLayout& layout, size_t max_leaf_bytes);
   absl::StatusOr<base::Hash> LoadTimestamps(const Snapshot& snapshot);
   absl::Status Stage(const Snapshot& snapshot, std::span<const NewEntry> entries,
                      CommitBatch* batch, std::vector<merkle::PrefixChanges>* changes);
-  // A version that gets a value, and what its row is to say of it.
-  struct Publication {
-    const NewVersion& version;
-    VersionRow::Existing& existing;
-  };
-  // Of all, and the rows of their values; on all processors if they are many.
+  // Makes the commitments, and the rows of the values; on all processors if they are many.
   absl::Status MakeCommitments(std::span<const Publication> publications, CommitBatch* batch);
   absl::Status AppendLogEntries(std::span<const NewEntry> entries,
                                 std::span<const base::Hash> prefix_roots,

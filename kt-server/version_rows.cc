@@ -205,9 +205,11 @@ absl::StatusOr<std::vector<vrf::ProvenOutput>> ProveVrf(const vrf::Prover& vrf,
   constexpr size_t kMinPerThread = 32;
   std::vector<std::vector<vrf::ProvenOutput>> parts(base::PartCount(alphas.size(), kMinPerThread));
   const std::span<const base::Bytes> all(alphas);
-  base::RunInParts(parts.size(), alphas.size(), [&](size_t part, size_t begin, size_t end) {
+  const auto prove = [&](size_t part, size_t begin, size_t end) {
     parts[part] = vrf.Prove(all.subspan(begin, end - begin));
-  });
+    return absl::OkStatus();
+  };
+  KT_RETURN_IF_ERROR(base::RunInParts(parts.size(), alphas.size(), prove));
   std::vector<vrf::ProvenOutput> results;
   results.reserve(alphas.size());
   for (auto& part : parts) {

@@ -171,14 +171,14 @@ std::vector<BucketChanges> Stager::GroupByBucket(std::span<const LeafChange> cha
 absl::Status Stager::ReplayDeepest(const PrefixStoreReader& reader) {
   const TileReplay& deepest = tiles_.back();
   const size_t count = base::PartCount(changes_.size(), kMinChangesPerPart);
-  std::vector<Part> parts(count, Part{BucketReplay(base_.size, by_entry_.size()), deepest, {}, {}});
-  base::RunInParts(count, changes_.size(), [&](size_t part, size_t begin, size_t end) {
+  std::vector<Part> parts(count, Part{BucketReplay(base_.size, by_entry_.size()), deepest, {}});
+  const auto replay = [&](size_t part, size_t begin, size_t end) {
     begin = NextTile(begin);
     end = NextTile(end);
     const auto changes = std::span(changes_).subspan(begin, end - begin);
-    parts[part].status = ReplayPart(reader, changes, &parts[part]);
-  });
-  for (const Part& part : parts) KT_RETURN_IF_ERROR(part.status);
+    return ReplayPart(reader, changes, &parts[part]);
+  };
+  KT_RETURN_IF_ERROR(base::RunInParts(count, changes_.size(), replay));
   for (Part& part : parts) Take(&part);
   return absl::OkStatus();
 }

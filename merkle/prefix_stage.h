@@ -158,7 +158,6 @@ class Stager {
     BucketReplay buckets;
     TileReplay tiles;
     std::vector<std::vector<NodeChange>> by_entry;  // of the tiles' roots
-    absl::Status status;
   };
 
   void SortChanges(std::span<const PrefixChanges> entries);

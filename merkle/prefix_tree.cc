@@ -279,19 +279,18 @@ class Loader {
     constexpr unsigned kMaxPartDepth = 8;  // at 10 million leaves, 40,000 in each part
     const unsigned part_depth = std::min(depth_, kMaxPartDepth);
     std::vector<TileRow> parts(size_t{1} << part_depth);
-    std::vector<absl::Status> statuses(base::PartCount(parts.size(), 1));
     std::atomic<size_t> next = 0;
-    const auto work = [&](size_t worker, size_t, size_t) {
-      absl::Status& status = statuses[worker];
+    const auto work = [&](size_t, size_t, size_t) -> absl::Status {
       DeepestTiles tiles(layout_, entries_, &room_);
-      for (size_t i = next++; i < parts.size() && status.ok(); i = next++) {
+      for (size_t i = next++; i < parts.size(); i = next++) {
         const SubtreeId part{static_cast<uint8_t>(part_depth), static_cast<uint32_t>(i)
                                                                    << (32 - part_depth)};
-        status = tiles.Make(reader, part, &parts[i]);
+        KT_RETURN_IF_ERROR(tiles.Make(reader, part, &parts[i]));
       }
+      return absl::OkStatus();
     };
-    base::RunInParts(statuses.size(), statuses.size(), work);
-    for (const absl::Status& status : statuses) KT_RETURN_IF_ERROR(status);
+    const size_t workers = base::PartCount(parts.size(), 1);
+    KT_RETURN_IF_ERROR(base::RunInParts(workers, workers, work));
     for (TileRow& part : parts) std::move(part.begin(), part.end(), std::back_inserter(row_));
     return absl::OkStatus();
   }

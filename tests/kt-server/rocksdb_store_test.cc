@@ -528,12 +528,12 @@ TEST(RocksDbStore, AVersionWithoutItsLeafIsDataLoss) {
 }
 
 // In place: a database that has the file open reads it so.
-void FlipABitInPlace(const fs::path& file, size_t offset) {
+void FlipABit(const fs::path& file, size_t offset, unsigned bit) {
   std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
   stream.seekg(static_cast<std::streamoff>(offset));
   const int byte = stream.get();
   stream.seekp(static_cast<std::streamoff>(offset));
-  stream.put(static_cast<char>(byte ^ 1));
+  stream.put(static_cast<char>(byte ^ 1 << bit));
   KT_CHECK(stream.flush().good());
 }
 
@@ -547,13 +547,13 @@ TEST(RocksDbStore, DamageThatACompactionMetIsToldByTheNextCheckOfFiles) {
   const auto check = [&] { return database->CheckFiles([] { return absl::OkStatus(); }); };
   EXPECT_THAT(check(), IsOk());
 
-  FlipABitInPlace(file, 10);
+  FlipABit(file, 10, 0);
   rocksdb::CompactRangeOptions options;
   options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
   EXPECT_TRUE(database->db()
                   .CompactRange(options, database->table(Table::kValue), nullptr, nullptr)
                   .IsCorruption());
-  FlipABitInPlace(file, 10);
+  FlipABit(file, 10, 0);
   EXPECT_THAT(check(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("in the background")));
 }
 
@@ -580,12 +580,6 @@ Outcome Examine(const std::string& path, const RecordedLog& log,
   if (*contents == log.newest()) return Outcome::kNewest;
   EXPECT_TRUE(log.IsAState(*contents)) << "size " << contents->head.tree_size;
   return Outcome::kEarlierCommit;
-}
-
-void FlipABit(const fs::path& file, size_t offset, unsigned bit) {
-  Rewrite(file, [&](base::Bytes& bytes) {
-    bytes.at(offset) = static_cast<uint8_t>(bytes.at(offset) ^ (1u << bit));
-  });
 }
 
 class DamageTest : public ::testing::Test {
