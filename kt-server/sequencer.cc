@@ -3,14 +3,19 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <iterator>
 #include <limits>
-#include <map>
+#include <memory>
+#include <optional>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/check.h"
+#include "base/parallel.h"
 #include "base/status.h"
 #include "kt-core/update.h"
 #include "kt-server/version_rows.h"
@@ -29,11 +34,11 @@ absl::Status ForPublishers(const absl::Status& failure) {
 // client takes 4 MiB.
 constexpr size_t kMaxLabelBytesPerEntry = 2 << 20;
 
-// Fills log entries with what submissions made, in order.
+// Fills log entries with what submissions made, in order. When they are appended gives them their
+// timestamp.
 class EntryPacker {
  public:
-  EntryPacker(uint64_t timestamp_ms, size_t max_versions)
-      : timestamp_ms_(timestamp_ms), max_versions_(max_versions) {}
+  explicit EntryPacker(size_t max_versions) : max_versions_(max_versions) {}
 
   // Adds the versions of one label that belong together. Returns the index of their entry.
   size_t Add(std::vector<NewVersion> versions, bool alone) {
@@ -41,7 +46,7 @@ class EntryPacker {
     for (const NewVersion& version : versions) bytes += version.value.value.size();
     const base::Bytes& label = versions.front().label;
     if (entries_.empty() || !HasRoom(label, versions.size(), bytes, alone)) {
-      entries_.push_back({timestamp_ms_, {}});
+      entries_.emplace_back();
       labels_.clear();
     }
     Share& share = labels_[label];
@@ -71,10 +76,9 @@ class EntryPacker {
            share.bytes + bytes <= kMaxLabelBytesPerEntry;
   }
 
-  const uint64_t timestamp_ms_;
   const size_t max_versions_;
   std::vector<NewEntry> entries_;
-  std::map<base::Bytes, Share> labels_;
+  absl::flat_hash_map<base::Bytes, Share> labels_;
 };
 
 }  // namespace
@@ -86,81 +90,89 @@ NewValues::NewValues(std::vector<base::Bytes> plain) {
 // The submissions of one commit and the versions they become.
 class Sequencer::Batch {
  public:
-  Batch(const core::Configuration& config, std::shared_ptr<const LogState> state,
-        size_t max_versions_per_entry)
-      : config_(config),
-        state_(std::move(state)),
-        max_versions_per_entry_(max_versions_per_entry) {}
+  // Takes as many of `waiting` as one commit is to hold, at least one. They find what the log holds
+  // now, and what `before` adds, which is being committed (nullptr: nothing is).
+  Batch(const SequencerOptions& options, const TransparencyLog& log, const Batch* before,
+        std::deque<Submission>* waiting)
+      : config_(log.config()),
+        state_(log.newest()),
+        before_(before),
+        max_versions_per_entry_(
+            std::min(options.max_versions_per_entry, log.max_versions_per_entry())) {
+    while (!waiting->empty() && size_ < options.max_versions_per_commit &&
+           value_bytes_ < options.max_value_bytes_per_commit) {
+      Add(std::move(waiting->front()));
+      waiting->pop_front();
+    }
+    if (size_ > 0) prepared_ = log.Prepare(PackEntries());
+    before_ = nullptr;  // which may go now
+    state_ = nullptr;
+  }
+
+  // Of versions.
+  size_t size() const { return size_; }
+  // OK, or why some submissions were not looked at.
+  const absl::Status& failure() const { return failure_; }
+
+  // What is to be appended, if size() is not 0; once.
+  absl::StatusOr<PreparedEntries> TakePrepared() { return std::move(prepared_); }
+
+  // `status`: of the commit. `size_before`: of the log.
+  void Answer(const absl::Status& status, base::TreeSize size_before, base::TreeSize size_after) {
+    for (Item& item : items_) {
+      // What it holds counts as waiting until it is answered.
+      const Submission submission = std::move(item.submission);
+      if (!status.ok()) {
+        submission.done(status);
+      } else if (!item.refusal.ok()) {
+        submission.done(item.refusal);
+      } else {
+        submission.done(Outcome{item.greatest, size_before + item.entry, size_after});
+      }
+    }
+  }
+
+  // The reverse of taking its submissions.
+  void GiveBack(std::deque<Submission>* waiting) {
+    for (; !items_.empty(); items_.pop_back()) {
+      waiting->push_front(std::move(items_.back().submission));
+    }
+  }
+
+ private:
+  struct Item {
+    Submission submission;
+    absl::Status refusal;
+    std::vector<NewVersion> versions;  // unless it is refused; until they are packed
+    base::Version greatest = 0;
+    size_t entry = 0;  // of those of the commit
+  };
 
   // Runs the submission's mutation on the label's newest value, this batch's changes included.
   void Add(Submission submission) {
-    absl::StatusOr<std::vector<NewVersion>> versions = Mutate(submission);
-    if (!versions.ok()) {
-      refused_.push_back({std::move(submission.done), versions.status()});
-      return;
-    }
+    Item& item = items_.emplace_back();
+    item.submission = std::move(submission);
+    absl::StatusOr<std::vector<NewVersion>> versions = Mutate(item.submission);
+    item.refusal = versions.status();
+    if (!versions.ok()) return;
     size_ += versions->size();
-    const base::Version greatest = versions->back().version;
-    accepted_.push_back({std::move(submission.done), *std::move(versions), submission.alone,
-                         Outcome{greatest, 0, 0}});
+    item.greatest = versions->back().version;
+    item.versions = *std::move(versions);
   }
 
-  // OK, or why some submissions were not looked at.
-  const absl::Status& failure() const { return failure_; }
-  // Of versions.
-  size_t size() const { return size_; }
-  // Of the values that were read and those that are to be written.
-  size_t value_bytes() const { return value_bytes_; }
-
-  // The log entries, and remembers which submission went into which.
-  std::vector<NewEntry> TakeEntries(uint64_t timestamp_ms) {
-    EntryPacker packer(timestamp_ms, max_versions_per_entry_);
-    for (Accepted& accepted : accepted_) {
-      const size_t entry = packer.Add(std::move(accepted.versions), accepted.alone);
-      accepted.outcome.position = state_->size() + entry;
+  std::vector<NewEntry> PackEntries() {
+    EntryPacker packer(max_versions_per_entry_);
+    for (Item& item : items_) {
+      if (!item.refusal.ok()) continue;
+      item.entry = packer.Add(std::move(item.versions), item.submission.alone);
     }
     return packer.Take();
   }
 
-  // `status`: of the commit.
-  void Answer(const absl::Status& status, base::TreeSize tree_size) {
-    for (Accepted& accepted : accepted_) {
-      accepted.outcome.tree_size = tree_size;
-      if (status.ok()) {
-        accepted.done(accepted.outcome);
-      } else {
-        accepted.done(status);
-      }
-    }
-    for (Refused& refused : refused_) refused.done(status.ok() ? refused.status : status);
-  }
-
- private:
-  struct Accepted {
-    Done done;
-    std::vector<NewVersion> versions;
-    bool alone;
-    Outcome outcome;
-  };
-  struct Refused {
-    Done done;
-    absl::Status status;
-  };
-
   absl::StatusOr<std::vector<NewVersion>> Mutate(const Submission& submission) {
-    auto newest = newest_.find(submission.label);
-    if (newest == newest_.end()) {
-      absl::StatusOr<std::optional<CurrentValue>> stored = ReadCurrent(submission.label);
-      if (!stored.ok()) {
-        failure_ = stored.status();
-        return ForPublishers(failure_);
-      }
-      if (stored->has_value()) value_bytes_ += (*stored)->value.size();
-      newest = newest_.emplace(submission.label, *std::move(stored)).first;
-    }
-    std::optional<CurrentValue>& current = newest->second;
+    KT_ASSIGN_OR_RETURN(std::optional<CurrentValue>* const current, Current(submission.label));
     KT_ASSIGN_OR_RETURN(NewValues added,
-                        submission.mutation(current.has_value() ? &*current : nullptr));
+                        submission.mutation(current->has_value() ? &**current : nullptr));
     const uint64_t count = uint64_t{added.skipped_versions} + added.values.size();
     if (added.values.empty() || count > core::kMaxVersionsInEntry ||
         count > max_versions_per_entry_) {
@@ -171,21 +183,42 @@ class Sequencer::Batch {
     if (bytes > kMaxLabelBytesPerEntry) {
       return absl::InvalidArgumentError("the values are too long for one log entry");
     }
-    const uint64_t first = current.has_value() ? uint64_t{current->version} + 1 : 0;
+    const uint64_t first = current->has_value() ? uint64_t{(*current)->version} + 1 : 0;
     if (first + count - 1 > std::numeric_limits<base::Version>::max()) {
       return absl::ResourceExhaustedError("the address has no version numbers left");
     }
     value_bytes_ += bytes;
     std::vector<NewVersion> versions;
+    versions.reserve(count);
     const auto next = [&] { return static_cast<base::Version>(first + versions.size()); };
     while (versions.size() < added.skipped_versions) {
       versions.push_back({submission.label, next(), {}, /*skipped=*/true});
     }
     for (core::UpdateValue& update : added.values) {
-      current = CurrentValue{.version = next(), .value = update.value};
+      *current = CurrentValue{.version = next(), .value = update.value};
       versions.push_back({submission.label, next(), std::move(update)});
     }
     return versions;
+  }
+
+  // The label's newest value, to be changed.
+  absl::StatusOr<std::optional<CurrentValue>*> Current(const base::Bytes& label) {
+    const auto [newest, is_new] = newest_.try_emplace(label);
+    if (!is_new) return &newest->second;
+    const auto found = before_ == nullptr ? newest_.end() : before_->newest_.find(label);
+    if (before_ != nullptr && found != before_->newest_.end()) {
+      newest->second = found->second;
+    } else {
+      absl::StatusOr<std::optional<CurrentValue>> stored = ReadCurrent(label);
+      if (!stored.ok()) {
+        newest_.erase(newest);
+        failure_ = stored.status();
+        return ForPublishers(failure_);
+      }
+      newest->second = *std::move(stored);
+    }
+    if (newest->second.has_value()) value_bytes_ += newest->second->value.size();
+    return &newest->second;
   }
 
   absl::StatusOr<std::optional<CurrentValue>> ReadCurrent(base::ByteView label) const {
@@ -205,13 +238,15 @@ class Sequencer::Batch {
   }
 
   const core::Configuration& config_;
-  const std::shared_ptr<const LogState> state_;
+  std::shared_ptr<const LogState> state_;
+  const Batch* before_;
   const size_t max_versions_per_entry_;
-  std::map<base::Bytes, std::optional<CurrentValue>> newest_;
-  std::vector<Accepted> accepted_;
-  std::vector<Refused> refused_;
+  // By label. Read by the next batch while this one is committed.
+  absl::flat_hash_map<base::Bytes, std::optional<CurrentValue>> newest_;
+  std::vector<Item> items_;
+  absl::StatusOr<PreparedEntries> prepared_;
   size_t size_ = 0;
-  size_t value_bytes_ = 0;
+  size_t value_bytes_ = 0;  // of the values that were read and those that are to be written
   absl::Status failure_;
 };
 
@@ -241,8 +276,7 @@ absl::Status Sequencer::Start() {
 absl::Status Sequencer::Prepare() {
   if (log_.newest() == nullptr) {
     KT_ASSIGN_OR_RETURN(const uint64_t timestamp_ms, NextTimestampMs());
-    std::vector<NewEntry> first = {{timestamp_ms, {}}};
-    KT_RETURN_IF_ERROR(AppendEntries(std::move(first), 0));
+    KT_RETURN_IF_ERROR(AppendEmpty(timestamp_ms));
   }
   KT_RETURN_IF_ERROR(CheckDowntime());
   absl::MutexLock lock(&mutex_);
@@ -336,52 +370,98 @@ void Sequencer::Run() {
 }
 
 bool Sequencer::RunEpoch() {
-  std::vector<Submission> pending;
   bool stopping = false;
   {
     absl::MutexLock lock(&mutex_);
-    pending.swap(pending_);
-    // Nothing is accepted after this, so what was swapped out is the last batch.
+    // Nothing is accepted after this, so what waits now is the last.
     stopping = stopping_;
   }
   WatchClock();
   WatchRoom();
-  for (std::span<Submission> rest(pending); !rest.empty();) rest = rest.subspan(CommitSome(rest));
+  CommitWaiting();
   if (stopping) return false;
   if (!IdleTooLong()) return true;
   const absl::StatusOr<uint64_t> timestamp_ms = NextTimestampMs();
   if (!timestamp_ms.ok()) return true;
-  std::vector<NewEntry> empty = {{*timestamp_ms, {}}};
   // The observer is told; there is nobody else to answer to.
-  AppendEntries(std::move(empty), 0).IgnoreError();
+  AppendEmpty(*timestamp_ms).IgnoreError();
   return true;
 }
 
-// Makes one commit out of the first submissions and answers them. Returns how many that were.
-size_t Sequencer::CommitSome(std::span<Submission> pending) {
-  const absl::StatusOr<uint64_t> timestamp_ms = NextTimestampMs();
-  if (!timestamp_ms.ok()) {
-    for (const Submission& submission : pending) submission.done(timestamp_ms.status());
-    return pending.size();
+// Makes commits out of what waits, in order, and answers it. While one is made, the next is
+// prepared: the tree and a disk keep few processors busy, VRF proofs all of them. If there is no
+// room for more by then, the end of the epoch comes at once, without a pause between two commits.
+void Sequencer::CommitWaiting() {
+  std::deque<Submission> waiting = TakePending();
+  std::unique_ptr<Batch> batch;
+  if (!waiting.empty()) batch = std::make_unique<Batch>(options_, log_, nullptr, &waiting);
+  while (batch != nullptr) {
+    if (waiting.empty() && ShouldWakeNow()) waiting = TakePending();
+    std::unique_ptr<Batch> next;
+    bool committed = false;
+    const auto work = [&](size_t part, size_t, size_t) {
+      if (part == 0) {
+        committed = Commit(batch.get());
+      } else {
+        next = std::make_unique<Batch>(options_, log_, batch.get(), &waiting);
+      }
+      return absl::OkStatus();
+    };
+    const size_t parts = waiting.empty() ? 1 : 2;
+    KT_CHECK(base::RunInParts(parts, parts, work).ok());
+    if (!committed && next != nullptr) {  // it rests on what did not come to be
+      next->GiveBack(&waiting);
+      next = std::make_unique<Batch>(options_, log_, nullptr, &waiting);
+    }
+    batch = std::move(next);
   }
-  Batch batch(log_.config(), log_.newest(),
-              std::min(options_.max_versions_per_entry, log_.max_versions_per_entry()));
-  size_t taken = 0;
-  while (taken < pending.size() && batch.size() < options_.max_versions_per_commit &&
-         batch.value_bytes() < options_.max_value_bytes_per_commit) {
-    batch.Add(std::move(pending[taken++]));
-  }
-  if (!batch.failure().ok()) Report(batch.failure(), 0, absl::ZeroDuration());
-  absl::Status status;
-  if (batch.size() > 0) status = AppendEntries(batch.TakeEntries(*timestamp_ms), batch.size());
-  batch.Answer(ForPublishers(status), log_.newest()->size());
-  return taken;
 }
 
-absl::Status Sequencer::AppendEntries(std::vector<NewEntry> entries, size_t versions) {
+std::deque<Submitter::Submission> Sequencer::TakePending() {
+  absl::MutexLock lock(&mutex_);
+  return std::exchange(pending_, {});
+}
+
+bool Sequencer::ShouldWakeNow() {
+  absl::MutexLock lock(&mutex_);
+  return ShouldWake();
+}
+
+// Appends what the batch holds and answers its submissions. Returns whether it succeeded.
+bool Sequencer::Commit(Batch* batch) {
+  WatchClock();
+  WatchRoom();
+  if (!batch->failure().ok()) Report(batch->failure(), 0, absl::ZeroDuration());
+  const base::TreeSize size_before = log_.newest()->size();
+  absl::Status status;
+  if (batch->size() > 0) {
+    // Of the moment at which they are published, rather than prepared.
+    const absl::StatusOr<uint64_t> timestamp_ms = NextTimestampMs();
+    status =
+        timestamp_ms.ok() ? ForPublishers(Append(batch, *timestamp_ms)) : timestamp_ms.status();
+  }
+  batch->Answer(status, size_before, log_.newest()->size());
+  return status.ok();
+}
+
+absl::Status Sequencer::Append(Batch* batch, uint64_t timestamp_ms) {
   const absl::Time begin = absl::Now();
-  const absl::Status status = log_.Append(entries);
-  Report(status, versions, absl::Now() - begin);
+  absl::StatusOr<PreparedEntries> prepared = batch->TakePrepared();
+  absl::Status status = prepared.status();
+  if (status.ok()) {
+    for (NewEntry& entry : prepared->entries) entry.timestamp_ms = timestamp_ms;
+    status = log_.Append(*std::move(prepared));
+  }
+  Report(status, batch->size(), absl::Now() - begin);
+  return status;
+}
+
+// An entry without versions.
+absl::Status Sequencer::AppendEmpty(uint64_t timestamp_ms) {
+  const absl::Time begin = absl::Now();
+  const NewEntry entry{timestamp_ms, {}};
+  const absl::Status status = log_.Append({&entry, 1});
+  Report(status, 0, absl::Now() - begin);
   return status;
 }
 

@@ -2,12 +2,11 @@
 #ifndef KT_SERVER_SEQUENCER_H_
 #define KT_SERVER_SEQUENCER_H_
 
+#include <deque>
 #include <functional>
 #include <limits>
-#include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -72,8 +71,8 @@ class Submitter {
   virtual ~Submitter() = default;
 
   // Makes the next values, at least one, out of the current one (nullptr: the label has none), or
-  // says why not. They become versions of one log entry. Runs on a thread of the submitter's, so it
-  // only computes.
+  // says why not. They become versions of one log entry. Runs on a thread of the submitter's, and
+  // again if what came before it could not be committed, so it only computes.
   using Mutation = std::function<absl::StatusOr<NewValues>(const CurrentValue* current)>;
 
   struct Outcome {
@@ -157,10 +156,14 @@ class Sequencer : public Submitter {
   void Release(const base::Bytes& label, const std::string& submitter, size_t bytes);
   void Run();
   bool ShouldWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool ShouldWakeNow();
   void WatchClock();
   void WatchRoom();
-  size_t CommitSome(std::span<Submission> pending);
-  absl::Status AppendEntries(std::vector<NewEntry> entries, size_t versions);
+  void CommitWaiting();
+  std::deque<Submission> TakePending();
+  bool Commit(Batch* batch);
+  absl::Status Append(Batch* batch, uint64_t timestamp_ms);
+  absl::Status AppendEmpty(uint64_t timestamp_ms);
   void Report(const absl::Status& status, size_t versions, absl::Duration duration);
   bool IdleTooLong() const;
   absl::StatusOr<uint64_t> NextTimestampMs();
@@ -176,7 +179,7 @@ class Sequencer : public Submitter {
   bool told_full_ = false;      // the same of the room observer
 
   absl::Mutex mutex_;
-  std::vector<Submission> pending_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Submission> pending_ ABSL_GUARDED_BY(mutex_);
   WaitingRoom waiting_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool running_ ABSL_GUARDED_BY(mutex_) = false;

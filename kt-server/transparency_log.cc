@@ -5,9 +5,7 @@
 #include <limits>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/parallel.h"
@@ -35,75 +33,6 @@ ChangedRow ChangedBy(base::LogPosition position, std::span<const merkle::PrefixL
 
 // Each takes a read before it is written.
 constexpr size_t kMaxUnsavedPerCommit = 4'096;
-
-// The rows that a commit writes, collected over all of its entries, whose labels it borrows.
-class RowPlan {
- public:
-  // Plans the row of a version that becomes existing, with the VRF proof that is stored if a search
-  // has asked for it before.
-  absl::Status Add(const Snapshot& snapshot, const NewVersion& version) {
-    const auto [entry, is_new] =
-        index_.try_emplace(KeyOf(version.label, version.version), rows_.size());
-    if (!is_new) return absl::OkStatus();
-    std::optional<VersionRow> stored;
-    if (version.version > 0) {  // before version 0 a label has no rows
-      KT_ASSIGN_OR_RETURN(stored, ReadRow(snapshot, version.label, version.version));
-    }
-    if (stored.has_value()) {
-      rows_.push_back(*std::move(stored));
-    } else {
-      unproven_.push_back(rows_.size());
-      rows_.push_back({version.label, version.version, {}, {}, std::nullopt});
-    }
-    return absl::OkStatus();
-  }
-
-  // Stores proofs that searches have made, unless their versions came to exist since.
-  absl::Status AddUnsaved(const Snapshot& snapshot, std::vector<VersionRow> unsaved) {
-    for (VersionRow& row : unsaved) {
-      if (index_.contains(KeyOf(row.label, row.version))) continue;
-      KT_ASSIGN_OR_RETURN(const auto stored, ReadRow(snapshot, row.label, row.version));
-      if (!stored.has_value()) rows_.push_back(std::move(row));
-    }
-    return absl::OkStatus();
-  }
-
-  // Makes the VRF proofs that are missing.
-  absl::Status Prove(const vrf::Prover& vrf) {
-    std::vector<LabelVersion> inputs;
-    inputs.reserve(unproven_.size());
-    for (const size_t i : unproven_) inputs.push_back({rows_[i].label, rows_[i].version});
-    KT_ASSIGN_OR_RETURN(std::vector<vrf::ProvenOutput> proven, ProveVrf(vrf, inputs));
-    for (size_t i = 0; i < proven.size(); ++i) {
-      rows_[unproven_[i]].vrf_output = proven[i].output;
-      rows_[unproven_[i]].vrf_proof = std::move(proven[i].proof);
-    }
-    return absl::OkStatus();
-  }
-
-  // The row of a version that was added.
-  VersionRow& RowOf(const NewVersion& version) {
-    return rows_[index_.at(KeyOf(version.label, version.version))];
-  }
-
-  std::vector<VersionRow> TakeRows() { return std::move(rows_); }
-
- private:
-  using Key = std::pair<absl::string_view, base::Version>;
-  static Key KeyOf(base::ByteView label, base::Version version) {
-    return {absl::string_view(reinterpret_cast<const char*>(label.data()), label.size()), version};
-  }
-  static absl::StatusOr<std::optional<VersionRow>> ReadRow(const Snapshot& snapshot,
-                                                           base::ByteView label,
-                                                           base::Version version) {
-    KT_ASSIGN_OR_RETURN(auto rows, snapshot.ReadVersionRows(label, {&version, 1}));
-    return std::move(rows.front());
-  }
-
-  std::vector<VersionRow> rows_;
-  absl::flat_hash_map<Key, size_t> index_;  // of rows_
-  std::vector<size_t> unproven_;            // of rows_
-};
 
 }  // namespace
 
@@ -262,14 +191,33 @@ absl::Status TransparencyLog::CheckRoom() {
   return status;
 }
 
-absl::Status TransparencyLog::Append(std::span<const NewEntry> entries) {
+absl::StatusOr<PreparedEntries> TransparencyLog::Prepare(std::vector<NewEntry> entries) const {
   KT_CHECK(!entries.empty());
+  PreparedEntries prepared{std::move(entries), {}};
+  KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
+  for (const NewEntry& entry : prepared.entries) {
+    KT_CHECK(entry.versions.size() <= max_versions_per_entry());
+    for (const NewVersion& version : entry.versions) {
+      KT_RETURN_IF_ERROR(prepared.rows.Add(*snapshot, version.label, version.version));
+    }
+  }
+  KT_RETURN_IF_ERROR(prepared.rows.Prove(*keys_.vrf));
+  return prepared;
+}
+
+absl::Status TransparencyLog::Append(std::span<const NewEntry> entries) {
+  KT_ASSIGN_OR_RETURN(PreparedEntries prepared, Prepare({entries.begin(), entries.end()}));
+  return Append(std::move(prepared));
+}
+
+absl::Status TransparencyLog::Append(PreparedEntries prepared) {
   KT_RETURN_IF_ERROR(CheckRoom());
   KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
   const HeadRow& old_head = snapshot->head();
+  const std::vector<NewEntry>& entries = prepared.entries;
   CommitBatch batch;
   std::vector<merkle::PrefixChanges> changes;
-  KT_RETURN_IF_ERROR(Stage(*snapshot, entries, &batch, &changes));
+  KT_RETURN_IF_ERROR(Stage(*snapshot, &prepared, &batch, &changes));
   KT_ASSIGN_OR_RETURN(std::unique_ptr<merkle::StagedPrefixTree> staged,
                       tree_->Stage(*snapshot, old_head.tree_size, changes));
   batch.prefix = staged->TakeWrites();
@@ -297,23 +245,16 @@ absl::Status TransparencyLog::Append(std::span<const NewEntry> entries) {
 }
 
 // Rows, values and prefix tree leaves of all new versions.
-absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const NewEntry> entries,
+absl::Status TransparencyLog::Stage(const Snapshot& snapshot, PreparedEntries* prepared,
                                     CommitBatch* batch,
                                     std::vector<merkle::PrefixChanges>* changes) {
-  RowPlan plan;
-  for (const NewEntry& entry : entries) {
-    for (const NewVersion& version : entry.versions) {
-      KT_RETURN_IF_ERROR(plan.Add(snapshot, version));
-    }
-  }
-  KT_RETURN_IF_ERROR(plan.Prove(*keys_.vrf));
   base::LogPosition position = snapshot.head().tree_size;
   std::vector<VersionRow*> rows;  // of all versions, in their order
   std::vector<Publication> publications;
-  for (const NewEntry& entry : entries) {
-    KT_CHECK(entry.versions.size() <= max_versions_per_entry());
+  for (const NewEntry& entry : prepared->entries) {
     for (const NewVersion& version : entry.versions) {
-      VersionRow& row = plan.RowOf(version);
+      VersionRow& row = prepared->rows.RowOf(version.label, version.version);
+      // Whether it came since they were prepared, the tree sees.
       if (row.existing.has_value()) {
         return absl::AlreadyExistsError("a version to add is already in the log");
       }
@@ -326,7 +267,7 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
   }
   KT_RETURN_IF_ERROR(MakeCommitments(publications, batch));
   auto row = rows.begin();
-  for (const NewEntry& entry : entries) {
+  for (const NewEntry& entry : prepared->entries) {
     merkle::PrefixChanges& change = changes->emplace_back();
     change.added.reserve(entry.versions.size());
     for (size_t i = 0; i < entry.versions.size(); ++i, ++row) {
@@ -334,8 +275,9 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, std::span<const Ne
     }
   }
   // Last: the plan's rows, which were borrowed above, move.
-  KT_RETURN_IF_ERROR(plan.AddUnsaved(snapshot, unsaved_proofs_.Take(kMaxUnsavedPerCommit)));
-  batch->versions = plan.TakeRows();
+  KT_RETURN_IF_ERROR(
+      prepared->rows.AddUnsaved(snapshot, unsaved_proofs_.Take(kMaxUnsavedPerCommit)));
+  batch->versions = prepared->rows.TakeRows();
   return absl::OkStatus();
 }
 

@@ -19,6 +19,7 @@
 #include "kt-core/configuration.h"
 #include "kt-server/head_guard.h"
 #include "kt-server/log_state.h"
+#include "kt-server/row_plan.h"
 #include "kt-server/store.h"
 #include "kt-server/unsaved_proofs.h"
 #include "merkle/prefix_tree.h"
@@ -39,6 +40,13 @@ struct NewVersion {
 struct NewEntry {
   uint64_t timestamp_ms = 0;
   std::vector<NewVersion> versions;
+};
+
+// Entries to be appended, with what can be computed of them before it is known where in the log
+// they will stand.
+struct PreparedEntries {
+  std::vector<NewEntry> entries;
+  RowPlan rows;  // borrows the labels of `entries`
 };
 
 // Secret keys and the public configuration that goes with them.
@@ -95,10 +103,17 @@ class TransparencyLog {
   const vrf::Prover& vrf() const { return *keys_.vrf; }
   UnsavedProofs& unsaved_proofs() const { return unsaved_proofs_; }
 
-  // Appends `entries` (at least one; timestamps not before that of the last entry), signs the new
+  // Makes the VRF proofs that `entries` (at least one) need. May run beside Append: what is
+  // appended meanwhile may not have a version of `entries`, and may be one that they build on.
+  // kInvalidArgument if a label is too long.
+  absl::StatusOr<PreparedEntries> Prepare(std::vector<NewEntry> entries) const;
+
+  // Appends what was prepared (timestamps not before that of the last entry), signs the new
   // head, makes it durable and then publishes it. One writer at a time. On failure nothing is
   // published; kResourceExhausted, with nothing tried, if the disk is nearly full. If it is not
   // certain what became durable, every later call fails too, until the log is opened again.
+  absl::Status Append(PreparedEntries prepared);
+  // Both in one.
   absl::Status Append(std::span<const NewEntry> entries);
 
   // Whether Append would find room, as Store::CheckRoom. Until it does, the log is not writable,
@@ -127,8 +142,8 @@ class TransparencyLog {
 
   absl::Status Load(const merkle::PrefixTreeLayout& layout, size_t max_leaf_bytes);
   absl::StatusOr<base::Hash> LoadTimestamps(const Snapshot& snapshot);
-  absl::Status Stage(const Snapshot& snapshot, std::span<const NewEntry> entries,
-                     CommitBatch* batch, std::vector<merkle::PrefixChanges>* changes);
+  absl::Status Stage(const Snapshot& snapshot, PreparedEntries* prepared, CommitBatch* batch,
+                     std::vector<merkle::PrefixChanges>* changes);
   // Makes the commitments, and the rows of the values; on all processors if they are many.
   absl::Status MakeCommitments(std::span<const Publication> publications, CommitBatch* batch);
   absl::Status AppendLogEntries(std::span<const NewEntry> entries,

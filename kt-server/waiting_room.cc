@@ -6,13 +6,13 @@ namespace {
 
 // Takes one off `key`'s count, and forgets keys that have none left.
 template <typename Key>
-void CountDown(std::map<Key, size_t>& counts, const Key& key) {
+void CountDown(absl::flat_hash_map<Key, size_t>& counts, const Key& key) {
   const auto found = counts.find(key);
   if (--found->second == 0) counts.erase(found);
 }
 
 template <typename Key>
-size_t CountOf(const std::map<Key, size_t>& counts, const Key& key) {
+size_t CountOf(const absl::flat_hash_map<Key, size_t>& counts, const Key& key) {
   const auto found = counts.find(key);
   return found == counts.end() ? 0 : found->second;
 }

@@ -3,9 +3,9 @@
 #define KT_SERVER_WAITING_ROOM_H_
 
 #include <cstddef>
-#include <map>
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "base/bytes.h"
 
@@ -37,8 +37,8 @@ class WaitingRoom {
   const Limits limits_;
   size_t count_ = 0;
   size_t bytes_ = 0;
-  std::map<base::Bytes, size_t> of_label_;
-  std::map<std::string, size_t> of_submitter_;
+  absl::flat_hash_map<base::Bytes, size_t> of_label_;
+  absl::flat_hash_map<std::string, size_t> of_submitter_;
 };
 
 }  // namespace kt::server

@@ -4,9 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kt-server/sequencer.h"
 #include "tests/kt-server/log_fixture.h"
@@ -73,6 +77,129 @@ TEST(SequencerEpochTest, AfterStopThereIsOneMore) {
   ASSERT_TRUE(last.has_value());
   EXPECT_THAT(*last, IsOk());
   EXPECT_FALSE(late.has_value());
+}
+
+// --- several commits in one epoch: while one is made, the next is prepared
+
+// Submissions to a sequencer whose commits are small, and what became of them.
+class SequencerCommitsTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Sequencer> Make(const SequencerOptions& options) {
+    auto sequencer = std::make_unique<Sequencer>(
+        options, fixture_.log(), fixture_.clock(),
+        [this](const Sequencer::CommitReport& report) { reports_.push_back(report); }, IgnoreClock);
+    EXPECT_THAT(sequencer->Prepare(), IsOk());
+    reports_.clear();
+    return sequencer;
+  }
+
+  // Appends "x" to the label's value. Returns the submission's number.
+  size_t Submit(Sequencer& sequencer, const std::string& label, std::function<void()> then = {}) {
+    const size_t number = answers_.size();
+    answers_.emplace_back();
+    mutations_.emplace_back(0);
+    Sequencer::Submission submission;
+    submission.label = base::ToBytes(label);
+    submission.submitter = "token";
+    submission.bytes = 1;
+    submission.mutation = [this, number](const CurrentValue* current) {
+      ++mutations_[number];
+      base::Bytes value = current == nullptr ? base::Bytes() : current->value;
+      value.push_back('x');
+      EXPECT_EQ(value.size(), current == nullptr ? 1u : current->version + 2u);
+      return std::vector<base::Bytes>{value};
+    };
+    submission.done = [this, number, then](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+      EXPECT_FALSE(answers_[number].has_value());
+      answers_[number] = outcome;
+      if (then) then();
+    };
+    EXPECT_THAT(sequencer.Submit(std::move(submission)), IsOk());
+    return number;
+  }
+
+  const Sequencer::Outcome& OutcomeOf(size_t number) {
+    EXPECT_TRUE(answers_[number].has_value());
+    EXPECT_THAT(*answers_[number], IsOk());
+    return **answers_[number];
+  }
+
+  LogFixture fixture_;
+  std::deque<Answer> answers_;
+  std::deque<std::atomic<int>> mutations_;  // how often each ran
+  std::vector<Sequencer::CommitReport> reports_;
+};
+
+TEST_F(SequencerCommitsTest, FindWhatThoseBeforeThemAdd) {
+  const auto sequencer = Make({.max_versions_per_commit = 2});
+  for (int i = 0; i < 7; ++i) Submit(*sequencer, "a@x.example");
+  EXPECT_TRUE(sequencer->RunEpoch());
+  for (size_t i = 0; i < 7; ++i) {
+    EXPECT_EQ(OutcomeOf(i).version, i);
+    EXPECT_EQ(OutcomeOf(i).position, 1 + i / 2);
+    EXPECT_EQ(OutcomeOf(i).tree_size, 2 + i / 2);
+    EXPECT_EQ(mutations_[i], 1);
+  }
+  ASSERT_EQ(reports_.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_THAT(reports_[i].status, IsOk());
+    EXPECT_EQ(reports_[i].versions, i < 3 ? 2u : 1u);
+    EXPECT_EQ(reports_[i].tree_size, 2 + i);
+  }
+}
+
+// A label that is too long makes its commit fail, but the log goes on.
+TEST_F(SequencerCommitsTest, DoNotRestOnOneThatFailed) {
+  const auto sequencer = Make({.max_versions_per_commit = 2});
+  Submit(*sequencer, "a@x.example");
+  Submit(*sequencer, "b@x.example");
+  const size_t failed = Submit(*sequencer, "a@x.example");
+  Submit(*sequencer, std::string(300, 'l'));
+  const size_t after = Submit(*sequencer, "a@x.example");
+  Submit(*sequencer, "c@x.example");
+  const size_t last = Submit(*sequencer, "a@x.example");
+  EXPECT_TRUE(sequencer->RunEpoch());
+  for (const size_t number : {failed, failed + 1}) {
+    ASSERT_TRUE(answers_[number].has_value());
+    EXPECT_THAT(*answers_[number], StatusIs(absl::StatusCode::kUnavailable));
+  }
+  EXPECT_EQ(OutcomeOf(after).version, 1u);
+  EXPECT_EQ(OutcomeOf(after).position, 2u);
+  EXPECT_EQ(OutcomeOf(after + 1).version, 0u);
+  EXPECT_EQ(OutcomeOf(last).version, 2u);
+  EXPECT_EQ(OutcomeOf(last).tree_size, 4u);
+  EXPECT_EQ(mutations_[after], 2) << "once on what was being committed";
+  EXPECT_EQ(mutations_[last], 1);
+  ASSERT_EQ(reports_.size(), 4u);
+  EXPECT_THAT(reports_[1].status, StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+// Nothing that was prepared meanwhile is appended, signed or told to be.
+TEST_F(SequencerCommitsTest, AllFailOnceOneCouldNotBeWritten) {
+  const auto sequencer = Make({.max_versions_per_commit = 1});
+  for (int i = 0; i < 4; ++i) Submit(*sequencer, "a@x.example");
+  fixture_.store().FailNextCommit(FaultyStore::Fault::kAfterWrite);
+  const int commits = fixture_.store().commits();
+  EXPECT_TRUE(sequencer->RunEpoch());
+  for (const Answer& answer : answers_) {
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_THAT(*answer, StatusIs(absl::StatusCode::kUnavailable));
+  }
+  EXPECT_EQ(fixture_.store().commits(), commits + 1);
+  EXPECT_EQ(fixture_.log().newest()->size(), 1u);
+}
+
+TEST_F(SequencerCommitsTest, FollowEachOtherWithoutAPauseWhileThereIsRoomForNoMore) {
+  const auto sequencer = Make({.max_pending = 2, .max_versions_per_commit = 1});
+  constexpr size_t kAll = 20;
+  const std::function<void()> submit = [&] {
+    if (answers_.size() < kAll) Submit(*sequencer, "a@x.example", submit);
+  };
+  submit();
+  submit();
+  EXPECT_TRUE(sequencer->RunEpoch());
+  ASSERT_EQ(answers_.size(), kAll);
+  for (size_t i = 0; i < kAll; ++i) EXPECT_EQ(OutcomeOf(i).version, i);
 }
 
 }  // namespace

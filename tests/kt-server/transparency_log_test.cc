@@ -117,6 +117,48 @@ TEST_P(TransparencyLogTest, EachOfManyVersionsOfACommitGetsItsOwnValue) {
   ASSERT_THAT(fixture_.Reopen(), IsOk()) << "the tree in the store is another one";
 }
 
+// What is prepared before another commit is appended after it as if it had been prepared then.
+TEST_P(TransparencyLogTest, EntriesCanBePreparedBesideAnotherCommit) {
+  const auto entry = [&](base::Version version, const std::string& value) {
+    return NewEntry{fixture_.clock().NowMs(),
+                    {{base::ToBytes("a@example.com"), version, {base::ToBytes(value), {}}}}};
+  };
+  std::vector<PreparedEntries> prepared;
+  for (base::Version version = 0; version < 3; ++version) {
+    ASSERT_OK_AND_ASSIGN(prepared.emplace_back(),
+                         fixture_.log().Prepare({entry(version, std::to_string(version))}));
+  }
+  // A search finds that version 1 does not exist, whose proof is stored with the next commit.
+  std::optional<core::UserState> state;
+  ASSERT_THAT(fixture_.log().Append(std::move(prepared[0])), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto found, Search("a@example.com", std::nullopt, &state));
+  EXPECT_EQ(found, "0");
+  ASSERT_THAT(fixture_.Add("b@example.com", 0, "b"), IsOk());
+  for (base::Version version = 1; version < 3; ++version) {
+    ASSERT_THAT(fixture_.log().Append(std::move(prepared[version])), IsOk());
+    ASSERT_OK_AND_ASSIGN(const auto newest, Search("a@example.com", std::nullopt, &state));
+    EXPECT_EQ(newest, std::to_string(version));
+  }
+  ASSERT_THAT(fixture_.Reopen(), IsOk());
+}
+
+TEST_P(TransparencyLogTest, AVersionThatWasPreparedTwiceIsAddedOnce) {
+  const NewEntry entry{fixture_.clock().NowMs(),
+                       {{base::ToBytes("a@example.com"), 0, {base::ToBytes("a"), {}}}}};
+  ASSERT_OK_AND_ASSIGN(PreparedEntries first, fixture_.log().Prepare({entry}));
+  ASSERT_OK_AND_ASSIGN(PreparedEntries second, fixture_.log().Prepare({entry}));
+  ASSERT_THAT(fixture_.log().Append(std::move(first)), IsOk());
+  EXPECT_THAT(fixture_.log().Append(std::move(second)), StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_EQ(fixture_.log().newest()->size(), 1u);
+  EXPECT_THAT(fixture_.Add("a@example.com", 1, "b"), IsOk());
+}
+
+TEST_P(TransparencyLogTest, ALabelThatIsTooLongCannotBePrepared) {
+  const NewEntry entry{fixture_.clock().NowMs(), {{base::Bytes(256, 'a'), 0, {}}}};
+  EXPECT_THAT(fixture_.log().Prepare({entry}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 TEST_P(TransparencyLogTest, NothingIsPublishedIfTheCommitFails) {
   ASSERT_THAT(fixture_.Add("a@example.com", 0, "first"), IsOk());
   const auto before = fixture_.log().current();
