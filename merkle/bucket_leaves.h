@@ -16,14 +16,12 @@
 
 namespace kt::merkle {
 
-// All leaves that a bucket ever had, of which none has ended. Immutable; copies share what they
-// hold.
+// All leaves that a bucket ever had, of which none has ended. Immutable, and borrowed from an
+// OwnedLeaves: a copy is another view of the same.
 class BucketLeaves {
  public:
   // Of a bucket that never had a leaf.
   BucketLeaves() = default;
-  // Of a bucket that never had others than `rows`; nullopt if one of them has ended.
-  static std::optional<BucketLeaves> Of(std::span<const LeafRow> rows);
 
   size_t count() const { return count_; }
   // What they take, in bytes of memory.
@@ -32,14 +30,35 @@ class BucketLeaves {
   void AppendTo(std::vector<LeafRow>* rows) const;
 
  private:
+  friend class OwnedLeaves;
   struct Leaf {
     base::VrfOutput key;
     base::Hash commitment;
     base::LogPosition insert_pos;
   };
 
-  std::shared_ptr<const Leaf[]> leaves_;  // null if there are none
+  BucketLeaves(const Leaf* leaves, size_t count) : leaves_(leaves), count_(count) {}
+
+  const Leaf* leaves_ = nullptr;  // null if there are none
   size_t count_ = 0;
+};
+
+// The memory that a BucketLeaves is a view of.
+class OwnedLeaves {
+ public:
+  // Of a bucket that never had others than `rows`; nullopt if one of them has ended.
+  static std::optional<OwnedLeaves> Of(std::span<const LeafRow> rows);
+  // Takes over, from whoever called Release, what `leaves` is a view of.
+  explicit OwnedLeaves(const BucketLeaves& leaves)
+      : leaves_(leaves.leaves_), count_(leaves.count_) {}
+
+  BucketLeaves view() const { return {leaves_.get(), count_}; }
+  // From now on they are somebody else's.
+  void Release() { static_cast<void>(leaves_.release()); }
+
+ private:
+  std::unique_ptr<const BucketLeaves::Leaf[]> leaves_;
+  size_t count_;
 };
 
 }  // namespace kt::merkle

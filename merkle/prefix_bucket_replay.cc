@@ -94,7 +94,7 @@ absl::Status BucketReplay::Load(const BucketChanges& changed, std::span<const Le
   }
   KT_RETURN_IF_ERROR(MergeLeaves(changed));
   if (changed.leaves.has_value()) {
-    changed_leaves_.push_back({changed.id, BucketLeaves::Of(merged_)});
+    changed_leaves_.push_back({changed.id, OwnedLeaves::Of(merged_)});
   }
   bucket->Reset(changed.id, &merged_);
   return absl::OkStatus();

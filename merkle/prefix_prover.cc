@@ -29,7 +29,8 @@ absl::Status Mismatch(const SubtreeId& id, LogPosition position) {
 
 // What the tile was at `position`, if that needs no read; null otherwise. Beyond this version's
 // size, memory says nothing: the reader's snapshot may already hold a change of the tile.
-const Tile* Prover::KnownTile(const SubtreeId& id, LogPosition position, const Tile* current) {
+const Tile* Prover::KnownTile(const SubtreeId& id, LogPosition position,
+                              const LinkedTile* current) {
   if (position >= version_.size) return nullptr;
   if (current == nullptr) return &EmptyTile();
   if (current->last_change() <= position) return current;
@@ -40,7 +41,7 @@ const Tile* Prover::KnownTile(const SubtreeId& id, LogPosition position, const T
   return held_.back().get();
 }
 
-int32_t Prover::PlanTile(const SubtreeId& id, LogPosition position, const Tile* current,
+int32_t Prover::PlanTile(const SubtreeId& id, LogPosition position, const LinkedTile* current,
                          ProofWriter::Range range, const ProofWriter& writer) {
   const size_t index = steps_.size();
   steps_.emplace_back();
@@ -60,9 +61,10 @@ int32_t Prover::PlanTile(const SubtreeId& id, LogPosition position, const Tile* 
     while (entering.end < range.end && Contains(child_id, writer.key(entering.end))) ++entering.end;
     range.begin = entering.end;
     if (known != nullptr && known->kind(Tile::kFirstChild + child) != NodeKind::kParent) continue;
-    const Tile* const current_below = current == nullptr ? nullptr : current->below(child).get();
+    const LinkedTile* const current_below = current == nullptr ? nullptr : current->below(child);
     const bool is_bucket = IsBucket(child_id, position, current_below);
-    const Tile* const newest = id.depth == layout_.deepest_tile_depth() ? current : current_below;
+    const LinkedTile* const newest =
+        id.depth == layout_.deepest_tile_depth() ? current : current_below;
     // Evaluated first: planning further steps moves those that are there.
     const int32_t below = is_bucket ? PlanBucket(child_id, newest)
                                     : PlanTile(child_id, position, current_below, entering, writer);
@@ -72,13 +74,13 @@ int32_t Prover::PlanTile(const SubtreeId& id, LogPosition position, const Tile* 
   return static_cast<int32_t>(index);
 }
 
-bool Prover::IsBucket(const SubtreeId& id, LogPosition position, const Tile* current) {
+bool Prover::IsBucket(const SubtreeId& id, LogPosition position, const LinkedTile* current) {
   if (id.depth == layout_.bucket_depth) return true;
   return layout_.deepest_from_leaves && id.depth == layout_.deepest_tile_depth() &&
          KnownTile(id, position, current) == nullptr;
 }
 
-int32_t Prover::PlanBucket(const SubtreeId& id, const Tile* tile) {
+int32_t Prover::PlanBucket(const SubtreeId& id, const LinkedTile* tile) {
   const auto [entry, is_new] =
       bucket_of_id_.try_emplace(std::pair(id.depth, id.bits), static_cast<int32_t>(leaves_.size()));
   if (!is_new) return entry->second;
@@ -90,7 +92,8 @@ int32_t Prover::PlanBucket(const SubtreeId& id, const Tile* tile) {
   return entry->second;
 }
 
-bool Prover::TakeFromMemory(const SubtreeId& id, const Tile* tile, std::vector<LeafRow>* leaves) {
+bool Prover::TakeFromMemory(const SubtreeId& id, const LinkedTile* tile,
+                            std::vector<LeafRow>* leaves) {
   if (!memory_covers_all_ || tile == nullptr || !tile->keeps_leaves()) return false;
   const bool is_tile = id.depth == layout_.deepest_tile_depth();
   const unsigned first = is_tile ? 0 : ChildIndex(id.bits, layout_.deepest_tile_depth());
@@ -124,7 +127,8 @@ absl::Status Prover::Decode(LogPosition position, Step* step) {
                        rows.size());
   const auto [known, is_new] = decoded_.try_emplace(key, held_.size());
   if (is_new) {
-    KT_ASSIGN_OR_RETURN(std::shared_ptr<const Tile> tile, DecodeTile(step->id, rows, &hasher_));
+    auto tile = std::make_shared<Tile>();
+    KT_RETURN_IF_ERROR(DecodeTile(step->id, rows, &hasher_, tile.get()));
     held_.push_back(std::move(tile));
   }
   step->held = known->second;
@@ -226,8 +230,7 @@ absl::StatusOr<std::vector<PrefixProof>> Prover::Run(const PrefixStoreReader& re
     // Growing would copy them again and again.
     if (searches.empty()) steps_.reserve((requests.size() - i) * layout_.bucket_depth / 2);
     Search& search = searches.emplace_back(Search{i, ProofWriter(request.keys)});
-    search.root =
-        PlanTile({}, request.position, version_.root.get(), search.writer.all(), search.writer);
+    search.root = PlanTile({}, request.position, version_.root, search.writer.all(), search.writer);
   }
   KT_RETURN_IF_ERROR(ReadAll(reader));
 

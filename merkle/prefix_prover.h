@@ -19,16 +19,9 @@
 #include "merkle/prefix_tile.h"
 #include "merkle/prefix_tile_cache.h"
 #include "merkle/prefix_tree.h"
+#include "merkle/prefix_version.h"
 
 namespace kt::merkle {
-
-// One version of the tree: never changed once it is published. Versions share the tiles that are
-// the same in both.
-struct TreeVersion {
-  std::shared_ptr<const Tile> root;  // null if there never was a leaf
-  base::TreeSize size = 0;           // in log entries
-  size_t leaf_bytes = 0;             // of leaves kept in memory
-};
 
 // Where tiles and proofs of earlier calls are found.
 struct ProverCaches {
@@ -70,15 +63,15 @@ class Prover {
     int32_t root = 0;  // the step of the root tile
   };
 
-  int32_t PlanTile(const SubtreeId& id, base::LogPosition position, const Tile* current,
+  int32_t PlanTile(const SubtreeId& id, base::LogPosition position, const LinkedTile* current,
                    ProofWriter::Range range, const ProofWriter& writer);
   // `tile` is the newest one: that the bucket is a child of, or that is read as one.
-  int32_t PlanBucket(const SubtreeId& id, const Tile* tile);
+  int32_t PlanBucket(const SubtreeId& id, const LinkedTile* tile);
   // False, with nothing added to `leaves`, if memory does not keep them.
-  bool TakeFromMemory(const SubtreeId& id, const Tile* tile, std::vector<LeafRow>* leaves);
+  bool TakeFromMemory(const SubtreeId& id, const LinkedTile* tile, std::vector<LeafRow>* leaves);
   // Whether a child of a tile is read as one bucket.
-  bool IsBucket(const SubtreeId& id, base::LogPosition position, const Tile* current);
-  const Tile* KnownTile(const SubtreeId& id, base::LogPosition position, const Tile* current);
+  bool IsBucket(const SubtreeId& id, base::LogPosition position, const LinkedTile* current);
+  const Tile* KnownTile(const SubtreeId& id, base::LogPosition position, const LinkedTile* current);
   absl::Status ReadAll(const PrefixStoreReader& reader);
   absl::Status Decode(base::LogPosition position, Step* step);
   void Remember(base::LogPosition position, Step* step);

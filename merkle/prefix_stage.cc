@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 #include <tuple>
+#include <utility>
 
 #include "base/parallel.h"
 #include "base/status.h"
@@ -18,10 +19,10 @@ constexpr size_t kMinChangesPerPart = 256;
 
 }  // namespace
 
-const Tile* FindTile(const TreeVersion& version, const SubtreeId& id) {
-  const Tile* tile = version.root.get();
+const LinkedTile* FindTile(const TreeVersion& version, const SubtreeId& id) {
+  const LinkedTile* tile = version.root;
   for (unsigned depth = 0; tile != nullptr && depth < id.depth; depth += kTileLevels) {
-    tile = tile->below(ChildIndex(id.bits, depth)).get();
+    tile = tile->below(ChildIndex(id.bits, depth));
   }
   return tile;
 }
@@ -53,7 +54,8 @@ void TileReplay::SetChildren(std::span<const NodeChange> changes) {
   for (size_t i = 0; i < changes.size();) {
     const SubtreeId id = IdOf(LeadingBits(changes[i].bits, depth_));
     const auto staged = tiles_.find(id.bits);
-    const Tile* const before = staged != tiles_.end() ? staged->second.get() : FindTile(base_, id);
+    LinkedTile* const copy = staged == tiles_.end() ? nullptr : staged->second.get();
+    const LinkedTile* const before = copy != nullptr ? copy : FindTile(base_, id);
     Touched touched{.id = id};
     for (; i < changes.size() && LeadingBits(changes[i].bits, depth_) == id.bits; ++i) {
       const unsigned child = ChildIndex(changes[i].bits, depth_);
@@ -61,7 +63,7 @@ void TileReplay::SetChildren(std::span<const NodeChange> changes) {
           before == nullptr ? NodeValue{} : before->value(Tile::kFirstChild + child);
       if (changes[i].value == old_value) continue;
       // Copied once something does change.
-      if (touched.tile == nullptr) touched.tile = Mutable(id.bits);
+      if (touched.tile == nullptr) touched.tile = copy != nullptr ? copy : Copy(id.bits, before);
       touched.tile->SetChild(child, changes[i].value, changes[i].leaf);
       touched.children |= 1u << child;
     }
@@ -69,12 +71,19 @@ void TileReplay::SetChildren(std::span<const NodeChange> changes) {
   }
 }
 
-Tile* TileReplay::Mutable(uint32_t bits) {
-  std::shared_ptr<Tile>& tile = tiles_[bits];
-  if (tile == nullptr) {
-    const Tile* const current = FindTile(base_, IdOf(bits));
-    tile = current == nullptr ? std::make_shared<Tile>() : std::make_shared<Tile>(*current);
-    if (current == nullptr && keep_leaves_) tile->StartKeepingLeaves();
+LinkedTile* TileReplay::Mutable(uint32_t bits) {
+  const auto staged = tiles_.find(bits);
+  return staged != tiles_.end() ? staged->second.get() : Copy(bits, FindTile(base_, IdOf(bits)));
+}
+
+LinkedTile* TileReplay::Copy(uint32_t bits, const LinkedTile* original) {
+  std::unique_ptr<LinkedTile>& tile = tiles_[bits];
+  if (original != nullptr) {
+    tile = std::make_unique<LinkedTile>(*original);
+    replaced_.push_back(original);
+  } else {
+    tile = std::make_unique<LinkedTile>();
+    if (keep_leaves_) tile->StartKeepingLeaves();
   }
   return tile.get();
 }
@@ -84,14 +93,18 @@ Tile* TileReplay::Mutable(uint32_t bits) {
 Stager::Stager(const PrefixTreeLayout& layout, size_t max_leaf_bytes, const TreeVersion& base)
     : layout_(layout), max_leaf_bytes_(max_leaf_bytes), base_(base) {
   for (unsigned depth = 0; depth < layout.bucket_depth; depth += kTileLevels) {
-    const bool keep_leaves = depth == layout.deepest_tile_depth() && max_leaf_bytes > 0;
-    tiles_.emplace_back(layout, depth, keep_leaves, base);
+    tiles_.push_back(NewReplay(depth));
   }
+}
+
+TileReplay Stager::NewReplay(unsigned depth) const {
+  const bool keep_leaves = depth == layout_.deepest_tile_depth() && max_leaf_bytes_ > 0;
+  return {layout_, depth, keep_leaves, base_};
 }
 
 absl::Status Stager::Run(const PrefixStoreReader& reader, std::span<const PrefixChanges> entries) {
   by_entry_.resize(entries.size());
-  version_ = {base_.root, base_.size + entries.size(), base_.leaf_bytes};
+  next_.version = {base_.root, base_.size + entries.size(), base_.leaf_bytes};
   if (base_.root != nullptr) root_ = base_.root->hash(Tile::kRoot);
   SortChanges(entries);
   KT_RETURN_IF_ERROR(ReplayDeepest(reader));
@@ -103,6 +116,7 @@ absl::Status Stager::Run(const PrefixStoreReader& reader, std::span<const Prefix
   }
   KeepLeaves();
   LinkTiles();
+  TakeTiles();
   return absl::OkStatus();
 }
 
@@ -148,7 +162,7 @@ std::vector<BucketChanges> Stager::GroupByBucket(std::span<const LeafChange> cha
     const unsigned tile_depth = depth - kTileLevels;
     const SubtreeId tile_id{static_cast<uint8_t>(tile_depth),
                             LeadingBits(*bucket.changes[0].key, tile_depth)};
-    if (const Tile* const tile = FindTile(base_, tile_id); tile != nullptr) {
+    if (const LinkedTile* const tile = FindTile(base_, tile_id); tile != nullptr) {
       const unsigned child = ChildIndex(bucket.id.bits, tile_depth);
       bucket.before = tile->value(Tile::kFirstChild + child);
       if (bucket.before.kind == NodeKind::kLeaf) {
@@ -169,9 +183,12 @@ std::vector<BucketChanges> Stager::GroupByBucket(std::span<const LeafChange> cha
 }
 
 absl::Status Stager::ReplayDeepest(const PrefixStoreReader& reader) {
-  const TileReplay& deepest = tiles_.back();
   const size_t count = base::PartCount(changes_.size(), kMinChangesPerPart);
-  std::vector<Part> parts(count, Part{BucketReplay(base_.size, by_entry_.size()), deepest, {}});
+  std::vector<Part> parts;
+  for (size_t i = 0; i < count; ++i) {
+    parts.push_back(
+        {BucketReplay(base_.size, by_entry_.size()), NewReplay(layout_.deepest_tile_depth()), {}});
+  }
   const auto replay = [&](size_t part, size_t begin, size_t end) {
     begin = NextTile(begin);
     end = NextTile(end);
@@ -201,6 +218,7 @@ void Stager::Take(Part* part) {
   append(part->buckets.leaves(), writes_.leaves);
   append(part->buckets.changed_leaves(), changed_leaves_);
   append(part->tiles.rows(), writes_.bands);
+  append(part->tiles.replaced(), tiles_.back().replaced());
   tiles_.back().tiles().merge(part->tiles.tiles());
 }
 
@@ -218,17 +236,29 @@ void Stager::ReplayEntry(LogPosition position, std::vector<NodeChange> changes) 
 // the others; those that have changed lately are as good as any.
 void Stager::KeepLeaves() {
   const uint8_t depth = layout_.deepest_tile_depth();
+  size_t& bytes = next_.version.leaf_bytes;
   for (ChangedLeaves& changed : changed_leaves_) {
-    Tile* const tile = tiles_.back().Mutable(LeadingBits(changed.id.bits, depth));
+    LinkedTile* const tile = tiles_.back().Mutable(LeadingBits(changed.id.bits, depth));
     if (!tile->keeps_leaves()) continue;  // any more
     const unsigned child = ChildIndex(changed.id.bits, depth);
-    const size_t others = version_.leaf_bytes - tile->leaves_below(child).bytes();
-    if (!changed.leaves.has_value() || others + changed.leaves->bytes() > max_leaf_bytes_) {
-      version_.leaf_bytes -= tile->DropLeaves();
+    const BucketLeaves before = tile->leaves_below(child);
+    const size_t others = bytes - before.bytes();
+    if (!changed.leaves.has_value() || others + changed.leaves->view().bytes() > max_leaf_bytes_) {
+      DropLeaves(tile);
       continue;
     }
-    version_.leaf_bytes = others + changed.leaves->bytes();
-    tile->SetLeavesBelow(child, *std::move(changed.leaves));
+    const BucketLeaves after = changed.leaves->view();
+    bytes = others + after.bytes();
+    tile->SetLeavesBelow(child, after);
+    next_.created.Add(*std::move(changed.leaves));
+    next_.replaced.leaves.push_back(before);
+  }
+}
+
+void Stager::DropLeaves(LinkedTile* tile) {
+  for (const BucketLeaves& leaves : tile->DropLeaves()) {
+    next_.version.leaf_bytes -= leaves.bytes();
+    next_.replaced.leaves.push_back(leaves);
   }
 }
 
@@ -237,12 +267,20 @@ void Stager::LinkTiles() {
   for (unsigned depth = layout_.deepest_tile_depth(); depth > 0; depth -= kTileLevels) {
     const unsigned parent_depth = depth - kTileLevels;
     for (const auto& [bits, tile] : TilesAt(depth).tiles()) {
-      Tile* const parent = TilesAt(parent_depth).Mutable(LeadingBits(bits, parent_depth));
-      parent->SetBelow(ChildIndex(bits, parent_depth), tile);
+      LinkedTile* const parent = TilesAt(parent_depth).Mutable(LeadingBits(bits, parent_depth));
+      parent->SetBelow(ChildIndex(bits, parent_depth), tile.get());
     }
   }
   const TileReplay::Tiles& top = tiles_.front().tiles();
-  if (const auto root = top.find(0); root != top.end()) version_.root = root->second;
+  if (const auto root = top.find(0); root != top.end()) next_.version.root = root->second.get();
+}
+
+void Stager::TakeTiles() {
+  std::vector<const LinkedTile*>& replaced = next_.replaced.tiles;
+  for (TileReplay& replay : tiles_) {
+    for (auto& [bits, tile] : replay.tiles()) next_.created.Add(std::move(tile));
+    replaced.insert(replaced.end(), replay.replaced().begin(), replay.replaced().end());
+  }
 }
 
 }  // namespace kt::merkle

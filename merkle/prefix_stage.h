@@ -14,8 +14,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "merkle/prefix_bucket.h"
-#include "merkle/prefix_prover.h"
 #include "merkle/prefix_tree.h"
+#include "merkle/prefix_version.h"
 
 namespace kt::merkle {
 
@@ -47,7 +47,7 @@ struct BucketChanges {
 // What a bucket's leaves, which memory keeps, are after the changes.
 struct ChangedLeaves {
   SubtreeId id;
-  std::optional<BucketLeaves> leaves;  // nullopt if one has ended
+  std::optional<OwnedLeaves> leaves;  // nullopt if one has ended
 };
 
 // Hashes a range of the buckets that a batch changes, many together, each once for every position
@@ -94,12 +94,12 @@ class BucketReplay {
 };
 
 // The tile `id` in `version`; null if it is not there.
-const Tile* FindTile(const TreeVersion& version, const SubtreeId& id);
+const LinkedTile* FindTile(const TreeVersion& version, const SubtreeId& id);
 
 // Applies changes to tiles of one depth, entry by entry, in copies of those that change.
 class TileReplay {
  public:
-  using Tiles = absl::flat_hash_map<uint32_t, std::shared_ptr<Tile>>;  // by bits
+  using Tiles = absl::flat_hash_map<uint32_t, std::unique_ptr<LinkedTile>>;  // by bits
 
   // `base` outlives this. New tiles keep leaves if `keep_leaves`.
   TileReplay(const PrefixTreeLayout& layout, unsigned depth, bool keep_leaves,
@@ -111,27 +111,31 @@ class TileReplay {
   std::vector<NodeChange> Run(base::LogPosition position, std::span<const NodeChange> changes);
 
   // The copy that is to change.
-  Tile* Mutable(uint32_t bits);
+  LinkedTile* Mutable(uint32_t bits);
 
-  // The results: the copies, and their new rows.
+  // The results: the copies, what they are copies of, and their new rows.
   Tiles& tiles() { return tiles_; }
+  std::vector<const LinkedTile*>& replaced() { return replaced_; }
   std::vector<BandRow>& rows() { return rows_; }
 
  private:
   struct Touched {
     SubtreeId id;
-    Tile* tile = nullptr;
+    LinkedTile* tile = nullptr;
     uint32_t children = 0;  // bit i: that it changed
   };
 
   SubtreeId IdOf(uint32_t bits) const { return {static_cast<uint8_t>(depth_), bits}; }
   void SetChildren(std::span<const NodeChange> changes);
+  // Of base_'s tile; a new one if there is none (null).
+  LinkedTile* Copy(uint32_t bits, const LinkedTile* original);
 
   const PrefixTreeLayout layout_;
   const unsigned depth_;
   const bool keep_leaves_;
   const TreeVersion& base_;
   Tiles tiles_;
+  std::vector<const LinkedTile*> replaced_;
   std::vector<BandRow> rows_;
   std::vector<Touched> touched_;  // by the entry at hand
   NodeHasher hasher_;
@@ -148,7 +152,7 @@ class Stager {
   absl::Status Run(const PrefixStoreReader& reader, std::span<const PrefixChanges> entries);
 
   // The results, once Run has succeeded.
-  TreeVersion version() const { return version_; }
+  NewVersion& next() { return next_; }
   std::vector<base::Hash>& roots() { return roots_; }
   PrefixWrites& writes() { return writes_; }
 
@@ -160,6 +164,7 @@ class Stager {
     std::vector<std::vector<NodeChange>> by_entry;  // of the tiles' roots
   };
 
+  TileReplay NewReplay(unsigned depth) const;
   void SortChanges(std::span<const PrefixChanges> entries);
   // The first of changes_ from `index` on that is not in the same deepest tile as the one before.
   size_t NextTile(size_t index) const;
@@ -170,7 +175,9 @@ class Stager {
   void Take(Part* part);
   void ReplayEntry(base::LogPosition position, std::vector<NodeChange> changes);
   void KeepLeaves();
+  void DropLeaves(LinkedTile* tile);
   void LinkTiles();
+  void TakeTiles();
 
   TileReplay& TilesAt(unsigned depth) { return tiles_[depth / kTileLevels]; }
 
@@ -182,7 +189,7 @@ class Stager {
   std::vector<std::vector<NodeChange>> by_entry_;
   std::vector<ChangedLeaves> changed_leaves_;
   std::vector<TileReplay> tiles_;  // by depth / 4
-  TreeVersion version_;
+  NewVersion next_;
   base::Hash root_;  // after the last entry
   std::vector<base::Hash> roots_;
   PrefixWrites writes_;

@@ -5,7 +5,6 @@
 #include <bit>
 #include <limits>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -93,17 +92,6 @@ absl::Status DecodeRow(const SubtreeId& id, const BandRow& row, uint32_t* known,
 
 }  // namespace
 
-Tile::Tile(const Tile& other)
-    : hashes_(other.hashes_),
-      kinds_(other.kinds_),
-      leaves_(other.leaves_),
-      last_change_(other.last_change_),
-      rows_since_snapshot_(other.rows_since_snapshot_),
-      below_(other.below_ == nullptr ? nullptr : std::make_unique<Below>(*other.below_)),
-      leaves_below_(other.leaves_below_ == nullptr
-                        ? nullptr
-                        : std::make_unique<LeavesBelow>(*other.leaves_below_)) {}
-
 const PrefixLeaf& Tile::leaf(unsigned node) const {
   KT_CHECK(kind(node) == NodeKind::kLeaf);
   while (node < kFirstChild) node = 2 * node + (kind(2 * node) == NodeKind::kEmpty ? 1 : 0);
@@ -157,36 +145,6 @@ void Tile::PlanRehash(uint32_t changed_children, NodeHasher* hasher) {
   }
 }
 
-const std::shared_ptr<const Tile>& Tile::below(unsigned child) const {
-  static const std::shared_ptr<const Tile> kNone;
-  return below_ == nullptr ? kNone : (*below_)[child];
-}
-
-void Tile::SetBelow(unsigned child, std::shared_ptr<const Tile> tile) {
-  if (below_ == nullptr) below_ = std::make_unique<Below>();
-  (*below_)[child] = std::move(tile);
-}
-
-void Tile::StartKeepingLeaves() { leaves_below_ = std::make_unique<LeavesBelow>(); }
-
-const BucketLeaves& Tile::leaves_below(unsigned child) const {
-  KT_CHECK(keeps_leaves());
-  return (*leaves_below_)[child];
-}
-
-void Tile::SetLeavesBelow(unsigned child, BucketLeaves leaves) {
-  KT_CHECK(keeps_leaves());
-  (*leaves_below_)[child] = std::move(leaves);
-}
-
-size_t Tile::DropLeaves() {
-  size_t bytes = 0;
-  if (!keeps_leaves()) return bytes;
-  for (const BucketLeaves& leaves : *leaves_below_) bytes += leaves.bytes();
-  leaves_below_ = nullptr;
-  return bytes;
-}
-
 BandRow AddRow(const SubtreeId& id, base::LogPosition position, uint32_t changed,
                unsigned rows_per_snapshot, Tile* tile) {
   const uint32_t all = NonEmptyChildren(*tile);
@@ -196,10 +154,9 @@ BandRow AddRow(const SubtreeId& id, base::LogPosition position, uint32_t changed
   return {id, position, is_snapshot, Encode(*tile, is_snapshot ? all : changed)};
 }
 
-absl::StatusOr<std::shared_ptr<Tile>> DecodeTile(const SubtreeId& id, std::span<const BandRow> rows,
-                                                 NodeHasher* hasher) {
-  auto tile = std::make_shared<Tile>();
-  if (rows.empty()) return tile;
+absl::Status DecodeTile(const SubtreeId& id, std::span<const BandRow> rows, NodeHasher* hasher,
+                        Tile* tile) {
+  if (rows.empty()) return absl::OkStatus();
   if (!rows.back().is_snapshot) return Corrupt(id, "no snapshot to begin with");
   if (rows.size() > std::numeric_limits<uint8_t>::max()) return Corrupt(id, "too many changes");
   uint32_t known = 0;
@@ -208,12 +165,12 @@ absl::StatusOr<std::shared_ptr<Tile>> DecodeTile(const SubtreeId& id, std::span<
     if (row.id != id) return Corrupt(id, "a row of another tile");
     if (i > 0 && row.position >= rows[i - 1].position) return Corrupt(id, "rows out of order");
     if (i + 1 < rows.size() && row.is_snapshot) return Corrupt(id, "rows before a snapshot");
-    KT_RETURN_IF_ERROR(DecodeRow(id, row, &known, tile.get()));
+    KT_RETURN_IF_ERROR(DecodeRow(id, row, &known, tile));
   }
   tile->PlanRehash((1u << kTileChildren) - 1, hasher);
   hasher->Run();
   tile->SetNewestRow(rows.front().position, static_cast<unsigned>(rows.size() - 1));
-  return tile;
+  return absl::OkStatus();
 }
 
 }  // namespace kt::merkle

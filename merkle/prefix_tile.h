@@ -6,12 +6,10 @@
 #define MERKLE_PREFIX_TILE_H_
 
 #include <array>
-#include <memory>
 #include <span>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "merkle/bucket_leaves.h"
+#include "absl/status/status.h"
 #include "merkle/node_hasher.h"
 #include "merkle/prefix_node.h"
 #include "merkle/prefix_store.h"
@@ -38,10 +36,6 @@ class Tile {
   static constexpr unsigned kRoot = 1;
   static constexpr unsigned kFirstChild = kTileChildren;
 
-  Tile() = default;
-  Tile(const Tile& other);
-  Tile& operator=(const Tile&) = delete;
-
   NodeKind kind(unsigned node) const { return static_cast<NodeKind>(kinds_ >> (2 * node) & 3); }
   const base::Hash& hash(unsigned node) const { return hashes_[node - 1]; }
   NodeValue value(unsigned node) const { return {kind(node), hash(node)}; }
@@ -61,26 +55,7 @@ class Tile {
     rows_since_snapshot_ = rows_since_snapshot;
   }
 
-  // The tile below a child, in the same version of the tree; null if it never had a leaf, if the
-  // child is a bucket, and in tiles that were decoded from rows.
-  const std::shared_ptr<const Tile>& below(unsigned child) const;
-  void SetBelow(unsigned child, std::shared_ptr<const Tile> tile);
-
-  // Of a tile whose children are buckets: whether memory holds the leaves of all of them. A proof
-  // may need all, so a part of them is not kept.
-  bool keeps_leaves() const { return leaves_below_ != nullptr; }
-  // From now on, for a tile that never had a leaf.
-  void StartKeepingLeaves();
-  // Those of a child, if they are kept.
-  const BucketLeaves& leaves_below(unsigned child) const;
-  void SetLeavesBelow(unsigned child, BucketLeaves leaves);
-  // Keeps none any more, and returns how many bytes they took.
-  size_t DropLeaves();
-
  private:
-  using Below = std::array<std::shared_ptr<const Tile>, kTileChildren>;
-  using LeavesBelow = std::array<BucketLeaves, kTileChildren>;
-
   void SetKind(unsigned node, NodeKind kind) {
     kinds_ = (kinds_ & ~(uint64_t{3} << (2 * node))) | uint64_t{static_cast<uint8_t>(kind)}
                                                            << (2 * node);
@@ -91,8 +66,6 @@ class Tile {
   std::vector<PrefixLeaf> leaves_;                          // of the children of kind kLeaf
   base::LogPosition last_change_ = 0;
   unsigned rows_since_snapshot_ = 0;
-  std::unique_ptr<Below> below_;
-  std::unique_ptr<LeavesBelow> leaves_below_;  // null if they are not kept
 };
 
 // The row that records `tile`'s state after the children of `changed` changed at `position`, and
@@ -101,10 +74,11 @@ class Tile {
 BandRow AddRow(const SubtreeId& id, base::LogPosition position, uint32_t changed,
                unsigned rows_per_snapshot, Tile* tile);
 
-// The tile that `rows` describe (newest first, ending with a snapshot; none for a tile that never
-// had a leaf). kDataLoss unless they are rows of `id`, well-formed and complete.
-absl::StatusOr<std::shared_ptr<Tile>> DecodeTile(const SubtreeId& id, std::span<const BandRow> rows,
-                                                 NodeHasher* hasher);
+// Makes `tile`, which is a new one, what `rows` describe (newest first, ending with a snapshot;
+// none for a tile that never had a leaf). kDataLoss unless they are rows of `id`, well-formed and
+// complete; the tile is of no use then.
+absl::Status DecodeTile(const SubtreeId& id, std::span<const BandRow> rows, NodeHasher* hasher,
+                        Tile* tile);
 
 }  // namespace kt::merkle
 #endif  // MERKLE_PREFIX_TILE_H_

@@ -4,15 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "base/check.h"
 #include "base/parallel.h"
 #include "base/status.h"
@@ -20,6 +17,7 @@
 #include "merkle/prefix_prover.h"
 #include "merkle/prefix_stage.h"
 #include "merkle/prefix_tile.h"
+#include "merkle/prefix_version.h"
 
 namespace kt::merkle {
 namespace {
@@ -30,54 +28,52 @@ constexpr unsigned kMaxBucketDepth = 24;
 
 class StagedVersion : public StagedPrefixTree {
  public:
-  StagedVersion(TreeVersion base, TreeVersion version, std::vector<base::Hash> roots,
-                PrefixWrites writes)
+  StagedVersion(std::shared_ptr<const TreeVersion> base, NewVersion next,
+                std::vector<base::Hash> roots, PrefixWrites writes)
       : base_(std::move(base)),
-        version_(std::move(version)),
+        next_(std::move(next)),
         roots_(std::move(roots)),
         writes_(std::move(writes)) {}
 
   const std::vector<base::Hash>& roots() const override { return roots_; }
   const PrefixWrites& writes() const override { return writes_; }
   PrefixWrites TakeWrites() override { return std::move(writes_); }
-  const TreeVersion& base() const { return base_; }
-  const TreeVersion& version() const { return version_; }
+  void ApplyTo(VersionChain* chain) { chain->Append(*base_, std::move(next_)); }
 
  private:
-  const TreeVersion base_;
-  const TreeVersion version_;
+  const std::shared_ptr<const TreeVersion> base_;
+  NewVersion next_;
   const std::vector<base::Hash> roots_;
   PrefixWrites writes_;
 };
 
 class VersionedPrefixTree : public PrefixTree {
  public:
-  VersionedPrefixTree(const PrefixTreeLayout& layout, size_t max_leaf_bytes, TreeVersion version)
-      : layout_(layout), max_leaf_bytes_(max_leaf_bytes), current_(std::move(version)) {}
+  VersionedPrefixTree(const PrefixTreeLayout& layout, size_t max_leaf_bytes, NewVersion first)
+      : layout_(layout),
+        max_leaf_bytes_(max_leaf_bytes),
+        versions_(VersionChain::Create(std::move(first))) {}
 
   absl::StatusOr<std::unique_ptr<StagedPrefixTree>> Stage(
       const PrefixStoreReader& reader, LogPosition first,
       std::span<const PrefixChanges> entries) const override {
-    const TreeVersion base = Current();
-    if (first != base.size) {
+    std::shared_ptr<const TreeVersion> base = versions_->Newest();
+    if (first != base->size) {
       return absl::FailedPreconditionError(absl::StrCat(
-          "prefix tree of ", base.size, " log entries cannot continue at position ", first));
+          "prefix tree of ", base->size, " log entries cannot continue at position ", first));
     }
-    Stager stager(layout_, max_leaf_bytes_, base);
+    Stager stager(layout_, max_leaf_bytes_, *base);
     KT_RETURN_IF_ERROR(stager.Run(reader, entries));
-    return std::make_unique<StagedVersion>(base, stager.version(), std::move(stager.roots()),
-                                           std::move(stager.writes()));
+    return std::make_unique<StagedVersion>(std::move(base), std::move(stager.next()),
+                                           std::move(stager.roots()), std::move(stager.writes()));
   }
 
-  size_t leaf_bytes() const override { return Current().leaf_bytes; }
+  size_t leaf_bytes() const override { return versions_->Newest()->leaf_bytes; }
 
   void Apply(std::unique_ptr<StagedPrefixTree> staged) override {
-    const auto* const next = dynamic_cast<const StagedVersion*>(staged.get());
+    auto* const next = dynamic_cast<StagedVersion*>(staged.get());
     KT_CHECK(next != nullptr);
-    TreeVersion replaced;  // freed after the lock
-    absl::MutexLock lock(&mutex_);
-    KT_CHECK(next->base().size == current_.size && next->base().root == current_.root);
-    replaced = std::exchange(current_, next->version());
+    next->ApplyTo(versions_.get());
   }
 
   absl::StatusOr<std::vector<PrefixProof>> Prove(
@@ -88,8 +84,8 @@ class VersionedPrefixTree : public PrefixTree {
         return absl::InvalidArgumentError("a prefix proof answers at most 255 lookups");
       }
     }
-    const TreeVersion version = Current();
-    return Prover(layout_, version, &caches_).Run(reader, requests);
+    const std::shared_ptr<const TreeVersion> version = versions_->Newest();
+    return Prover(layout_, *version, &caches_).Run(reader, requests);
   }
 
   absl::StatusOr<base::Hash> RootAt(const PrefixStoreReader& reader,
@@ -100,21 +96,14 @@ class VersionedPrefixTree : public PrefixTree {
   }
 
  private:
-  TreeVersion Current() const {
-    absl::MutexLock lock(&mutex_);
-    return current_;
-  }
-
   const PrefixTreeLayout layout_;
   const size_t max_leaf_bytes_;
-  // Held to copy or replace the version, never while reading or hashing.
-  mutable absl::Mutex mutex_;
-  TreeVersion current_ ABSL_GUARDED_BY(mutex_);
+  const std::shared_ptr<VersionChain> versions_;
   mutable ProverCaches caches_;
 };
 
 // The tiles of one depth, ascending by bits.
-using TileRow = std::vector<std::pair<uint32_t, std::shared_ptr<Tile>>>;
+using TileRow = std::vector<std::pair<uint32_t, const LinkedTile*>>;
 
 absl::Status Corrupt(const SubtreeId& id, const std::string& what) {
   return absl::DataLossError(absl::StrCat("prefix tree tile at depth ", unsigned{id.depth},
@@ -123,7 +112,8 @@ absl::Status Corrupt(const SubtreeId& id, const std::string& what) {
 
 // Hangs the tiles below `tile` that are its own, beginning at `*next`, and compares their roots
 // with its children.
-absl::Status AttachBelow(const SubtreeId& id, const TileRow& below, size_t* next, Tile* tile) {
+absl::Status AttachBelow(const SubtreeId& id, const TileRow& below, size_t* next,
+                         LinkedTile* tile) {
   for (unsigned child = 0; child < kTileChildren; ++child) {
     const SubtreeId child_id = ChildId(id, child);
     NodeValue root;
@@ -161,6 +151,12 @@ class LeafRoom {
   std::atomic<size_t> taken_ = 0;
 };
 
+// Tiles of one depth, and all that was made for them.
+struct MadeTiles {
+  TileRow row;
+  TreeParts parts;
+};
+
 // Makes deepest tiles of the newest tree out of their leaves. One for each thread.
 class DeepestTiles {
  public:
@@ -168,7 +164,7 @@ class DeepestTiles {
       : depth_(layout.deepest_tile_depth()), entries_(entries), room_(*room) {}
 
   // Adds those of `part`, ascending.
-  absl::Status Make(const PrefixStoreReader& reader, const SubtreeId& part, TileRow* tiles) {
+  absl::Status Make(const PrefixStoreReader& reader, const SubtreeId& part, MadeTiles* made) {
     std::vector<std::vector<LeafRow>> leaves;
     std::vector<std::vector<BandRow>> no_rows;
     KT_RETURN_IF_ERROR(reader.Read({&part, 1}, {}, &leaves, &no_rows));
@@ -181,15 +177,16 @@ class DeepestTiles {
       const SubtreeId id{depth_, LeadingBits(rest[0].key, depth_)};
       size_t count = 0;
       while (count < rest.size() && Contains(id, rest[count].key)) ++count;
-      KT_RETURN_IF_ERROR(MakeOne(id, rest.first(count), tiles));
+      KT_RETURN_IF_ERROR(MakeOne(id, rest.first(count), made));
       rest = rest.subspan(count);
     }
     return absl::OkStatus();
   }
 
  private:
-  absl::Status MakeOne(const SubtreeId& id, std::span<const LeafRow> leaves, TileRow* tiles) {
-    auto tile = std::make_shared<Tile>();
+  absl::Status MakeOne(const SubtreeId& id, std::span<const LeafRow> leaves, MadeTiles* made) {
+    auto tile = std::make_unique<LinkedTile>();
+    kept_.clear();
     if (room_.wanted()) tile->StartKeepingLeaves();
     base::LogPosition last_change = 0;
     uint32_t children = 0;  // bit i: that there is one
@@ -220,17 +217,21 @@ class DeepestTiles {
     tile->PlanRehash((1u << kTileChildren) - 1, &hasher_);
     hasher_.Run();
     tile->SetNewestRow(last_change, 0);
-    tiles->emplace_back(id.bits, std::move(tile));
+    made->row.emplace_back(id.bits, tile.get());
+    made->parts.Add(std::move(tile));
+    for (OwnedLeaves& kept : kept_) made->parts.Add(std::move(kept));
     return absl::OkStatus();
   }
 
   // Those in rows_; or none of the whole tile.
-  void KeepLeaves(unsigned child, Tile* tile) {
-    std::optional<BucketLeaves> leaves = BucketLeaves::Of(rows_);
-    if (leaves.has_value() && room_.Take(leaves->bytes())) {
-      tile->SetLeavesBelow(child, *std::move(leaves));
+  void KeepLeaves(unsigned child, LinkedTile* tile) {
+    std::optional<OwnedLeaves> leaves = OwnedLeaves::Of(rows_);
+    if (leaves.has_value() && room_.Take(leaves->view().bytes())) {
+      tile->SetLeavesBelow(child, leaves->view());
+      kept_.push_back(*std::move(leaves));
     } else {
-      room_.GiveBack(tile->DropLeaves());
+      for (const BucketLeaves& dropped : tile->DropLeaves()) room_.GiveBack(dropped.bytes());
+      kept_.clear();
     }
   }
 
@@ -241,6 +242,7 @@ class DeepestTiles {
   std::array<Bucket, kTileChildren> buckets_;
   std::vector<Bucket*> evaluated_;
   std::vector<LeafRow> rows_;  // of a bucket
+  std::vector<OwnedLeaves> kept_;
   NodeHasher hasher_;
 };
 
@@ -250,7 +252,7 @@ class Loader {
   Loader(const PrefixTreeLayout& layout, base::TreeSize entries, size_t max_leaf_bytes)
       : layout_(layout), entries_(entries), room_(max_leaf_bytes) {}
 
-  absl::StatusOr<TreeVersion> Run(const PrefixStoreReader& reader) {
+  absl::StatusOr<NewVersion> Run(const PrefixStoreReader& reader) {
     depth_ = layout_.bucket_depth;
     if (layout_.deepest_from_leaves) {
       depth_ = layout_.deepest_tile_depth();
@@ -258,7 +260,7 @@ class Loader {
     }
     while (depth_ > 0) {
       depth_ -= kTileLevels;
-      below_ = std::exchange(row_, {});
+      below_ = std::exchange(made_.row, {});
       next_below_ = 0;
       KT_RETURN_IF_ERROR(
           reader.ScanNewestBands(static_cast<uint8_t>(depth_),
@@ -268,9 +270,10 @@ class Loader {
                        "no tile above it");
       }
     }
-    return TreeVersion{.root = row_.empty() ? nullptr : row_.front().second,
-                       .size = entries_,
-                       .leaf_bytes = room_.taken()};
+    const TreeVersion version{.root = made_.row.empty() ? nullptr : made_.row.front().second,
+                              .size = entries_,
+                              .leaf_bytes = room_.taken()};
+    return NewVersion{.version = version, .created = std::move(made_.parts), .replaced = {}};
   }
 
  private:
@@ -278,7 +281,7 @@ class Loader {
   absl::Status AddDeepest(const PrefixStoreReader& reader) {
     constexpr unsigned kMaxPartDepth = 8;  // at 10 million leaves, 40,000 in each part
     const unsigned part_depth = std::min(depth_, kMaxPartDepth);
-    std::vector<TileRow> parts(size_t{1} << part_depth);
+    std::vector<MadeTiles> parts(size_t{1} << part_depth);
     std::atomic<size_t> next = 0;
     const auto work = [&](size_t, size_t, size_t) -> absl::Status {
       DeepestTiles tiles(layout_, entries_, &room_);
@@ -291,7 +294,10 @@ class Loader {
     };
     const size_t workers = base::PartCount(parts.size(), 1);
     KT_RETURN_IF_ERROR(base::RunInParts(workers, workers, work));
-    for (TileRow& part : parts) std::move(part.begin(), part.end(), std::back_inserter(row_));
+    for (MadeTiles& part : parts) {
+      made_.row.insert(made_.row.end(), part.row.begin(), part.row.end());
+      made_.parts.Append(std::move(part.parts));
+    }
     return absl::OkStatus();
   }
 
@@ -300,13 +306,15 @@ class Loader {
     const SubtreeId id = rows[0].id;
     const uint32_t mask = depth_ == 0 ? 0 : ~uint32_t{0} << (32 - depth_);
     if (id.depth != depth_ || (id.bits & ~mask) != 0) return Corrupt(id, "out of place");
-    if (!row_.empty() && id.bits <= row_.back().first) return Corrupt(id, "out of order");
+    if (!made_.row.empty() && id.bits <= made_.row.back().first) return Corrupt(id, "out of order");
     if (rows[0].position >= entries_) return Corrupt(id, "newer than the log");
-    KT_ASSIGN_OR_RETURN(std::shared_ptr<Tile> tile, DecodeTile(id, rows, &hasher_));
+    auto tile = std::make_unique<LinkedTile>();
+    KT_RETURN_IF_ERROR(DecodeTile(id, rows, &hasher_, tile.get()));
     if (depth_ + kTileLevels < layout_.bucket_depth) {
       KT_RETURN_IF_ERROR(AttachBelow(id, below_, &next_below_, tile.get()));
     }
-    row_.emplace_back(id.bits, std::move(tile));
+    made_.row.emplace_back(id.bits, tile.get());
+    made_.parts.Add(std::move(tile));
     return absl::OkStatus();
   }
 
@@ -315,7 +323,7 @@ class Loader {
   LeafRoom room_;
   NodeHasher hasher_;
   unsigned depth_ = 0;
-  TileRow row_;            // of depth_
+  MadeTiles made_;         // its row is of depth_
   TileRow below_;          // of depth_ + 4
   size_t next_below_ = 0;  // of below_, not yet attached
 };
@@ -331,8 +339,8 @@ absl::StatusOr<std::unique_ptr<PrefixTree>> PrefixTree::Load(const PrefixTreeLay
       (layout.deepest_from_leaves && layout.bucket_depth < 2 * kTileLevels)) {
     return absl::InvalidArgumentError("prefix tree layout is not supported");
   }
-  KT_ASSIGN_OR_RETURN(TreeVersion version, Loader(layout, entries, max_leaf_bytes).Run(reader));
-  return std::make_unique<VersionedPrefixTree>(layout, max_leaf_bytes, std::move(version));
+  KT_ASSIGN_OR_RETURN(NewVersion first, Loader(layout, entries, max_leaf_bytes).Run(reader));
+  return std::make_unique<VersionedPrefixTree>(layout, max_leaf_bytes, std::move(first));
 }
 
 }  // namespace kt::merkle

@@ -65,7 +65,7 @@ class PrefixTree {
   // or do not fit together. An empty store with no entries is an empty tree. What no row in the
   // store can show, the caller checks: that RootAt(entries - 1) is what the last log entry records.
   // kInvalidArgument if the layout is not one of those above.
-  // Leaves of the current tree are kept in memory, some 76 bytes each, until they take
+  // Leaves of the current tree are kept in memory, some 74 bytes each, until they take
   // `max_leaf_bytes`; those of the other buckets are read whenever they are needed.
   static absl::StatusOr<std::unique_ptr<PrefixTree>> Load(const PrefixTreeLayout& layout,
                                                           const PrefixStoreReader& reader,

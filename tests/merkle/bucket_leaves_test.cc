@@ -32,11 +32,11 @@ TEST(BucketLeaves, GivesBackWhatItWasMadeOf) {
   std::vector<LeafRow> given;
   for (const size_t count : {0u, 1u, 7u}) {
     const std::vector<LeafRow> rows = Rows(count, &random);
-    const std::optional<BucketLeaves> leaves = BucketLeaves::Of(rows);
+    const std::optional<OwnedLeaves> leaves = OwnedLeaves::Of(rows);
     ASSERT_TRUE(leaves.has_value());
-    EXPECT_EQ(leaves->count(), count);
-    EXPECT_GE(leaves->bytes(), count * 72);
-    leaves->AppendTo(&given);
+    EXPECT_EQ(leaves->view().count(), count);
+    EXPECT_GE(leaves->view().bytes(), count * 72);
+    leaves->view().AppendTo(&given);
     all.insert(all.end(), rows.begin(), rows.end());
     EXPECT_EQ(given, all);
   }
@@ -47,7 +47,7 @@ TEST(BucketLeaves, AreNotOfABucketInWhichOneHasEnded) {
   SeededRandom random(2);
   std::vector<LeafRow> rows = Rows(3, &random);
   rows[1].end_pos = 9;
-  EXPECT_FALSE(BucketLeaves::Of(rows).has_value());
+  EXPECT_FALSE(OwnedLeaves::Of(rows).has_value());
 }
 
 // Neither changes nor proofs at any position, by a tree that grew and by one that was loaded.
@@ -140,7 +140,7 @@ TEST(LeavesInMemory, StayWithinTheirBoundAndUseIt) {
       ASSERT_NO_FATAL_FAILURE(log.Reload());
       EXPECT_GE(log.tree().leaf_bytes(), kSome * 8 / 10);
     }
-    // It would take 1,200 leaves some 97,000 bytes, so that four of ten proofs read nothing of
+    // It would take 1,200 leaves some 90,000 bytes, so that four of ten proofs read nothing of
     // them.
     const auto before = log.store().counts();
     for (const VrfOutput& key : keys) ASSERT_NO_FATAL_FAILURE(log.CheckProof(10, {key}));

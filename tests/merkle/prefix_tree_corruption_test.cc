@@ -84,10 +84,10 @@ class PrefixTreeCorruption : public ::testing::Test {
         .Prove(DamagedReader(log_.store().Snapshot(), std::move(damage)), {&request, 1})
         .status();
   }
-  absl::Status Load(DamagedReader::Damage damage) {
+  absl::Status Load(DamagedReader::Damage damage, size_t max_leaf_bytes = 0) {
     return PrefixTree::Load(log_.layout(),
                             DamagedReader(log_.store().Snapshot(), std::move(damage)), log_.size(),
-                            /*max_leaf_bytes=*/0)
+                            max_leaf_bytes)
         .status();
   }
   absl::Status Stage(DamagedReader::Damage damage) {
@@ -254,7 +254,9 @@ TEST_F(PrefixTreeCorruptionOfLeaves, ProveStageAndLoadRefuseDamagedLeaves) {
       EXPECT_THAT(Prove(position, key_, change), StatusIs(absl::StatusCode::kDataLoss));
     }
     EXPECT_THAT(Stage(change), StatusIs(absl::StatusCode::kDataLoss));
-    EXPECT_THAT(Load(change), StatusIs(absl::StatusCode::kDataLoss));
+    for (const size_t max_leaf_bytes : kLeafBytes) {
+      EXPECT_THAT(Load(change, max_leaf_bytes), StatusIs(absl::StatusCode::kDataLoss));
+    }
   }
 }
 

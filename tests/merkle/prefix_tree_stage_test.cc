@@ -68,6 +68,62 @@ TEST(PrefixTreeStage, ChangesNothingUntilApplied) {
   }
 }
 
+// Of several trees that follow from one, whichever is applied, and whenever the others go.
+TEST(PrefixTreeStage, OneOfSeveralIsApplied) {
+  const uint64_t seed = TestSeed(12);
+  SCOPED_TRACE(seed);
+  for (const PrefixTreeLayout& layout : kLayouts) {
+    for (const size_t max_leaf_bytes : kLeafBytes) {
+      KeySource keys(seed);
+      Log log(layout, max_leaf_bytes);
+      std::vector<std::unique_ptr<StagedPrefixTree>> others;
+      for (int round = 0; round < 12; ++round) {
+        if (round % 4 == 0) others.clear();
+        const auto stage = [&](const PrefixChanges& changes) {
+          return log.tree().Stage(*log.store().Snapshot(), log.size(), {&changes, 1}).value();
+        };
+        const PrefixChanges applied = RandomChanges(log.newest(), 6, &keys);
+        others.push_back(stage(RandomChanges(log.newest(), 6, &keys)));
+        auto staged = stage(applied);
+        others.push_back(stage(applied));
+        log.store().Commit(staged->writes());
+        log.ApplyStaged(std::move(staged), log.After(log.newest(), applied));
+        ASSERT_LE(log.tree().leaf_bytes(), max_leaf_bytes);
+        for (LogPosition position = 0; position < log.size(); ++position) {
+          ASSERT_NO_FATAL_FAILURE(log.CheckProof(position, RandomLookups(4, &keys)));
+        }
+      }
+      // The tree may go before what follows from it.
+      ASSERT_NO_FATAL_FAILURE(log.Reload());
+      EXPECT_EQ(others.back()->roots()[0], log.newest().Root());
+    }
+  }
+}
+
+// Leaves in memory that do not all fit, and that end in the entry after: what the first entries of
+// a commit keep, its last ones may drop.
+TEST(PrefixTreeStage, MayBeGivenUpWithAnyLeavesInMemory) {
+  const uint64_t seed = TestSeed(13);
+  SCOPED_TRACE(seed);
+  for (const size_t max_leaf_bytes : {1'000u, 3'000u, 1u << 20}) {
+    KeySource keys(seed);
+    Log log({8, 16, true}, max_leaf_bytes);
+    for (int round = 0; round < 30; ++round) {
+      std::vector<PrefixChanges> entries;
+      NaivePrefixTree now = log.newest();
+      for (int i = 0; i < 4; ++i) {
+        entries.push_back(RandomChanges(now, 6, &keys));
+        now = log.After(now, entries.back());
+      }
+      const size_t bytes = log.tree().leaf_bytes();
+      ASSERT_THAT(log.tree().Stage(*log.store().Snapshot(), log.size(), entries), IsOk());
+      EXPECT_EQ(log.tree().leaf_bytes(), bytes);
+      ASSERT_NO_FATAL_FAILURE(log.Append(entries));
+      ASSERT_NO_FATAL_FAILURE(log.CheckProof(log.size() - 1, RandomLookups(4, &keys)));
+    }
+  }
+}
+
 // Writes must not depend on how entries are grouped into commits, or on reloading in between.
 TEST(PrefixTreeStage, WritesTheSameRowsHoweverEntriesAreGrouped) {
   const uint64_t seed = TestSeed(5);

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <thread>
 
+#include "absl/synchronization/notification.h"
 #include "tests/merkle/prefix_tree_fixture.h"
 
 namespace kt::merkle {
@@ -82,6 +83,80 @@ TEST(PrefixTreeThreads, ReadersAndAWriterDoNotDisturbOneAnother) {
 
 TEST(PrefixTreeThreads, ReadersAndAWriterShareLeavesInMemory) {
   for (const size_t max_leaf_bytes : kLeafBytes) ReadBesideAWriter({8, 6, true}, max_leaf_bytes);
+}
+
+// Passes on what `reader` says, but not before it may.
+class SlowReader : public PrefixStoreReader {
+ public:
+  explicit SlowReader(std::shared_ptr<const PrefixStoreReader> reader)
+      : reader_(std::move(reader)) {}
+
+  absl::Status Read(std::span<const SubtreeId> buckets, std::span<const BandQuery> bands,
+                    std::vector<std::vector<LeafRow>>* leaves,
+                    std::vector<std::vector<BandRow>>* rows) const override {
+    if (!asked_.HasBeenNotified()) asked_.Notify();
+    may_answer_.WaitForNotification();
+    return reader_->Read(buckets, bands, leaves, rows);
+  }
+  absl::Status ScanLeaves(const std::function<absl::Status(const LeafRow&)>& visit) const override {
+    return reader_->ScanLeaves(visit);
+  }
+  absl::Status ScanNewestBands(
+      uint8_t depth,
+      const std::function<absl::Status(std::span<const BandRow>)>& visit) const override {
+    return reader_->ScanNewestBands(depth, visit);
+  }
+
+  void WaitUntilAsked() { asked_.WaitForNotification(); }
+  void MayAnswer() { may_answer_.Notify(); }
+
+ private:
+  const std::shared_ptr<const PrefixStoreReader> reader_;
+  mutable absl::Notification asked_;
+  absl::Notification may_answer_;
+};
+
+// Proofs that began long ago, from tiles that the newest tree does not have any more.
+void ProveFromAnOldVersion(size_t max_leaf_bytes) {
+  const uint64_t seed = TestSeed(42);
+  SCOPED_TRACE(seed);
+  constexpr base::TreeSize kOldSize = 20, kNewSize = 150;
+  KeySource keys(seed);
+  Log log({12, 6, true}, max_leaf_bytes);
+  const auto append = [&] { log.Append({RandomChanges(log.newest(), 8, &keys)}); };
+  while (log.size() < kOldSize) append();
+  const std::vector<PrefixProofRequest> requests = {{kOldSize - 1, RandomLookups(30, &keys)},
+                                                    {kOldSize / 2, RandomLookups(30, &keys)}};
+  const std::vector<PrefixProof> expected = {log.at(kOldSize - 1).Prove(requests[0].keys),
+                                             log.at(kOldSize / 2).Prove(requests[1].keys)};
+  SlowReader slow(log.store().Snapshot());
+  std::thread slow_one([&] {
+    const auto proofs = log.tree().Prove(slow, requests);
+    ASSERT_THAT(proofs, IsOk());
+    EXPECT_EQ(*proofs, expected);
+  });
+  slow.WaitUntilAsked();
+  std::atomic<bool> done{false};
+  std::vector<std::thread> others;
+  for (int i = 0; i < 2; ++i) {
+    others.emplace_back([&] {
+      while (!done) {
+        const auto proofs = log.tree().Prove(*log.store().Snapshot(), requests);
+        ASSERT_THAT(proofs, IsOk());
+        EXPECT_EQ(*proofs, expected);
+      }
+    });
+  }
+  while (log.size() < kNewSize && !::testing::Test::HasFailure()) append();
+  done = true;
+  for (std::thread& other : others) other.join();
+  slow.MayAnswer();
+  slow_one.join();
+  ASSERT_NO_FATAL_FAILURE(log.CheckProof(log.size() - 1, RandomLookups(30, &keys)));
+}
+
+TEST(PrefixTreeThreads, AProofKeepsTheVersionThatItBeganWith) {
+  for (const size_t max_leaf_bytes : kLeafBytes) ProveFromAnOldVersion(max_leaf_bytes);
 }
 
 }  // namespace
