@@ -106,7 +106,6 @@ class Sequencer::Batch {
     }
     if (size_ > 0) prepared_ = log.Prepare(PackEntries());
     before_ = nullptr;  // which may go now
-    state_ = nullptr;
   }
 
   // Of versions.
@@ -148,6 +147,12 @@ class Sequencer::Batch {
     size_t entry = 0;  // of those of the commit
   };
 
+  // The newest value of a label.
+  struct Newest {
+    std::optional<CurrentValue> value;
+    bool added = false;  // by this batch
+  };
+
   // Runs the submission's mutation on the label's newest value, this batch's changes included.
   void Add(Submission submission) {
     Item& item = items_.emplace_back();
@@ -170,9 +175,10 @@ class Sequencer::Batch {
   }
 
   absl::StatusOr<std::vector<NewVersion>> Mutate(const Submission& submission) {
-    KT_ASSIGN_OR_RETURN(std::optional<CurrentValue>* const current, Current(submission.label));
+    KT_ASSIGN_OR_RETURN(Newest* const newest, NewestOf(submission.label));
+    std::optional<CurrentValue>& current = newest->value;
     KT_ASSIGN_OR_RETURN(NewValues added,
-                        submission.mutation(current->has_value() ? &**current : nullptr));
+                        submission.mutation(current.has_value() ? &*current : nullptr));
     const uint64_t count = uint64_t{added.skipped_versions} + added.values.size();
     if (added.values.empty() || count > core::kMaxVersionsInEntry ||
         count > max_versions_per_entry_) {
@@ -183,11 +189,12 @@ class Sequencer::Batch {
     if (bytes > kMaxLabelBytesPerEntry) {
       return absl::InvalidArgumentError("the values are too long for one log entry");
     }
-    const uint64_t first = current->has_value() ? uint64_t{(*current)->version} + 1 : 0;
+    const uint64_t first = current.has_value() ? uint64_t{current->version} + 1 : 0;
     if (first + count - 1 > std::numeric_limits<base::Version>::max()) {
       return absl::ResourceExhaustedError("the address has no version numbers left");
     }
     value_bytes_ += bytes;
+    newest->added = true;
     std::vector<NewVersion> versions;
     versions.reserve(count);
     const auto next = [&] { return static_cast<base::Version>(first + versions.size()); };
@@ -195,30 +202,37 @@ class Sequencer::Batch {
       versions.push_back({submission.label, next(), {}, /*skipped=*/true});
     }
     for (core::UpdateValue& update : added.values) {
-      *current = CurrentValue{.version = next(), .value = update.value};
+      current = CurrentValue{.version = next(), .value = update.value};
       versions.push_back({submission.label, next(), std::move(update)});
     }
     return versions;
   }
 
-  // The label's newest value, to be changed.
-  absl::StatusOr<std::optional<CurrentValue>*> Current(const base::Bytes& label) {
-    const auto [newest, is_new] = newest_.try_emplace(label);
-    if (!is_new) return &newest->second;
-    const auto found = before_ == nullptr ? newest_.end() : before_->newest_.find(label);
-    if (before_ != nullptr && found != before_->newest_.end()) {
-      newest->second = found->second;
+  // That of a label, to be changed.
+  absl::StatusOr<Newest*> NewestOf(const base::Bytes& label) {
+    const auto [entry, is_new] = newest_.try_emplace(label);
+    Newest& newest = entry->second;
+    if (!is_new) return &newest;
+    const Newest* const added = before_ == nullptr ? nullptr : before_->AddedTo(label);
+    if (added != nullptr) {
+      newest.value = added->value;
     } else {
       absl::StatusOr<std::optional<CurrentValue>> stored = ReadCurrent(label);
       if (!stored.ok()) {
-        newest_.erase(newest);
+        newest_.erase(entry);
         failure_ = stored.status();
         return ForPublishers(failure_);
       }
-      newest->second = *std::move(stored);
+      newest.value = *std::move(stored);
     }
-    if (newest->second.has_value()) value_bytes_ += newest->second->value.size();
-    return &newest->second;
+    if (newest.value.has_value()) value_bytes_ += newest.value->value.size();
+    return &newest;
+  }
+
+  // Null if this batch adds nothing to the label. What it only read may have been erased since.
+  const Newest* AddedTo(const base::Bytes& label) const {
+    const auto found = newest_.find(label);
+    return found == newest_.end() || !found->second.added ? nullptr : &found->second;
   }
 
   absl::StatusOr<std::optional<CurrentValue>> ReadCurrent(base::ByteView label) const {
@@ -238,11 +252,10 @@ class Sequencer::Batch {
   }
 
   const core::Configuration& config_;
-  std::shared_ptr<const LogState> state_;
+  const std::shared_ptr<const LogState> state_;  // what is erased is reclaimed once it is let go
   const Batch* before_;
   const size_t max_versions_per_entry_;
-  // By label. Read by the next batch while this one is committed.
-  absl::flat_hash_map<base::Bytes, std::optional<CurrentValue>> newest_;
+  absl::flat_hash_map<base::Bytes, Newest> newest_;  // read by the next batch, too
   std::vector<Item> items_;
   absl::StatusOr<PreparedEntries> prepared_;
   size_t size_ = 0;
@@ -376,8 +389,6 @@ bool Sequencer::RunEpoch() {
     // Nothing is accepted after this, so what waits now is the last.
     stopping = stopping_;
   }
-  WatchClock();
-  WatchRoom();
   CommitWaiting();
   if (stopping) return false;
   if (!IdleTooLong()) return true;
@@ -389,32 +400,61 @@ bool Sequencer::RunEpoch() {
 }
 
 // Makes commits out of what waits, in order, and answers it. While one is made, the next is
-// prepared: the tree and a disk keep few processors busy, VRF proofs all of them. If there is no
-// room for more by then, the end of the epoch comes at once, without a pause between two commits.
+// prepared: the tree and a disk keep few processors busy, VRF proofs all of them.
 void Sequencer::CommitWaiting() {
   std::deque<Submission> waiting = TakePending();
-  std::unique_ptr<Batch> batch;
-  if (!waiting.empty()) batch = std::make_unique<Batch>(options_, log_, nullptr, &waiting);
+  std::unique_ptr<Batch> batch = Begin(&waiting);
+  bool grew = false;  // by the last commit
   while (batch != nullptr) {
-    if (waiting.empty() && ShouldWakeNow()) waiting = TakePending();
+    // An epoch in which the log does not grow has an end, so that it gets an entry for its age.
+    if (waiting.empty() && grew) waiting = TakePendingIfFull();
     std::unique_ptr<Batch> next;
-    bool committed = false;
-    const auto work = [&](size_t part, size_t, size_t) {
-      if (part == 0) {
-        committed = Commit(batch.get());
-      } else {
-        next = std::make_unique<Batch>(options_, log_, batch.get(), &waiting);
-      }
-      return absl::OkStatus();
-    };
-    const size_t parts = waiting.empty() ? 1 : 2;
-    KT_CHECK(base::RunInParts(parts, parts, work).ok());
-    if (!committed && next != nullptr) {  // it rests on what did not come to be
-      next->GiveBack(&waiting);
-      next = std::make_unique<Batch>(options_, log_, nullptr, &waiting);
+    const bool committed = CommitAndPrepare(batch.get(), &waiting, &next);
+    grew = committed && batch->size() > 0;
+    if (!committed) {  // so the next one rests on what did not come to be
+      if (next != nullptr) next->GiveBack(&waiting);
+      batch = nullptr;
+      next = Begin(&waiting);
     }
     batch = std::move(next);
   }
+}
+
+// The first batch of those that wait, for which no other is being committed; null if nothing waits.
+// If nothing can be appended, all are told so, and no proofs are made.
+std::unique_ptr<Sequencer::Batch> Sequencer::Begin(std::deque<Submission>* waiting) {
+  WatchClock();
+  WatchRoom();
+  absl::Status status = log_.writable();
+  if (status.ok()) status = clock_guard_.NowMs().status();
+  if (!status.ok()) {
+    for (const Submission& submission : std::exchange(*waiting, {})) submission.done(status);
+  }
+  if (waiting->empty()) return nullptr;
+  return std::make_unique<Batch>(options_, log_, nullptr, waiting);
+}
+
+// Commits `batch`, and makes the next out of `waiting` if there is any. Returns whether the commit
+// succeeded.
+bool Sequencer::CommitAndPrepare(Batch* batch, std::deque<Submission>* waiting,
+                                 std::unique_ptr<Batch>* next) {
+  const auto prepare = [&] { *next = std::make_unique<Batch>(options_, log_, batch, waiting); };
+  if (waiting->empty()) return Commit(batch);
+  if (!thread_.joinable()) {  // in the order in which it is hardest to be right
+    prepare();
+    return Commit(batch);
+  }
+  bool committed = false;
+  const auto work = [&](size_t part, size_t, size_t) {
+    if (part == 0) {
+      committed = Commit(batch);
+    } else {
+      prepare();
+    }
+    return absl::OkStatus();
+  };
+  KT_CHECK(base::RunInParts(2, 2, work).ok());
+  return committed;
 }
 
 std::deque<Submitter::Submission> Sequencer::TakePending() {
@@ -422,15 +462,20 @@ std::deque<Submitter::Submission> Sequencer::TakePending() {
   return std::exchange(pending_, {});
 }
 
-bool Sequencer::ShouldWakeNow() {
-  absl::MutexLock lock(&mutex_);
-  return ShouldWake();
+// If there is room for no more, or soon none, and much of a commit waits: the end of this epoch, so
+// that commits follow each other without a pause.
+std::deque<Submitter::Submission> Sequencer::TakePendingIfFull() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!ShouldWake() || pending_.size() < options_.max_versions_per_commit / 2) return {};
+  }
+  WatchClock();
+  WatchRoom();
+  return TakePending();
 }
 
 // Appends what the batch holds and answers its submissions. Returns whether it succeeded.
 bool Sequencer::Commit(Batch* batch) {
-  WatchClock();
-  WatchRoom();
   if (!batch->failure().ok()) Report(batch->failure(), 0, absl::ZeroDuration());
   const base::TreeSize size_before = log_.newest()->size();
   absl::Status status;

@@ -105,7 +105,8 @@ class Submitter {
 };
 
 // The single writer: gathers submissions, turns them into versions in the order of arrival, and
-// commits them together, one thread.
+// commits them together, on one thread. If they are too many for one commit, another thread
+// prepares the next one meanwhile: docs/decisions/ says what that is and why it is safe.
 class Sequencer : public Submitter {
  public:
   // Told of every commit, successful or not, on the sequencer's thread.
@@ -113,7 +114,7 @@ class Sequencer : public Submitter {
     absl::Status status;
     base::TreeSize tree_size = 0;
     size_t versions = 0;
-    double duration_ms = 0;
+    double duration_ms = 0;  // without what was prepared before
   };
   using Observer = std::function<void(const CommitReport&)>;
 
@@ -122,7 +123,7 @@ class Sequencer : public Submitter {
   using ClockObserver = std::function<void(const absl::Status&)>;
 
   // Told that nothing is signed because the disk is full, and OK when it has room again, on the
-  // sequencer's thread, which looks once an epoch.
+  // sequencer's thread, which looks at the beginning of an epoch and when a commit has failed.
   using RoomObserver = std::function<void(const absl::Status&)>;
 
   // Borrows `log` and `clock`.
@@ -141,8 +142,9 @@ class Sequencer : public Submitter {
   // What Start does short of the thread: the caller says with RunEpoch when an epoch is over, and
   // runs a last one after Stop. This is how a simulation keeps everything in one thread.
   absl::Status Prepare();
-  // Ends an epoch: commits what is waiting and answers it, and gives a log that has been idle for
-  // too long an entry. Returns whether there may be more to do, which there is not after Stop.
+  // Ends an epoch: commits what is waiting and answers it, with what comes meanwhile if there is
+  // room for no more, and gives a log that has been idle for too long an entry. Returns whether
+  // there may be more to do, which there is not after Stop.
   bool RunEpoch();
 
   // As Submitter. kUnavailable too while the clock cannot be believed; otherwise the status of the
@@ -156,11 +158,14 @@ class Sequencer : public Submitter {
   void Release(const base::Bytes& label, const std::string& submitter, size_t bytes);
   void Run();
   bool ShouldWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool ShouldWakeNow();
   void WatchClock();
   void WatchRoom();
   void CommitWaiting();
+  std::unique_ptr<Batch> Begin(std::deque<Submission>* waiting);
+  bool CommitAndPrepare(Batch* batch, std::deque<Submission>* waiting,
+                        std::unique_ptr<Batch>* next);
   std::deque<Submission> TakePending();
+  std::deque<Submission> TakePendingIfFull();
   bool Commit(Batch* batch);
   absl::Status Append(Batch* batch, uint64_t timestamp_ms);
   absl::Status AppendEmpty(uint64_t timestamp_ms);

@@ -254,7 +254,7 @@ absl::Status TransparencyLog::Stage(const Snapshot& snapshot, PreparedEntries* p
   for (const NewEntry& entry : prepared->entries) {
     for (const NewVersion& version : entry.versions) {
       VersionRow& row = prepared->rows.RowOf(version.label, version.version);
-      // Whether it came since they were prepared, the tree sees.
+      // One that was added since they were prepared, the tree refuses.
       if (row.existing.has_value()) {
         return absl::AlreadyExistsError("a version to add is already in the log");
       }

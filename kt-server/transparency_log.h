@@ -108,10 +108,11 @@ class TransparencyLog {
   // kInvalidArgument if a label is too long.
   absl::StatusOr<PreparedEntries> Prepare(std::vector<NewEntry> entries) const;
 
-  // Appends what was prepared (timestamps not before that of the last entry), signs the new
-  // head, makes it durable and then publishes it. One writer at a time. On failure nothing is
-  // published; kResourceExhausted, with nothing tried, if the disk is nearly full. If it is not
-  // certain what became durable, every later call fails too, until the log is opened again.
+  // Appends what was prepared (timestamps not before that of the last entry), signs the new head,
+  // makes it durable and then publishes it. One writer at a time. On failure nothing is published;
+  // kResourceExhausted, with nothing tried, if the disk is nearly full; kAlreadyExists if one of
+  // the versions is there. If it is not certain what became durable, every later call fails too,
+  // until the log is opened again.
   absl::Status Append(PreparedEntries prepared);
   // Both in one.
   absl::Status Append(std::span<const NewEntry> entries);

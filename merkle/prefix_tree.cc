@@ -57,6 +57,7 @@ class VersionedPrefixTree : public PrefixTree {
   absl::StatusOr<std::unique_ptr<StagedPrefixTree>> Stage(
       const PrefixStoreReader& reader, LogPosition first,
       std::span<const PrefixChanges> entries) const override {
+    versions_->FreePassed();
     std::shared_ptr<const TreeVersion> base = versions_->Newest();
     if (first != base->size) {
       return absl::FailedPreconditionError(absl::StrCat(

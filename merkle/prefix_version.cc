@@ -109,13 +109,18 @@ void VersionChain::Append(const TreeVersion& base, NewVersion next) {
   TreeParts replaced = Own(next.replaced);
   Links added;
   added.emplace_back(next.version);
-  Links passed;  // freed after the lock
   absl::MutexLock lock(&mutex_);
   Link& newest = links_.back();
   KT_CHECK(base.size == newest.version.size && base.root == newest.version.root);
   newest.replaced = std::move(replaced);
   links_.splice(links_.end(), added);
-  passed = Sweep();
+  Sweep();
+}
+
+void VersionChain::FreePassed() {
+  Links passed;  // freed after the lock
+  absl::MutexLock lock(&mutex_);
+  passed.swap(passed_);
 }
 
 size_t VersionChain::length() const {
@@ -124,18 +129,15 @@ size_t VersionChain::length() const {
 }
 
 void VersionChain::Drop(Link* link) {
-  Links passed;  // freed after the lock
   absl::MutexLock lock(&mutex_);
   --link->handles;
-  passed = Sweep();
+  Sweep();
 }
 
-VersionChain::Links VersionChain::Sweep() {
+void VersionChain::Sweep() {
   auto kept = links_.begin();
   while (kept->handles == 0 && std::next(kept) != links_.end()) ++kept;
-  Links passed;
-  passed.splice(passed.begin(), links_, links_.begin(), kept);
-  return passed;
+  passed_.splice(passed_.end(), links_, links_.begin(), kept);
 }
 
 }  // namespace kt::merkle

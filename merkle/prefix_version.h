@@ -90,6 +90,9 @@ struct NewVersion {
 
 // The published versions from the oldest that somebody holds to the newest. Owns all that they
 // consist of. Thread-safe; its lock is held neither to free anything nor while a version is in use.
+//
+// Who lets go of a version frees nothing: a search would take some milliseconds more for what a
+// commit has replaced. The next writer does, before it begins.
 class VersionChain : public std::enable_shared_from_this<VersionChain> {
  public:
   // Replaces nothing.
@@ -104,6 +107,9 @@ class VersionChain : public std::enable_shared_from_this<VersionChain> {
 
   // Publishes `next`, which follows from `base`: the newest version, or one of the same tree.
   void Append(const TreeVersion& base, NewVersion next);
+
+  // Frees what no version has any more that somebody holds.
+  void FreePassed();
 
   // How many versions' tiles are there, the newest included.
   size_t length() const;
@@ -122,12 +128,12 @@ class VersionChain : public std::enable_shared_from_this<VersionChain> {
   explicit VersionChain(const TreeVersion& first) { links_.emplace_back(first); }
 
   void Drop(Link* link);
-  // Takes off the oldest, as far as they are held by nobody and not the newest. To be freed after
-  // the lock.
-  Links Sweep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes off the oldest, as far as they are held by nobody and not the newest.
+  void Sweep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
-  Links links_ ABSL_GUARDED_BY(mutex_);  // oldest first; never empty
+  Links links_ ABSL_GUARDED_BY(mutex_);   // oldest first; never empty
+  Links passed_ ABSL_GUARDED_BY(mutex_);  // to be freed
 };
 
 }  // namespace kt::merkle

@@ -31,6 +31,8 @@ class FaultyStore : public Store {
 
   explicit FaultyStore(std::unique_ptr<Store> store) : real_(std::move(store)), store_(*real_) {}
   void FailNextCommit(Fault fault) { fault_ = fault; }
+  // While nothing is committed.
+  void BeforeEachCommit(std::function<void()> hook) { before_commit_ = std::move(hook); }
   int commits() const { return commits_; }
   Store& real() { return store_; }
 
@@ -42,6 +44,7 @@ class FaultyStore : public Store {
     return store_.CheckFiles(next);
   }
   absl::Status Commit(const CommitBatch& batch, base::TreeSize expected) override {
+    if (before_commit_) before_commit_();
     const Fault fault = fault_.exchange(Fault::kNone);
     if (fault == Fault::kBeforeWrite) return absl::UnavailableError("injected: nothing written");
     ++commits_;
@@ -73,6 +76,7 @@ class FaultyStore : public Store {
  private:
   const std::unique_ptr<Store> real_;
   Store& store_;
+  std::function<void()> before_commit_;
   std::atomic<Fault> fault_ = Fault::kNone;
   std::atomic<int> commits_ = 0;
 };

@@ -590,7 +590,7 @@ class DamageTest : public ::testing::Test {
     if (flushed_commits > 0) log_.Extend(path_, flushed_commits);
     log_.Extend(path_, logged_commits);
   }
-  // Flips a random bit of a random file with `part` in its name, many times over.
+  // Flips a random bit of all that are in files with `part` in their names, many times over.
   std::map<Outcome, int> FlipBits(const std::string& part, int rounds) {
     const uint64_t seed = TestSeed(5);
     SCOPED_TRACE(seed);
@@ -598,9 +598,13 @@ class DamageTest : public ::testing::Test {
     std::map<Outcome, int> outcomes;
     for (int round = 0; round < rounds; ++round) {
       const std::vector<fs::path> files = FilesWith(path_, part);
-      KT_CHECK(!files.empty());
-      const fs::path file = files[random.Below(files.size())].filename();
-      const size_t offset = random.Below(fs::file_size(path_ / file));
+      size_t bytes = 0;
+      for (const fs::path& file : files) bytes += fs::file_size(file);
+      KT_CHECK(bytes > 0);
+      size_t offset = random.Below(bytes);
+      auto hit = files.begin();
+      for (; offset >= fs::file_size(*hit); ++hit) offset -= fs::file_size(*hit);
+      const fs::path file = hit->filename();
       SCOPED_TRACE(file.string() + " at " + std::to_string(offset));
       ++outcomes[Examine(path_, log_, [&](const std::string& copy) {
         FlipABit(copy / file, offset, static_cast<unsigned>(random.Below(8)));

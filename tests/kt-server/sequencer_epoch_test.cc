@@ -5,13 +5,16 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "kt-server/eraser.h"
 #include "kt-server/sequencer.h"
 #include "tests/kt-server/log_fixture.h"
 #include "tests/support/status_matchers.h"
@@ -91,6 +94,24 @@ class SequencerCommitsTest : public ::testing::Test {
     EXPECT_THAT(sequencer->Prepare(), IsOk());
     reports_.clear();
     return sequencer;
+  }
+
+  // Looks at the label's value, and refuses to change it.
+  void Look(Sequencer& sequencer, const std::string& label,
+            std::function<void(const CurrentValue*)> at) {
+    Sequencer::Submission submission;
+    submission.label = base::ToBytes(label);
+    submission.submitter = "token";
+    submission.bytes = 1;
+    submission.mutation =
+        [at = std::move(at)](const CurrentValue* current) -> absl::StatusOr<NewValues> {
+      at(current);
+      return absl::FailedPreconditionError("only looking");
+    };
+    submission.done = [](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+      EXPECT_THAT(outcome, StatusIs(absl::StatusCode::kFailedPrecondition));
+    };
+    EXPECT_THAT(sequencer.Submit(std::move(submission)), IsOk());
   }
 
   // Appends "x" to the label's value. Returns the submission's number.
@@ -187,6 +208,99 @@ TEST_F(SequencerCommitsTest, AllFailOnceOneCouldNotBeWritten) {
   }
   EXPECT_EQ(fixture_.store().commits(), commits + 1);
   EXPECT_EQ(fixture_.log().newest()->size(), 1u);
+  EXPECT_EQ(mutations_[2] + mutations_[3], 0) << "what cannot be appended is not prepared";
+}
+
+TEST_F(SequencerCommitsTest, EndWhenTheClockJumpsBetweenTwo) {
+  const auto sequencer = Make({.max_versions_per_commit = 1, .max_clock_step_ms = 10'000});
+  const uint64_t start_ms = fixture_.clock().NowMs();
+  Submit(*sequencer, "a@x.example", [&] { fixture_.clock().Set(start_ms + 3'600'000); });
+  for (int i = 0; i < 3; ++i) Submit(*sequencer, "a@x.example");
+  EXPECT_TRUE(sequencer->RunEpoch());
+  EXPECT_EQ(OutcomeOf(0).version, 0u);
+  for (size_t i = 1; i < 4; ++i) {
+    ASSERT_TRUE(answers_[i].has_value());
+    EXPECT_THAT(*answers_[i],
+                StatusIs(absl::StatusCode::kUnavailable, ::testing::HasSubstr("clock")));
+  }
+  EXPECT_EQ(mutations_[3], 0);
+  EXPECT_EQ(fixture_.log().newest()->size(), 2u);
+  fixture_.clock().Set(start_ms);
+  const size_t later = Submit(*sequencer, "a@x.example");
+  EXPECT_TRUE(sequencer->RunEpoch());
+  EXPECT_EQ(OutcomeOf(later).version, 1u);
+}
+
+// What a batch adds is handed to the next, what it has read is not: that may be erased since.
+TEST_F(SequencerCommitsTest, DoNotHandOnWhatTheyHaveRead) {
+  const auto sequencer = Make({.max_versions_per_commit = 1});
+  Submit(*sequencer, "a@x.example");
+  EXPECT_TRUE(sequencer->RunEpoch());
+  EventLog events("error");
+  Eraser eraser(fixture_.log(), fixture_.store(), events, fixture_.clock());
+  std::vector<bool> erased;
+  const auto look = [&] {
+    Look(*sequencer, "a@x.example",
+         [&](const CurrentValue* current) { erased.push_back(current->erased); });
+  };
+  look();
+  Submit(*sequencer, "b@x.example",
+         [&] { EXPECT_THAT(eraser.Erase("a@x.example", 0).status(), IsOk()); });
+  look();
+  Submit(*sequencer, "c@x.example");
+  look();
+  Submit(*sequencer, "d@x.example");
+  EXPECT_TRUE(sequencer->RunEpoch());
+  EXPECT_THAT(erased, ::testing::ElementsAre(false, false, true));
+}
+
+// With a thread of its own, a sequencer prepares one while it makes another.
+TEST_F(SequencerCommitsTest, OverlapOnTwoThreads) {
+  Sequencer sequencer({.epoch_interval_ms = 60'000, .max_pending = 2, .max_versions_per_commit = 1},
+                      fixture_.log(), fixture_.clock(), IgnoreCommit, IgnoreClock);
+  ASSERT_THAT(sequencer.Start(), IsOk());
+  std::promise<void> prepared;
+  std::future<void> is_prepared = prepared.get_future();
+  std::atomic<bool> waited = false;
+  fixture_.store().BeforeEachCommit([&] {
+    if (waited.exchange(true)) return;
+    EXPECT_EQ(is_prepared.wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  });
+  Submit(sequencer, "a@x.example");
+  Look(sequencer, "a@x.example", [&](const CurrentValue* current) {
+    EXPECT_NE(current, nullptr) << "what is being committed is not seen";
+    prepared.set_value();
+  });
+  sequencer.Stop();
+  EXPECT_TRUE(waited);
+  EXPECT_EQ(OutcomeOf(0).version, 0u);
+}
+
+TEST_F(SequencerCommitsTest, EndWhenTheyAreTold) {
+  Sequencer sequencer({.epoch_interval_ms = 60'000,
+                       .max_pending = 8,
+                       .max_pending_per_label = 8,
+                       .max_versions_per_commit = 1},
+                      fixture_.log(), fixture_.clock(), IgnoreCommit, IgnoreClock);
+  ASSERT_THAT(sequencer.Start(), IsOk());
+  std::atomic<int> accepted = 0, answered = 0;
+  std::promise<void> many;
+  const std::function<void()> submit = [&] {
+    Sequencer::Submission submission;
+    submission.label = base::ToBytes("a@x.example");
+    submission.submitter = "token";
+    submission.mutation = [](const CurrentValue*) { return std::vector<base::Bytes>{{1}}; };
+    submission.done = [&](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+      EXPECT_THAT(outcome, IsOk());
+      if (++answered == 40) many.set_value();
+      submit();
+    };
+    if (sequencer.Submit(std::move(submission)).ok()) ++accepted;
+  };
+  for (int i = 0; i < 8; ++i) submit();
+  EXPECT_EQ(many.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  sequencer.Stop();
+  EXPECT_EQ(accepted, answered);
 }
 
 TEST_F(SequencerCommitsTest, FollowEachOtherWithoutAPauseWhileThereIsRoomForNoMore) {

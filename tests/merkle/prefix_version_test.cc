@@ -70,6 +70,7 @@ NewVersion Next(const TreeVersion& base) {
 }
 
 void AppendOne(VersionChain* chain) {
+  chain->FreePassed();
   const Handle base = chain->Newest();
   chain->Append(*base, Next(*base));
 }
@@ -141,6 +142,7 @@ TEST(VersionChain, KeepsWhatIsHeldWhateverFollows) {
   ExpectIntact(*copy);
   copy = nullptr;
   EXPECT_EQ(chain->length(), 1u);
+  chain->FreePassed();
   ExpectIntact(*chain->Newest());
 }
 
@@ -229,6 +231,7 @@ TEST(VersionChain, GoesOnFromAnEqualOfTheNewest) {
   ExpectIntact(*base);
   base = nullptr;
   EXPECT_EQ(chain->length(), 1u);
+  chain->FreePassed();
   ExpectIntact(*chain->Newest());
 }
 

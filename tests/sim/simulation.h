@@ -100,6 +100,7 @@ class Simulation {
   absl::Status Epoch();
   absl::Status EpochUnderFaults();
   absl::Status CheckAnswers();
+  std::vector<std::shared_ptr<Publication>> TakeCommit(size_t versions);
   void Observe(const server::Sequencer::CommitReport& report);
   void Answered(const std::shared_ptr<Publication>& publication,
                 const absl::StatusOr<server::Sequencer::Outcome>& outcome);
@@ -207,7 +208,7 @@ class Simulation {
   base::TreeSize acknowledged_size_ = 0;               // after the last commit that succeeded
   uint64_t publications_ = 0;                          // that were made
   std::vector<std::shared_ptr<Publication>> pending_;  // in order
-  std::vector<std::shared_ptr<Publication>> batch_;    // that the next commit holds
+  std::vector<std::shared_ptr<Publication>> batch_;    // that the next commits hold
   std::vector<std::shared_ptr<Publication>> unknown_;  // of a commit whose outcome nobody knows
   std::array<User, 4> users_;
   std::unique_ptr<client::LogUser> owner_;

@@ -73,9 +73,10 @@ absl::Status Simulation::Submit(std::shared_ptr<Publication> publication) {
 }
 
 // What is there when a publication's turn comes is what was published, or what those before it in
-// the same commit have made.
+// the same commit or in the one before, which is not made yet, are to add.
 absl::StatusOr<std::vector<Bytes>> Simulation::Mutate(
     const std::shared_ptr<Publication>& publication, const CurrentValue* current) {
+  publication->values.clear();  // of a turn before, upon a commit that failed
   const std::vector<Published>& versions = published_[publication->label];
   std::optional<CurrentValue> expected;
   if (!versions.empty()) {
@@ -117,14 +118,32 @@ void Simulation::Observe(const Sequencer::CommitReport& report) {
   if (report.status.ok()) acknowledged_size_ = report.tree_size;
   if (report.versions == 0) return;
   ++(report.status.ok() ? counts_.commits : counts_.failed_commits);
-  if (!report.status.ok() && unknown_.empty() && !log_.log().writable().ok()) unknown_ = batch_;
-  batch_.clear();
+  const auto committed = TakeCommit(report.versions);
+  if (report.status.ok()) return;
+  if (unknown_.empty() && !log_.log().writable().ok()) unknown_ = committed;
+  // Those that come after it get another turn; an owner's does not pass through Mutate.
+  std::erase_if(batch_, [](const auto& publication) { return !publication->owners; });
+}
+
+// Those of batch_ that a commit of so many versions holds, in the order of their submission.
+std::vector<std::shared_ptr<Simulation::Publication>> Simulation::TakeCommit(size_t versions) {
+  std::vector<std::shared_ptr<Publication>> commit;
+  for (const auto& publication : pending_) {
+    const auto at = std::find(batch_.begin(), batch_.end(), publication);
+    if (at == batch_.end()) continue;
+    if (versions == 0) break;
+    versions -= std::min(versions, publication->values.size());
+    commit.push_back(publication);
+    batch_.erase(at);
+  }
+  return commit;
 }
 
 void Simulation::Answered(const std::shared_ptr<Publication>& publication,
                           const absl::StatusOr<Sequencer::Outcome>& outcome) {
   KT_CHECK(!publication->answer.has_value());
   publication->answer = outcome;
+  std::erase(batch_, publication);
   if (!outcome.ok()) return;
   ++counts_.publications;
   Acknowledge(*publication, outcome->position);
