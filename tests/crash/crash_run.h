@@ -32,7 +32,7 @@ namespace kt::crash {
 struct CrashCounts {
   uint64_t kills = 0, power_cuts = 0;
   uint64_t while_opening = 0;  // of both: before anything was published
-  uint64_t full_disks = 0;     // commits that found the disk full
+  uint64_t full_disks = 0;     // times that it was found full
   uint64_t heads = 0, acknowledged = 0, searches = 0;
 
   CrashCounts& operator+=(const CrashCounts& other);

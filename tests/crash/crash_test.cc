@@ -25,7 +25,7 @@ TEST(Crash, NothingAcknowledgedIsLostAndNoSizeHasTwoHeads) {
   }
   std::cout << counts.kills << " kills, " << counts.power_cuts << " power cuts, "
             << counts.while_opening << " of both while opening, " << counts.full_disks
-            << " commits on a full disk, " << counts.heads << " heads, " << counts.acknowledged
+            << " full disks, " << counts.heads << " heads, " << counts.acknowledged
             << " acknowledged versions, " << counts.searches << " searches\n";
   EXPECT_EQ(counts.kills + counts.power_cuts, kSeeds * kCrashes);
   EXPECT_GT(counts.kills, 10u);

@@ -201,10 +201,7 @@ class Life {
     if (status.ok()) {
       status = TellHead();
       ++commits_;
-    } else if (absl::IsResourceExhausted(status)) {
-      Tell("full");
-      return;
-    } else if (is_full_) {
+    } else if (absl::IsResourceExhausted(status) || is_full_) {
       return;
     }
     absl::MutexLock lock(&mutex_);
@@ -247,10 +244,15 @@ class Life {
   absl::Status Publish() {
     server::SequencerOptions sequencer_options;
     sequencer_options.epoch_interval_ms = 1;
+    // So that some epochs have several, of which one is prepared while another is made.
+    sequencer_options.max_versions_per_commit = 1 + random_.Below(12);
     Sequencer sequencer(
         sequencer_options, *log_, clock_,
         [this](const Sequencer::CommitReport& report) { Observe(report); },
-        [](const absl::Status&) {});
+        [](const absl::Status&) {},
+        [this](const absl::Status& status) {
+          if (absl::IsResourceExhausted(status)) Tell("full");
+        });
     KT_RETURN_IF_ERROR(sequencer.Start());
     for (;;) {
       KT_RETURN_IF_ERROR(CheckProgress());

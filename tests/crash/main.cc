@@ -17,7 +17,7 @@ void Print(const kt::crash::CrashCounts& counts, unsigned long long seeds) {
   const auto number = [](uint64_t value) { return static_cast<unsigned long long>(value); };
   printf(
       "%llu seeds hold: %llu crash points (%llu kills, %llu power cuts, %llu of both while "
-      "opening), %llu commits on a full disk, %llu heads, %llu acknowledged versions, %llu "
+      "opening), %llu full disks, %llu heads, %llu acknowledged versions, %llu "
       "searches\n",
       seeds, number(counts.kills + counts.power_cuts), number(counts.kills),
       number(counts.power_cuts), number(counts.while_opening), number(counts.full_disks),
