@@ -34,8 +34,8 @@ absl::Status ForPublishers(const absl::Status& failure) {
 // client takes 4 MiB.
 constexpr size_t kMaxLabelBytesPerEntry = 2 << 20;
 
-// Fills log entries with what submissions made, in order. When they are appended gives them their
-// timestamp.
+// Fills log entries with what submissions made, in order. Their timestamps come when they are
+// appended.
 class EntryPacker {
  public:
   explicit EntryPacker(size_t max_versions) : max_versions_(max_versions) {}
@@ -282,6 +282,7 @@ Sequencer::~Sequencer() { Stop(); }
 
 absl::Status Sequencer::Start() {
   KT_RETURN_IF_ERROR(Prepare());
+  overlaps_ = true;
   thread_ = std::thread([this] { Run(); });
   return absl::OkStatus();
 }
@@ -440,7 +441,7 @@ bool Sequencer::CommitAndPrepare(Batch* batch, std::deque<Submission>* waiting,
                                  std::unique_ptr<Batch>* next) {
   const auto prepare = [&] { *next = std::make_unique<Batch>(options_, log_, batch, waiting); };
   if (waiting->empty()) return Commit(batch);
-  if (!thread_.joinable()) {  // in the order in which it is hardest to be right
+  if (!overlaps_) {  // in the order in which it is hardest to be right
     prepare();
     return Commit(batch);
   }

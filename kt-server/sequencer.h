@@ -182,6 +182,7 @@ class Sequencer : public Submitter {
   ClockGuard clock_guard_;
   bool clock_believed_ = true;  // what the clock observer was told last
   bool told_full_ = false;      // the same of the room observer
+  bool overlaps_ = false;       // whether another thread prepares a commit while one is made
 
   absl::Mutex mutex_;
   std::deque<Submission> pending_ ABSL_GUARDED_BY(mutex_);
