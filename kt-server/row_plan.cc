@@ -9,10 +9,6 @@
 namespace kt::server {
 namespace {
 
-std::pair<absl::string_view, base::Version> KeyOf(base::ByteView label, base::Version version) {
-  return {absl::string_view(reinterpret_cast<const char*>(label.data()), label.size()), version};
-}
-
 absl::StatusOr<std::optional<VersionRow>> ReadRow(const Snapshot& snapshot, base::ByteView label,
                                                   base::Version version) {
   KT_ASSIGN_OR_RETURN(auto rows, snapshot.ReadVersionRows(label, {&version, 1}));
@@ -22,7 +18,7 @@ absl::StatusOr<std::optional<VersionRow>> ReadRow(const Snapshot& snapshot, base
 }  // namespace
 
 absl::Status RowPlan::Add(const Snapshot& snapshot, base::ByteView label, base::Version version) {
-  const auto [entry, is_new] = index_.try_emplace(KeyOf(label, version), rows_.size());
+  const auto [entry, is_new] = index_.try_emplace({base::AsText(label), version}, rows_.size());
   if (!is_new) return absl::OkStatus();
   std::optional<VersionRow> stored;
   if (version > 0) {  // before version 0 a label has no rows
@@ -51,7 +47,7 @@ absl::Status RowPlan::Prove(const vrf::Prover& vrf) {
 
 absl::Status RowPlan::AddUnsaved(const Snapshot& snapshot, std::vector<VersionRow> unsaved) {
   for (VersionRow& row : unsaved) {
-    if (index_.contains(KeyOf(row.label, row.version))) continue;
+    if (index_.contains({base::AsText(row.label), row.version})) continue;
     KT_ASSIGN_OR_RETURN(const auto stored, ReadRow(snapshot, row.label, row.version));
     if (!stored.has_value()) rows_.push_back(std::move(row));
   }
@@ -59,7 +55,7 @@ absl::Status RowPlan::AddUnsaved(const Snapshot& snapshot, std::vector<VersionRo
 }
 
 VersionRow& RowPlan::RowOf(base::ByteView label, base::Version version) {
-  return rows_[index_.at(KeyOf(label, version))];
+  return rows_[index_.at({base::AsText(label), version})];
 }
 
 }  // namespace kt::server

@@ -3,12 +3,13 @@
 #define KT_SERVER_ROW_PLAN_H_
 
 #include <cstddef>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
+#include "base/bytes.h"
 #include "base/types.h"
 #include "kt-server/store.h"
 #include "vrf/vrf.h"
@@ -40,7 +41,7 @@ class RowPlan {
   std::vector<VersionRow> TakeRows() { return std::move(rows_); }
 
  private:
-  using Key = std::pair<absl::string_view, base::Version>;
+  using Key = std::pair<std::string_view, base::Version>;
 
   std::vector<VersionRow> rows_;
   absl::flat_hash_map<Key, size_t> index_;  // of rows_

@@ -326,8 +326,7 @@ absl::Status Sequencer::CheckDowntime() const {
 }
 
 absl::Status Sequencer::Submit(Submission submission) {
-  KT_RETURN_IF_ERROR(log_.writable());
-  KT_RETURN_IF_ERROR(clock_guard_.NowMs().status());
+  KT_RETURN_IF_ERROR(CanAppend());
   absl::MutexLock lock(&mutex_);
   if (stopping_ || !running_) return absl::UnavailableError("the log is not accepting submissions");
   KT_RETURN_IF_ERROR(waiting_.Enter(submission.label, submission.submitter, submission.bytes));
@@ -340,6 +339,12 @@ absl::Status Sequencer::Submit(Submission submission) {
   };
   pending_.push_back(std::move(submission));
   return absl::OkStatus();
+}
+
+// Whether the log takes entries, and the clock can be believed.
+absl::Status Sequencer::CanAppend() {
+  KT_RETURN_IF_ERROR(log_.writable());
+  return clock_guard_.NowMs().status();
 }
 
 void Sequencer::Release(const base::Bytes& label, const std::string& submitter, size_t bytes) {
@@ -426,9 +431,7 @@ void Sequencer::CommitWaiting() {
 std::unique_ptr<Sequencer::Batch> Sequencer::Begin(std::deque<Submission>* waiting) {
   WatchClock();
   WatchRoom();
-  absl::Status status = log_.writable();
-  if (status.ok()) status = clock_guard_.NowMs().status();
-  if (!status.ok()) {
+  if (const absl::Status status = CanAppend(); !status.ok()) {
     for (const Submission& submission : std::exchange(*waiting, {})) submission.done(status);
   }
   if (waiting->empty()) return nullptr;
@@ -483,32 +486,30 @@ bool Sequencer::Commit(Batch* batch) {
   if (batch->size() > 0) {
     // Of the moment at which they are published, rather than prepared.
     const absl::StatusOr<uint64_t> timestamp_ms = NextTimestampMs();
-    status =
-        timestamp_ms.ok() ? ForPublishers(Append(batch, *timestamp_ms)) : timestamp_ms.status();
+    status = timestamp_ms.ok()
+                 ? ForPublishers(Append(batch->TakePrepared(), batch->size(), *timestamp_ms))
+                 : timestamp_ms.status();
   }
   batch->Answer(status, size_before, log_.newest()->size());
   return status.ok();
 }
 
-absl::Status Sequencer::Append(Batch* batch, uint64_t timestamp_ms) {
+// What was prepared, or why it could not be.
+absl::Status Sequencer::Append(absl::StatusOr<PreparedEntries> prepared, size_t versions,
+                               uint64_t timestamp_ms) {
   const absl::Time begin = absl::Now();
-  absl::StatusOr<PreparedEntries> prepared = batch->TakePrepared();
   absl::Status status = prepared.status();
   if (status.ok()) {
     for (NewEntry& entry : prepared->entries) entry.timestamp_ms = timestamp_ms;
     status = log_.Append(*std::move(prepared));
   }
-  Report(status, batch->size(), absl::Now() - begin);
+  Report(status, versions, absl::Now() - begin);
   return status;
 }
 
 // An entry without versions.
 absl::Status Sequencer::AppendEmpty(uint64_t timestamp_ms) {
-  const absl::Time begin = absl::Now();
-  const NewEntry entry{timestamp_ms, {}};
-  const absl::Status status = log_.Append({&entry, 1});
-  Report(status, 0, absl::Now() - begin);
-  return status;
+  return Append(log_.Prepare(std::vector<NewEntry>(1)), 0, timestamp_ms);
 }
 
 void Sequencer::Report(const absl::Status& status, size_t versions, absl::Duration duration) {

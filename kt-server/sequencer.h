@@ -155,6 +155,7 @@ class Sequencer : public Submitter {
   class Batch;
 
   absl::Status CheckDowntime() const;
+  absl::Status CanAppend();
   void Release(const base::Bytes& label, const std::string& submitter, size_t bytes);
   void Run();
   bool ShouldWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -167,7 +168,8 @@ class Sequencer : public Submitter {
   std::deque<Submission> TakePending();
   std::deque<Submission> TakePendingIfFull();
   bool Commit(Batch* batch);
-  absl::Status Append(Batch* batch, uint64_t timestamp_ms);
+  absl::Status Append(absl::StatusOr<PreparedEntries> prepared, size_t versions,
+                      uint64_t timestamp_ms);
   absl::Status AppendEmpty(uint64_t timestamp_ms);
   void Report(const absl::Status& status, size_t versions, absl::Duration duration);
   bool IdleTooLong() const;

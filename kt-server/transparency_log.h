@@ -103,9 +103,9 @@ class TransparencyLog {
   const vrf::Prover& vrf() const { return *keys_.vrf; }
   UnsavedProofs& unsaved_proofs() const { return unsaved_proofs_; }
 
-  // Makes the VRF proofs that `entries` (at least one) need. May run beside Append: what is
-  // appended meanwhile may not have a version of `entries`, and may be one that they build on.
-  // kInvalidArgument if a label is too long.
+  // Makes the VRF proofs that `entries` (at least one) need. Thread-safe, so it may run beside
+  // Append, which may add earlier versions of the same labels meanwhile. kInvalidArgument if a
+  // label is too long.
   absl::StatusOr<PreparedEntries> Prepare(std::vector<NewEntry> entries) const;
 
   // Appends what was prepared (timestamps not before that of the last entry), signs the new head,

@@ -2,7 +2,6 @@
 #include "merkle/bucket_leaves.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace kt::merkle {
 

@@ -31,7 +31,7 @@ class FaultyStore : public Store {
 
   explicit FaultyStore(std::unique_ptr<Store> store) : real_(std::move(store)), store_(*real_) {}
   void FailNextCommit(Fault fault) { fault_ = fault; }
-  // While nothing is committed.
+  // `hook` runs in each commit, before anything is written. Set while nothing is being committed.
   void BeforeEachCommit(std::function<void()> hook) { before_commit_ = std::move(hook); }
   int commits() const { return commits_; }
   Store& real() { return store_; }

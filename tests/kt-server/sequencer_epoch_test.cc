@@ -29,11 +29,16 @@ using Answer = std::optional<absl::StatusOr<Sequencer::Outcome>>;
 void IgnoreCommit(const Sequencer::CommitReport&) {}
 void IgnoreClock(const absl::Status&) {}
 
-absl::Status Submit(Sequencer& sequencer, const std::string& value, Answer* answer) {
+Sequencer::Submission SubmissionOf(const std::string& label) {
   Sequencer::Submission submission;
-  submission.label = base::ToBytes("a@x.example");
+  submission.label = base::ToBytes(label);
   submission.submitter = "token";
   submission.bytes = 1;
+  return submission;
+}
+
+absl::Status Submit(Sequencer& sequencer, const std::string& value, Answer* answer) {
+  Sequencer::Submission submission = SubmissionOf("a@x.example");
   submission.mutation = [value](const CurrentValue*) {
     return std::vector<base::Bytes>{base::ToBytes(value)};
   };
@@ -99,10 +104,7 @@ class SequencerCommitsTest : public ::testing::Test {
   // Looks at the label's value, and refuses to change it.
   void Look(Sequencer& sequencer, const std::string& label,
             std::function<void(const CurrentValue*)> at) {
-    Sequencer::Submission submission;
-    submission.label = base::ToBytes(label);
-    submission.submitter = "token";
-    submission.bytes = 1;
+    Sequencer::Submission submission = SubmissionOf(label);
     submission.mutation =
         [at = std::move(at)](const CurrentValue* current) -> absl::StatusOr<NewValues> {
       at(current);
@@ -119,10 +121,7 @@ class SequencerCommitsTest : public ::testing::Test {
     const size_t number = answers_.size();
     answers_.emplace_back();
     mutations_.emplace_back(0);
-    Sequencer::Submission submission;
-    submission.label = base::ToBytes(label);
-    submission.submitter = "token";
-    submission.bytes = 1;
+    Sequencer::Submission submission = SubmissionOf(label);
     submission.mutation = [this, number](const CurrentValue* current) {
       ++mutations_[number];
       base::Bytes value = current == nullptr ? base::Bytes() : current->value;
@@ -286,9 +285,7 @@ TEST_F(SequencerCommitsTest, EndWhenTheyAreTold) {
   std::atomic<int> accepted = 0, answered = 0;
   std::promise<void> many;
   const std::function<void()> submit = [&] {
-    Sequencer::Submission submission;
-    submission.label = base::ToBytes("a@x.example");
-    submission.submitter = "token";
+    Sequencer::Submission submission = SubmissionOf("a@x.example");
     submission.mutation = [](const CurrentValue*) { return std::vector<base::Bytes>{{1}}; };
     submission.done = [&](const absl::StatusOr<Sequencer::Outcome>& outcome) {
       EXPECT_THAT(outcome, IsOk());

@@ -83,6 +83,13 @@ void ExpectIntact(const TreeVersion& version) {
   }
 }
 
+// No other is held, and it stays as it is when those are freed.
+void ExpectTheNewestAlone(VersionChain* chain) {
+  EXPECT_EQ(chain->length(), 1u);
+  chain->FreePassed();
+  ExpectIntact(*chain->Newest());
+}
+
 TEST(LinkedTile, HasTilesOrLeavesBelow) {
   LinkedTile tile;
   const LinkedTile other;
@@ -141,9 +148,7 @@ TEST(VersionChain, KeepsWhatIsHeldWhateverFollows) {
   EXPECT_EQ(chain->length(), 1'001u);
   ExpectIntact(*copy);
   copy = nullptr;
-  EXPECT_EQ(chain->length(), 1u);
-  chain->FreePassed();
-  ExpectIntact(*chain->Newest());
+  ExpectTheNewestAlone(chain.get());
 }
 
 TEST(VersionChain, IsHeldInAnyOrder) {
@@ -215,8 +220,7 @@ TEST(VersionChain, FreesOnceWhatWasCreatedAndReplaced) {
     chain->Append(*base, std::move(next));
     ExpectIntact(*base);
   }
-  EXPECT_EQ(chain->length(), 1u);
-  ExpectIntact(*chain->Newest());
+  ExpectTheNewestAlone(chain.get());
 }
 
 // A version may be the same tree as the one before; then one follows from either.
@@ -230,9 +234,7 @@ TEST(VersionChain, GoesOnFromAnEqualOfTheNewest) {
   EXPECT_EQ(chain->length(), 3u);
   ExpectIntact(*base);
   base = nullptr;
-  EXPECT_EQ(chain->length(), 1u);
-  chain->FreePassed();
-  ExpectIntact(*chain->Newest());
+  ExpectTheNewestAlone(chain.get());
 }
 
 TEST(VersionChainDeathTest, DoesNotGoOnFromAnOlderVersion) {
@@ -264,7 +266,7 @@ TEST(VersionChain, IsHeldByManyThreadsBesideAWriter) {
   EXPECT_EQ(chain->length(), 3'001u);
   ExpectIntact(*old);
   old = nullptr;
-  EXPECT_EQ(chain->length(), 1u);
+  ExpectTheNewestAlone(chain.get());
 }
 
 }  // namespace

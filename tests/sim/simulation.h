@@ -100,7 +100,7 @@ class Simulation {
   absl::Status Epoch();
   absl::Status EpochUnderFaults();
   absl::Status CheckAnswers();
-  std::vector<std::shared_ptr<Publication>> TakeCommit(size_t versions);
+  std::vector<std::shared_ptr<Publication>> CommitOf(size_t versions) const;
   void Observe(const server::Sequencer::CommitReport& report);
   void Answered(const std::shared_ptr<Publication>& publication,
                 const absl::StatusOr<server::Sequencer::Outcome>& outcome);

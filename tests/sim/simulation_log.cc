@@ -118,23 +118,21 @@ void Simulation::Observe(const Sequencer::CommitReport& report) {
   if (report.status.ok()) acknowledged_size_ = report.tree_size;
   if (report.versions == 0) return;
   ++(report.status.ok() ? counts_.commits : counts_.failed_commits);
-  const auto committed = TakeCommit(report.versions);
   if (report.status.ok()) return;
-  if (unknown_.empty() && !log_.log().writable().ok()) unknown_ = committed;
+  if (unknown_.empty() && !log_.log().writable().ok()) unknown_ = CommitOf(report.versions);
   // Those that come after it get another turn; an owner's does not pass through Mutate.
   std::erase_if(batch_, [](const auto& publication) { return !publication->owners; });
 }
 
-// Those of batch_ that a commit of so many versions holds, in the order of their submission.
-std::vector<std::shared_ptr<Simulation::Publication>> Simulation::TakeCommit(size_t versions) {
+// Those of batch_ that the commit at hand, of so many versions, holds, in the order of their
+// submission.
+std::vector<std::shared_ptr<Simulation::Publication>> Simulation::CommitOf(size_t versions) const {
   std::vector<std::shared_ptr<Publication>> commit;
   for (const auto& publication : pending_) {
-    const auto at = std::find(batch_.begin(), batch_.end(), publication);
-    if (at == batch_.end()) continue;
+    if (std::find(batch_.begin(), batch_.end(), publication) == batch_.end()) continue;
     if (versions == 0) break;
     versions -= std::min(versions, publication->values.size());
     commit.push_back(publication);
-    batch_.erase(at);
   }
   return commit;
 }
