@@ -49,6 +49,7 @@
 #include "kt-server/transparency_log.h"
 #include "tests/bench/certificate_values.h"
 #include "tests/bench/counting_store.h"
+#include "tests/support/directory_bytes.h"
 #include "tests/support/fakes.h"
 #include "tests/support/process.h"
 #include "vrf/implementation.h"
@@ -147,14 +148,6 @@ class HashVrf : public vrf::Prover {
 
 base::Bytes Label(size_t number) {
   return base::ToBytes("user" + std::to_string(number) + "@bench.example");
-}
-
-uint64_t DirectoryBytes(const std::string& path) {
-  uint64_t bytes = 0;
-  for (const auto& file : std::filesystem::recursive_directory_iterator(path)) {
-    if (file.is_regular_file()) bytes += file.file_size();
-  }
-  return bytes;
 }
 
 double ResidentMegabytes() {
@@ -259,8 +252,8 @@ class Growth {
                         {"inserts_per_second", count / seconds},
                         {"inserts_per_cpu_second", count / (ProcessSeconds() - cpu)},
                         {"written_bytes_an_insert", (BytesWritten() - written) / count}};
-    row["stored_bytes_a_label"] =
-        static_cast<double>(DirectoryBytes(directory_ + "/db")) / static_cast<double>(labels);
+    row["stored_bytes_a_label"] = static_cast<double>(testing::DirectoryBytes(directory_ + "/db")) /
+                                  static_cast<double>(labels);
     row["resident_mb"] = ResidentMegabytes();
     if (options_.inserts_only) return row;
     // The returning user was here a twentieth of the log ago.

@@ -12,7 +12,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -29,11 +28,10 @@
 #include "proto/kt.grpc.pb.h"
 #include "tests/bench/bench_log.h"
 #include "tests/bench/counting_store.h"
+#include "tests/support/directory_bytes.h"
 
 namespace kt::bench {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct Options {
   size_t labels = 20'000;
@@ -44,14 +42,6 @@ struct Options {
   std::string suite = "ed25519";
   bool json = false;
 };
-
-uint64_t DirectoryBytes(const std::string& path) {
-  uint64_t bytes = 0;
-  for (const auto& file : fs::recursive_directory_iterator(path)) {
-    if (file.is_regular_file()) bytes += file.file_size();
-  }
-  return bytes;
-}
 
 class Bench {
  public:
@@ -68,7 +58,7 @@ class Bench {
   // Searches without gRPC: server time, what it reads, and what the client's verification costs.
   void SearchInProcess() {
     const server::OpenedLog opened = Must(server::OpenLog(log_.config(), base::SystemRandom()));
-    const uint64_t stored = DirectoryBytes(log_.config().log.database);
+    const uint64_t stored = testing::DirectoryBytes(log_.config().log.database);
     results_["stored_bytes_per_label_version"] =
         static_cast<double>(stored) / static_cast<double>(options_.labels);
     results_["value_bytes"] = options_.value_bytes;

@@ -23,6 +23,7 @@
 #include "kt-server/store.h"
 #include "kt-server/store_codec.h"
 #include "tests/kt-server/store_test_util.h"
+#include "tests/support/directory_bytes.h"
 #include "tests/support/status_matchers.h"
 
 namespace kt::server {
@@ -30,6 +31,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::kt::testing::BatchMaker;
+using ::kt::testing::DirectoryBytes;
 using ::kt::testing::ExistingVersion;
 using ::kt::testing::HashOf;
 using ::kt::testing::IsOk;
@@ -379,12 +381,6 @@ TEST_P(StorePruneTest, ReclaimingCanBeCancelled) {
 
 // --- space -----------------------------------------------------------------------------------
 
-uint64_t BytesIn(const std::string& path) {
-  uint64_t bytes = 0;
-  for (const auto& file : fs::directory_iterator(path)) bytes += file.file_size();
-  return bytes;
-}
-
 // Names of the files that hold it.
 std::vector<std::string> FilesThatHold(const std::string& path, const std::string& text) {
   std::vector<std::string> names;
@@ -459,7 +455,7 @@ TEST_F(RocksSpaceTest, ComesBackAfterPruning) {
   Grow(3'000);
   std::atomic<bool> cancelled = false;
   ASSERT_THAT(store_->Reclaim(cancelled), IsOk());
-  const uint64_t before = BytesIn(path());
+  const uint64_t before = DirectoryBytes(path());
   ASSERT_GT(before, 14'000'000u) << "or the test measures nothing";
   ASSERT_THAT(store_->SetHorizon(2'700), IsOk());
   while (true) {
@@ -467,7 +463,7 @@ TEST_F(RocksSpaceTest, ComesBackAfterPruning) {
     if (step.complete) break;
   }
   ASSERT_THAT(store_->Reclaim(cancelled), IsOk());
-  const uint64_t after = BytesIn(path());
+  const uint64_t after = DirectoryBytes(path());
   RecordProperty("bytes_before", std::to_string(before));
   RecordProperty("bytes_after", std::to_string(after));
   EXPECT_LT(after, before / 5);
