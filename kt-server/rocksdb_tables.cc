@@ -30,6 +30,7 @@
 #include "base/check.h"
 #include "base/status.h"
 #include "kt-server/store_codec.h"
+#include "kt-server/torn_manifest.h"
 
 namespace kt::server {
 namespace {
@@ -244,11 +245,30 @@ absl::Status OpenError(const rocksdb::Status& status, const std::string& path) {
   return FromRocksDb(status, path);
 }
 
-absl::Status CheckColumnFamilies(const RocksDbOptions& options, bool may_create) {
-  const std::string& path = options.path;
+// Sets `names` to the tables of the database at `path`. Reads its manifest to the end.
+rocksdb::Status ListTables(const std::shared_ptr<rocksdb::FileSystem>& files,
+                           const std::string& path, std::vector<std::string>* names) {
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files);
+  return rocksdb::DB::ListColumnFamilies(DatabaseOptions(env.get(), false), path, names);
+}
+
+// Returns the file system through which the database's manifest can be read: `files`, or one
+// without the record that a power cut tore.
+absl::StatusOr<std::shared_ptr<rocksdb::FileSystem>> WithSoundManifest(
+    const std::shared_ptr<rocksdb::FileSystem>& files, const std::string& path) {
   std::vector<std::string> names;
-  const rocksdb::Status status =
-      rocksdb::DB::ListColumnFamilies(DatabaseOptions(EnvOf(options), may_create), path, &names);
+  const rocksdb::Status status = ListTables(files, path, &names);
+  if (status.ok()) return files;
+  if (!status.IsCorruption()) return OpenError(status, path);
+  const auto shorter = WithoutLastManifestRecord(files, path);
+  if (!shorter.ok() || !ListTables(*shorter, path, &names).ok()) return OpenError(status, path);
+  return *shorter;
+}
+
+absl::Status CheckTables(const std::shared_ptr<rocksdb::FileSystem>& files, const std::string& path,
+                         bool may_create) {
+  std::vector<std::string> names;
+  const rocksdb::Status status = ListTables(files, path, &names);
   if (!status.ok()) return OpenError(status, path);
   for (const std::string& name : names) {
     const bool known = name == rocksdb::kDefaultColumnFamilyName ||
@@ -317,13 +337,17 @@ absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const RocksDb
   }
   // RocksDB has a lock of its own, but reports a taken one like any other I/O error.
   KT_ASSIGN_OR_RETURN(base::FileLock lock, base::FileLock::Acquire(options.path + "/kt.lock"));
-  if (exists) KT_RETURN_IF_ERROR(CheckColumnFamilies(options, options.create_if_missing));
+  std::shared_ptr<rocksdb::FileSystem> files = EnvOf(options)->GetFileSystem();
+  if (exists) {
+    KT_ASSIGN_OR_RETURN(files, WithSoundManifest(files, options.path));
+    KT_RETURN_IF_ERROR(CheckTables(files, options.path, options.create_if_missing));
+  }
 
   std::unique_ptr<RocksDatabase> out(new RocksDatabase(std::move(lock)));
   if (exists) {
     KT_ASSIGN_OR_RETURN(out->recovered_, HasLogs(options));
   }
-  KT_RETURN_IF_ERROR(out->OpenTables(options, options.create_if_missing));
+  KT_RETURN_IF_ERROR(out->OpenTables(options, files));
   KT_RETURN_IF_ERROR(out->CheckSchema(options.create_if_missing));
   KT_RETURN_IF_ERROR(out->CheckMarks());
   return out;
@@ -337,7 +361,8 @@ RocksDatabase::~RocksDatabase() {
   db_->Close().PermitUncheckedError();
 }
 
-absl::Status RocksDatabase::OpenTables(const RocksDbOptions& options, bool may_create) {
+absl::Status RocksDatabase::OpenTables(const RocksDbOptions& options,
+                                       const std::shared_ptr<rocksdb::FileSystem>& files) {
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   families.reserve(std::size(kTables) + 1);
@@ -345,10 +370,10 @@ absl::Status RocksDatabase::OpenTables(const RocksDbOptions& options, bool may_c
     families.emplace_back(table.name, ColumnFamilyOptions(table, options, cache));
   }
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
-  sync_watch_ = std::make_shared<SyncWatch>(EnvOf(options)->GetFileSystem());
+  sync_watch_ = std::make_shared<SyncWatch>(files);
   env_ = rocksdb::NewCompositeEnv(sync_watch_);
   background_watch_ = std::make_shared<BackgroundWatch>();
-  rocksdb::DBOptions db_options = DatabaseOptions(env_.get(), may_create);
+  rocksdb::DBOptions db_options = DatabaseOptions(env_.get(), options.create_if_missing);
   db_options.listeners.push_back(background_watch_);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;

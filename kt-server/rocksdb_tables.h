@@ -103,7 +103,8 @@ class RocksDatabase {
 
   explicit RocksDatabase(base::FileLock lock) : lock_(std::move(lock)) {}
 
-  absl::Status OpenTables(const RocksDbOptions& options, bool may_create);
+  absl::Status OpenTables(const RocksDbOptions& options,
+                          const std::shared_ptr<rocksdb::FileSystem>& files);
   absl::Status CheckSchema(bool may_create);
   absl::Status CheckMarks();
   absl::StatusOr<Marks> ReadMarks(Table table) const;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/btree_map.h"
 #include "absl/synchronization/mutex.h"
 #include "base/bytes.h"
 #include "base/types.h"
@@ -38,7 +38,7 @@ class UnsavedProofs {
     rows_.emplace(Key(base::ToText(row.label), row.version), row);
   }
 
-  // Removes and returns some, at most `limit`.
+  // Removes and returns some, at most `limit`: the first in order, so that simulations repeat.
   std::vector<VersionRow> Take(size_t limit) {
     std::vector<VersionRow> out;
     absl::MutexLock lock(&mutex_);
@@ -53,7 +53,7 @@ class UnsavedProofs {
   using Key = std::pair<std::string, base::Version>;
 
   mutable absl::Mutex mutex_;
-  absl::flat_hash_map<Key, VersionRow> rows_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_map<Key, VersionRow> rows_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace kt::server

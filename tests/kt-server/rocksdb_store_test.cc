@@ -640,8 +640,9 @@ TEST_F(DamageTest, FlippedBitInTheManifestIsRefused) {
   EXPECT_EQ(outcomes[Outcome::kDataLossInRead], 0);
 }
 
-// Also where what was replayed at the last opening had no seal.
-TEST_F(DamageTest, TruncatedManifestIsRefusedOrLeavesAWholeCommit) {
+// Also where what was replayed at the last opening had no seal, and where the last bytes that are
+// left are not what was written.
+TEST_F(DamageTest, ShortenedManifestIsRefusedOrLeavesAWholeCommit) {
   Build(3, 2);
   {
     ASSERT_OK_AND_ASSIGN(const auto store, Open(path_.string()));
@@ -653,15 +654,110 @@ TEST_F(DamageTest, TruncatedManifestIsRefusedOrLeavesAWholeCommit) {
   const std::vector<fs::path> files = FilesWith(path_, "MANIFEST");
   ASSERT_EQ(files.size(), 1u);
   const size_t size = fs::file_size(files[0]);
-  int refused = 0;
-  for (size_t length = 0; length < size; length += 1 + size / 150) {
-    SCOPED_TRACE(length);
-    const Outcome outcome = Examine(path_, log_, [&](const std::string& copy) {
-      fs::resize_file(copy / files[0].filename(), length);
-    });
-    if (outcome == Outcome::kRefused) ++refused;
+  for (const size_t zeros : {0, 1, 40}) {
+    int refused = 0;
+    for (size_t length = zeros; length <= size; length += 1 + size / 150) {
+      SCOPED_TRACE(length);
+      const Outcome outcome = Examine(path_, log_, [&](const std::string& copy) {
+        fs::resize_file(copy / files[0].filename(), length - zeros);
+        fs::resize_file(copy / files[0].filename(), length);
+      });
+      if (outcome == Outcome::kRefused) ++refused;
+    }
+    EXPECT_GT(refused, 0);
   }
-  EXPECT_GT(refused, 0);
+}
+
+// Where the records of a manifest of one block end.
+std::vector<size_t> RecordEnds(const base::Bytes& manifest) {
+  std::vector<size_t> ends;
+  for (size_t offset = 0; offset < manifest.size(); offset = ends.back()) {
+    ends.push_back(offset + 7 + manifest[offset + 4] + 256 * manifest[offset + 5]);
+  }
+  KT_CHECK(ends.back() == manifest.size() && manifest.size() < 32'768);
+  return ends;
+}
+
+// A power cut while the first files of a database are added to its manifest: this has been
+// lengthened, but not all of its last record is there. The files are; the write-ahead log with the
+// same rows is, too.
+class TornManifestTest : public DamageTest {
+ protected:
+  TornManifestTest() {
+    const absl::StatusOr<std::unique_ptr<Store>> store = Open(path_.string(), true);
+    KT_CHECK(store.ok());
+    log_.Extend(**store, 3);
+    fs::create_directory(torn_);
+    for (const fs::path& file : FilesWith(path_, ".log")) {
+      fs::create_hard_link(file, torn_ / file.filename());
+    }
+    const fs::path manifest = FilesWith(path_, "MANIFEST").at(0);
+    manifest_ = torn_ / manifest.filename();
+    before_ = fs::file_size(manifest);
+    std::atomic<bool> cancelled = false;
+    KT_CHECK((*store)->Reclaim(cancelled).ok());  // flushes
+    for (const fs::path& file : FilesWith(path_, "")) {
+      if (file.extension() != ".log") fs::copy(file, torn_);
+    }
+  }
+  Outcome ExamineWith(const std::function<void(base::Bytes&)>& damage) {
+    return Examine(torn_, log_, [&](const std::string& copy) {
+      Rewrite(copy / manifest_.filename(), damage);
+      std::vector<std::string> names;
+      EXPECT_TRUE(rocksdb::DB::ListColumnFamilies({}, copy, &names).IsCorruption())
+          << "or the test shows nothing";
+    });
+  }
+  base::Bytes Manifest() const { return *base::ReadFile(manifest_.string(), 1 << 20); }
+
+  const fs::path torn_ = dir_.path("torn");
+  fs::path manifest_;
+  size_t before_ = 0;  // bytes of the manifest then
+};
+
+TEST_F(TornManifestTest, IsReadWithoutItsLastRecord) {
+  SeededRandom random(TestSeed(7));
+  const std::vector<size_t> ends = RecordEnds(Manifest());
+  ASSERT_GT(std::ranges::count_if(ends, [&](size_t end) { return end > before_; }), 8);
+  for (size_t i = 1; i < ends.size(); ++i) {
+    const size_t end = ends[i];
+    if (end <= before_) continue;
+    SCOPED_TRACE(end);
+    const size_t length = end - ends[i - 1] - 7;
+    for (const size_t lost : {size_t{1}, (length + 1) / 2, length}) {
+      SCOPED_TRACE(lost);
+      const auto tail = [&](base::Bytes& file) {
+        file.resize(end);
+        return std::span(file).last(lost);
+      };
+      EXPECT_EQ(ExamineWith([&](base::Bytes& file) { std::ranges::fill(tail(file), 0); }),
+                Outcome::kNewest);
+      EXPECT_EQ(ExamineWith([&](base::Bytes& file) { random.Fill(tail(file)); }), Outcome::kNewest);
+    }
+  }
+}
+
+TEST_F(TornManifestTest, IsRefusedIfAnotherRecordIsDamagedToo) {
+  const size_t size = Manifest().size();
+  for (const size_t byte : {size_t{0}, size_t{9}, size / 4, size / 2}) {
+    SCOPED_TRACE(byte);
+    EXPECT_EQ(ExamineWith([&](base::Bytes& file) {
+                file[byte] ^= 0x10;
+                file.back() ^= 0x10;
+              }),
+              Outcome::kRefused);
+  }
+}
+
+// What only looks at the database writes nothing, and is shown the same.
+TEST_F(TornManifestTest, CanBeReadWithoutWriting) {
+  Rewrite(manifest_, [](base::Bytes& file) { file.back() ^= 0x10; });
+  const base::Bytes before = Manifest();
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, OpenRocksDbStore({.path = torn_, .read_only = true}));
+    EXPECT_THAT(log_.Read(*store), IsOkAndHolds(log_.newest()));
+  }
+  EXPECT_EQ(Manifest(), before);
 }
 
 TEST_F(DamageTest, TruncatedWriteAheadLogLeavesAWholeCommit) {

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/status.h"
 #include "kt-core/tree_head.h"
+#include "tests/support/deterministic_signer.h"
 #include "tests/support/paths.h"
 
 namespace kt::sim {
@@ -72,8 +73,8 @@ std::shared_ptr<const OperatorKeys> OperatorKeys::Create(core::CipherSuite suite
   config.vrf_public_key =
       vrf::CreateProver(core::VrfSuiteOf(suite), keys->vrf).value()->public_key();
   if (mode == DeploymentMode::kThirdPartyAuditing) {
-    keys->auditor =
-        base::CreateSigner(algorithm, base::GenerateSignatureSecret(algorithm, random)).value();
+    keys->auditor = testing::CreateDeterministicSigner(
+        algorithm, base::GenerateSignatureSecret(algorithm, random));
     config.auditor_public_key = keys->auditor->public_key();
     config.max_auditor_lag = max_auditor_lag;
   }
@@ -111,8 +112,8 @@ absl::Status LogOperator::Start(const Sequencer::Observer& observer) {
   has_guard_ = true;
   server::LogKeys keys;
   keys.config = config();
-  KT_ASSIGN_OR_RETURN(keys.signer,
-                      base::CreateSigner(core::SignatureAlgorithmOf(suite), keys_->signature));
+  keys.signer =
+      testing::CreateDeterministicSigner(core::SignatureAlgorithmOf(suite), keys_->signature);
   KT_ASSIGN_OR_RETURN(keys.vrf, vrf::CreateProver(core::VrfSuiteOf(suite), keys_->vrf));
   KT_ASSIGN_OR_RETURN(log_, TransparencyLog::Open(std::move(keys), kLayout, *store_, *guard_,
                                                   random_, kMaxLeafBytes));
