@@ -47,9 +47,15 @@ struct NoContext {};
 // Appends to a byte string. The first error sticks and is reported by TryEncode.
 class Writer {
  public:
+  Writer() { out_.reserve(kReserved); }
+
   template <std::unsigned_integral T>
   void Int(T value) {
-    for (size_t i = sizeof(T); i-- > 0;) out_.push_back(static_cast<uint8_t>(value >> (8 * i)));
+    std::array<uint8_t, sizeof(T)> bytes;
+    for (size_t i = 0; i < sizeof(T); ++i) {
+      bytes[i] = static_cast<uint8_t>(value >> (8 * (sizeof(T) - 1 - i)));
+    }
+    Raw(bytes);
   }
   void Raw(ByteView bytes) { Append(out_, bytes); }
   void Fail(const char* what) {
@@ -59,6 +65,9 @@ class Writer {
   Bytes Take() && { return std::move(out_); }
 
  private:
+  // Most of what is written is shorter: a key, a row, what a commitment commits to.
+  static constexpr size_t kReserved = 128;
+
   Bytes out_;
   const char* error_ = nullptr;
 };

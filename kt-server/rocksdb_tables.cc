@@ -120,6 +120,11 @@ rocksdb::ColumnFamilyOptions ColumnFamilyOptions(const TableOptions& table,
   if (table.sorted_inserts) {
     out.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewCappedPrefixTransform(1));
   }
+  // Most labels of a commit are new: what is still in memory is not searched for them.
+  if (table.filter && !table.always_found) {
+    out.memtable_prefix_bloom_size_ratio = 0.05;
+    out.memtable_whole_key_filtering = true;
+  }
   out.level_compaction_dynamic_level_bytes = true;
   out.sst_partitioner_factory = std::make_shared<CutBeforeMarksFactory>();
   out.optimize_filters_for_hits = table.always_found;

@@ -35,6 +35,43 @@ Ed25519Point Encode(const AffineBytes& point) {
   return encoded;
 }
 
+// Messages on their way to be hashed together.
+class Messages {
+ public:
+  explicit Messages(const Kernel& kernel) : kernel_(kernel) { bytes_.reserve(kReserved); }
+  Messages(const Messages&) = delete;
+  Messages& operator=(const Messages&) = delete;
+  ~Messages() { base::SecureZero(bytes_); }
+
+  // The bytes so far. What is appended to them before Next() is one message.
+  Bytes& bytes() { return bytes_; }
+  void Next() {
+    KT_CHECK(count_ < kMaxBatch);
+    ends_[count_++] = bytes_.size();
+  }
+
+  // The hash of message i comes to out[i].
+  void Hash(std::array<ed25519::HashBytes, kMaxBatch>& out) const {
+    std::array<ed25519::HashMessage, kMaxBatch> messages;
+    size_t begin = 0;
+    for (size_t i = 0; i < count_; ++i) {
+      messages[i] = {bytes_.data() + begin, ends_[i] - begin};
+      begin = ends_[i];
+    }
+    if (count_ > 0) kernel_.hash(messages.data(), count_, out.data());
+  }
+
+ private:
+  // Enough for all but candidates of long inputs. Messages of nonces, which are secret, must not be
+  // moved: they would leave a copy behind.
+  static constexpr size_t kReserved = kMaxBatch * 192;
+
+  const Kernel& kernel_;
+  Bytes bytes_;
+  std::array<size_t, kMaxBatch> ends_;
+  size_t count_ = 0;
+};
+
 // Finds the candidates of a batch: attempts of all inputs are decoded together, and lanes that
 // would stay idle try later ones. RFC 9381 §5.4.1.1 but for the last step, the multiplication by 8.
 class CandidateSearch {
@@ -82,13 +119,19 @@ class CandidateSearch {
     const size_t wanted = (extras + open_.size() + lanes - 1) / lanes * lanes - extras;
     KT_CHECK(extras + wanted <= kMaxBatch);
     slots_.clear();
+    Messages messages(kernel_);
     while (slots_.size() < wanted) {
       Input& input = open_[slots_.size() % open_.size()];
-      if (input.ctr == kMaxAttempts) return;
-      const Ed25519Point candidate = Ed25519Candidate(key_, input.alpha, input.ctr);
-      ++input.ctr;
-      encoded_[extras + slots_.size()] = ToPointBytes(candidate);
-      slots_.push_back({input.index, !IsEd25519SmallOrder(candidate)});
+      if (input.ctr == kMaxAttempts) break;
+      AppendEd25519CandidateMessage(key_, input.alpha, input.ctr++, messages.bytes());
+      messages.Next();
+      slots_.push_back({input.index, true});
+    }
+    messages.Hash(hashes_);
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      const Ed25519Point candidate = Ed25519CandidateOf(hashes_[i].bytes);
+      slots_[i].usable = !IsEd25519SmallOrder(candidate);
+      encoded_[extras + i] = ToPointBytes(candidate);
     }
   }
 
@@ -116,6 +159,7 @@ class CandidateSearch {
   std::vector<Input> open_;
   std::vector<Slot> slots_;
   std::array<bool, kMaxBatch> found_{};
+  std::array<ed25519::HashBytes, kMaxBatch> hashes_;
   std::array<PointBytes, kMaxBatch> encoded_;
   std::array<AffineBytes, kMaxBatch> decoded_;
   std::array<uint8_t, kMaxBatch> valid_;
@@ -153,9 +197,25 @@ struct ProveInputs {
   ProveInputs& operator=(const ProveInputs&) = delete;
   ~ProveInputs() {
     for (ed25519::ProveInput& item : items) base::SecureZero(item.k);
+    for (ed25519::HashBytes& k_string : k_strings) base::SecureZero(k_string.bytes);
   }
   std::array<ed25519::ProveInput, kMaxBatch> items;
+  std::array<ed25519::HashBytes, kMaxBatch> k_strings;
 };
+
+// The hashes of a batch's points 8*Gamma, which `cofactor_gamma(i)` gives.
+template <typename CofactorGamma>
+std::array<ed25519::HashBytes, kMaxBatch> HashGammas(const Kernel& kernel, size_t count,
+                                                     CofactorGamma cofactor_gamma) {
+  Messages messages(kernel);
+  for (size_t i = 0; i < count; ++i) {
+    AppendEd25519OutputMessage(cofactor_gamma(i).bytes, messages.bytes());
+    messages.Next();
+  }
+  std::array<ed25519::HashBytes, kMaxBatch> hashes;
+  messages.Hash(hashes);
+  return hashes;
+}
 
 }  // namespace
 
@@ -180,9 +240,9 @@ void Ed25519BatchProver::EvaluateSome(std::span<const Bytes> alphas,
   std::array<PointBytes, kMaxBatch> cofactor_gammas;
   kernel.evaluate(key_.cofactor_x.Expose().data(), candidates.data(), candidates.size(),
                   cofactor_gammas.data());
-  for (size_t i = 0; i < alphas.size(); ++i) {
-    out.push_back(ToOutput(HashEd25519Gamma(cofactor_gammas[i].bytes)));
-  }
+  const auto hashes =
+      HashGammas(kernel, alphas.size(), [&](size_t i) { return cofactor_gammas[i]; });
+  for (size_t i = 0; i < alphas.size(); ++i) out.push_back(ToOutput(hashes[i].bytes));
 }
 
 std::vector<ProvenOutput> Ed25519BatchProver::Prove(std::span<const Bytes> alphas) const {
@@ -201,22 +261,36 @@ void Ed25519BatchProver::ProveSome(std::span<const Bytes> alphas,
 
   ProveInputs inputs;
   std::array<Ed25519Point, kMaxBatch> encoded_h;
+  Messages nonces(kernel);
   for (size_t i = 0; i < alphas.size(); ++i) {
     encoded_h[i] = Encode(h[i]);
+    AppendEd25519NonceMessage(key_, encoded_h[i], nonces.bytes());
+    nonces.Next();
+  }
+  nonces.Hash(inputs.k_strings);
+  for (size_t i = 0; i < alphas.size(); ++i) {
     inputs.items[i].h = h[i];
-    const SecretBytes k = MakeEd25519Nonce(key_, encoded_h[i]).k;
+    const SecretBytes k = Ed25519NonceOf(inputs.k_strings[i].bytes);
     std::copy(k.Expose().begin(), k.Expose().end(), inputs.items[i].k);
   }
   std::array<ed25519::ProveOutput, kMaxBatch> points;
   kernel.prove(key_.x.Expose().data(), inputs.items.data(), alphas.size(), points.data());
 
+  Messages challenges(kernel);
   for (size_t i = 0; i < alphas.size(); ++i) {
-    const ed25519::ProveOutput& point = points[i];
-    const Challenge c = Ed25519Challenge(key_.public_key, encoded_h[i], point.gamma.bytes,
-                                         point.u.bytes, point.v.bytes);
+    AppendEd25519ChallengeMessage(key_.public_key, encoded_h[i], points[i].gamma.bytes,
+                                  points[i].u.bytes, points[i].v.bytes, challenges.bytes());
+    challenges.Next();
+  }
+  std::array<ed25519::HashBytes, kMaxBatch> hashes;
+  challenges.Hash(hashes);
+  const auto outputs =
+      HashGammas(kernel, alphas.size(), [&](size_t i) { return points[i].cofactor_gamma; });
+  for (size_t i = 0; i < alphas.size(); ++i) {
+    const Challenge c = Ed25519ChallengeOf(hashes[i].bytes);
     Bytes proof(kEd25519ProofSize);
-    WriteEd25519Proof(point.gamma.bytes, c, Ed25519Response(key_, inputs.items[i].k, c), proof);
-    out.push_back({ToOutput(HashEd25519Gamma(point.cofactor_gamma.bytes)), std::move(proof)});
+    WriteEd25519Proof(points[i].gamma.bytes, c, Ed25519Response(key_, inputs.items[i].k, c), proof);
+    out.push_back({ToOutput(outputs[i].bytes), std::move(proof)});
   }
 }
 
@@ -268,13 +342,21 @@ absl::Status Ed25519BatchVerifier::VerifySome(std::span<const Claim> claims,
   std::array<ed25519::VerifyOutput, kMaxBatch / 2> points;
   kernel_.verify(decoded_key_, inputs.data(), claims.size(), points.data());
 
+  Messages challenges(kernel_);
   for (size_t i = 0; i < claims.size(); ++i) {
-    const ed25519::VerifyOutput& point = points[i];
-    if (Ed25519Challenge(public_key_, point.h.bytes, proofs[i].gamma, point.u.bytes,
-                         point.v.bytes) != proofs[i].c) {
+    AppendEd25519ChallengeMessage(public_key_, points[i].h.bytes, proofs[i].gamma,
+                                  points[i].u.bytes, points[i].v.bytes, challenges.bytes());
+    challenges.Next();
+  }
+  std::array<ed25519::HashBytes, kMaxBatch> hashes;
+  challenges.Hash(hashes);
+  const auto outputs =
+      HashGammas(kernel_, claims.size(), [&](size_t i) { return points[i].cofactor_gamma; });
+  for (size_t i = 0; i < claims.size(); ++i) {
+    if (Ed25519ChallengeOf(hashes[i].bytes) != proofs[i].c) {
       return BadProof("its equations do not hold for this key and input");
     }
-    out.push_back(ToOutput(HashEd25519Gamma(point.cofactor_gamma.bytes)));
+    out.push_back(ToOutput(outputs[i].bytes));
   }
   return absl::OkStatus();
 }

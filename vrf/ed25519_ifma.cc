@@ -11,6 +11,7 @@
 #include "vrf/ed25519_base_lanes.h"
 #include "vrf/ed25519_ifma_field.h"
 #include "vrf/ed25519_ifma_point.h"
+#include "vrf/ed25519_ifma_sha512.h"
 #include "vrf/ed25519_kernel.h"
 
 namespace kt::vrf::ed25519 {
@@ -413,6 +414,7 @@ void VerifyAll(const AffineBytes& key, const VerifyInput* inputs, size_t count, 
 
 constexpr Kernel kKernel = {.lanes = kLaneCount,
                             .min_to_prove = 2,
+                            .hash = HashByAvx512,
                             .decode = DecodeAll,
                             .clear_cofactor = ClearCofactorOfAll,
                             .evaluate = EvaluateAll,

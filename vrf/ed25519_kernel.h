@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What an implementation of ECVRF-EDWARDS25519-SHA512-TAI does on the curve, for batches: the steps
-// between two hashes. vrf/ed25519_batch.h makes provers and verifiers of them. Internal to vrf/,
-// its tests and fuzzers.
+// What an implementation of ECVRF-EDWARDS25519-SHA512-TAI does for batches: the steps on the curve
+// and the hashes between them. vrf/ed25519_batch.h makes provers and verifiers of them. Internal to
+// vrf/, its tests and fuzzers.
 //
 // An interface of plain data and functions: a file that is compiled for other instructions must
 // share no inline function with the rest of the program, whose linker keeps one copy of each.
@@ -55,6 +55,15 @@ struct VerifyOutput {
   PointBytes v;               // s*H - c*Gamma
 };
 
+struct HashMessage {
+  const uint8_t* bytes;
+  size_t size;
+};
+
+struct HashBytes {
+  uint8_t bytes[64];
+};
+
 // Each function takes `count` items, 1 to kMaxBatch, and writes as many; each is thread-safe.
 // Scalars that are called secret neither decide branches nor addresses, and copies of them are
 // wiped.
@@ -63,6 +72,10 @@ struct Kernel {
   size_t lanes;
   // With fewer items a prover does better to use PortableKernel().
   size_t min_to_prove;
+
+  // SHA-512 (FIPS 180-4) of each message. Copies of messages are wiped, for some are secret; their
+  // lengths are not.
+  void (*hash)(const HashMessage* messages, size_t count, HashBytes* out);
 
   // RFC 8032 §5.1.3. `valid[i]` is 1 if `encoded[i]` is the one encoding of a point, else 0, and
   // `out[i]` then some point. Variable time.

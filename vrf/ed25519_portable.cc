@@ -2,6 +2,8 @@
 //
 // The steps of vrf/ed25519_kernel.h in C++ for any machine, one item after the other; but they
 // share one inversion.
+#include <sodium.h>
+
 #include <algorithm>
 #include <array>
 #include <iterator>
@@ -220,6 +222,12 @@ class Encoder {
   size_t size_ = 0;
 };
 
+void HashAll(const HashMessage* messages, size_t count, HashBytes* out) {
+  for (size_t i = 0; i < count; ++i) {
+    crypto_hash_sha512(out[i].bytes, messages[i].bytes, messages[i].size);
+  }
+}
+
 void DecodeAll(const PointBytes* encoded, size_t count, AffineBytes* out, uint8_t* valid) {
   KT_CHECK(count <= kMaxBatch);
   for (size_t i = 0; i < count; ++i) {
@@ -308,6 +316,7 @@ void VerifyAll(const AffineBytes& key, const VerifyInput* inputs, size_t count, 
 const Kernel& PortableKernel() {
   static constexpr Kernel kKernel = {.lanes = 1,
                                      .min_to_prove = 1,
+                                     .hash = HashAll,
                                      .decode = DecodeAll,
                                      .clear_cofactor = ClearCofactorOfAll,
                                      .evaluate = EvaluateAll,

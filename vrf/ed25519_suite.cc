@@ -13,6 +13,7 @@
 namespace kt::vrf {
 namespace {
 
+using base::Bytes;
 using base::ByteView;
 using base::SecretBytes;
 
@@ -39,19 +40,21 @@ constexpr Ed25519Point WithSign(Ed25519Point y) {
   return y;
 }
 
-void Sha512(std::initializer_list<ByteView> parts, std::span<uint8_t> out) {
-  KT_CHECK(out.size() == kSha512Size);
-  crypto_hash_sha512_state state;
-  crypto_hash_sha512_init(&state);
-  for (ByteView part : parts) crypto_hash_sha512_update(&state, part.data(), part.size());
-  crypto_hash_sha512_final(&state, out.data());
-  sodium_memzero(&state, sizeof(state));
+Sha512Hash Sha512(ByteView message) {
+  Sha512Hash hash;
+  crypto_hash_sha512(hash.data(), message.data(), message.size());
+  return hash;
 }
 
-Sha512Hash Sha512(std::initializer_list<ByteView> parts) {
-  Sha512Hash hash;
-  Sha512(parts, hash);
+// Of a message that is secret.
+SecretBytes SecretSha512(ByteView message) {
+  SecretBytes hash(kSha512Size);
+  crypto_hash_sha512(hash.ExposeMutable().data(), message.data(), message.size());
   return hash;
+}
+
+void Append(std::initializer_list<ByteView> parts, Bytes& out) {
+  for (const ByteView part : parts) out.insert(out.end(), part.begin(), part.end());
 }
 
 // `wide` modulo q; up to 64 bytes, little-endian. Constant time.
@@ -76,8 +79,7 @@ bool IsEd25519SmallOrder(const Ed25519Point& encoded) {
 
 Ed25519ExpandedSecret ExpandEd25519Seed(const SecretBytes& seed) {
   KT_CHECK(seed.size() == kSecretSize);
-  SecretBytes hash(kSha512Size);
-  Sha512({seed.Expose()}, hash.ExposeMutable());
+  const SecretBytes hash = SecretSha512(seed.Expose());
   Ed25519ExpandedSecret expanded{SecretBytes(hash.Expose().first(kScalarSize)),
                                  SecretBytes(hash.Expose().last(kScalarSize))};
   const std::span<uint8_t> x = expanded.x.ExposeMutable();
@@ -107,10 +109,19 @@ absl::StatusOr<Ed25519Key> MakeEd25519Key(const SecretBytes& secret) {
   return key;
 }
 
+void AppendEd25519NonceMessage(const Ed25519Key& key, ByteView h, Bytes& out) {
+  Append({key.prefix.Expose(), h}, out);
+}
+
+SecretBytes Ed25519NonceOf(ByteView k_string) { return Reduce(k_string); }
+
 Ed25519Nonce MakeEd25519Nonce(const Ed25519Key& key, ByteView h) {
-  SecretBytes k_string(kSha512Size);
-  Sha512({key.prefix.Expose(), h}, k_string.ExposeMutable());
-  SecretBytes k = Reduce(k_string.Expose());
+  Bytes message;
+  message.reserve(key.prefix.size() + h.size());  // so that no copy is left behind
+  AppendEd25519NonceMessage(key, h, message);
+  SecretBytes k_string = SecretSha512(message);
+  base::SecureZero(message);
+  SecretBytes k = Ed25519NonceOf(k_string.Expose());
   return {std::move(k_string), std::move(k)};
 }
 
@@ -126,28 +137,52 @@ Scalar Ed25519Response(const Ed25519Key& key, ByteView k, const Challenge& c) {
   return s;
 }
 
-Ed25519Point Ed25519Candidate(ByteView public_key, ByteView alpha, unsigned ctr) {
+void AppendEd25519CandidateMessage(ByteView public_key, ByteView alpha, unsigned ctr, Bytes& out) {
   const std::array<uint8_t, 2> front = {kSuite, kEncodeToCurveFront};
   const std::array<uint8_t, 2> back = {static_cast<uint8_t>(ctr), kDomainSeparatorBack};
-  const Sha512Hash hash = Sha512({front, public_key, alpha, back});
+  Append({front, public_key, alpha, back}, out);
+}
+
+Ed25519Point Ed25519CandidateOf(ByteView hash) {
   Ed25519Point candidate;
   std::copy_n(hash.begin(), candidate.size(), candidate.begin());
   return candidate;
 }
 
-Challenge Ed25519Challenge(ByteView public_key, ByteView h, ByteView gamma, ByteView u,
-                           ByteView v) {
+Ed25519Point Ed25519Candidate(ByteView public_key, ByteView alpha, unsigned ctr) {
+  Bytes message;
+  AppendEd25519CandidateMessage(public_key, alpha, ctr, message);
+  return Ed25519CandidateOf(Sha512(message));
+}
+
+void AppendEd25519ChallengeMessage(ByteView public_key, ByteView h, ByteView gamma, ByteView u,
+                                   ByteView v, Bytes& out) {
   const std::array<uint8_t, 2> front = {kSuite, kChallengeFront};
-  const Sha512Hash hash =
-      Sha512({front, public_key, h, gamma, u, v, ByteView(&kDomainSeparatorBack, 1)});
+  Append({front, public_key, h, gamma, u, v, ByteView(&kDomainSeparatorBack, 1)}, out);
+}
+
+Challenge Ed25519ChallengeOf(ByteView hash) {
   Challenge challenge;
   std::copy_n(hash.begin(), challenge.size(), challenge.begin());
   return challenge;
 }
 
-Sha512Hash HashEd25519Gamma(ByteView cofactor_gamma) {
+Challenge Ed25519Challenge(ByteView public_key, ByteView h, ByteView gamma, ByteView u,
+                           ByteView v) {
+  Bytes message;
+  AppendEd25519ChallengeMessage(public_key, h, gamma, u, v, message);
+  return Ed25519ChallengeOf(Sha512(message));
+}
+
+void AppendEd25519OutputMessage(ByteView cofactor_gamma, Bytes& out) {
   const std::array<uint8_t, 2> front = {kSuite, kProofToHashFront};
-  return Sha512({front, cofactor_gamma, ByteView(&kDomainSeparatorBack, 1)});
+  Append({front, cofactor_gamma, ByteView(&kDomainSeparatorBack, 1)}, out);
+}
+
+Sha512Hash HashEd25519Gamma(ByteView cofactor_gamma) {
+  Bytes message;
+  AppendEd25519OutputMessage(cofactor_gamma, message);
+  return Sha512(message);
 }
 
 absl::StatusOr<Ed25519Proof> ParseEd25519Proof(ByteView pi_string) {

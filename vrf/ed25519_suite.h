@@ -79,6 +79,20 @@ Challenge Ed25519Challenge(base::ByteView public_key, base::ByteView h, base::By
 // beta of the encoded point 8*Gamma. RFC 9381 §5.2.
 Sha512Hash HashEd25519Gamma(base::ByteView cofactor_gamma);
 
+// The same in two steps each, for who hashes many messages at once: what is hashed, appended to
+// `out`, and what the hash means.
+void AppendEd25519NonceMessage(const Ed25519Key& key, base::ByteView h, base::Bytes& out);
+// k of `k_string`. Constant time.
+base::SecretBytes Ed25519NonceOf(base::ByteView k_string);
+void AppendEd25519CandidateMessage(base::ByteView public_key, base::ByteView alpha, unsigned ctr,
+                                   base::Bytes& out);
+Ed25519Point Ed25519CandidateOf(base::ByteView hash);
+void AppendEd25519ChallengeMessage(base::ByteView public_key, base::ByteView h,
+                                   base::ByteView gamma, base::ByteView u, base::ByteView v,
+                                   base::Bytes& out);
+Challenge Ed25519ChallengeOf(base::ByteView hash);
+void AppendEd25519OutputMessage(base::ByteView cofactor_gamma, base::Bytes& out);
+
 struct Ed25519Proof {
   Ed25519Point gamma{};  // not decoded yet
   Challenge c{};

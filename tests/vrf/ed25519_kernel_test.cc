@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The curve steps of every implementation against the model: scalars at the edges of what they may
-// be, points of all orders, and batches of all sizes.
+// be, points of all orders, and batches of all sizes. Its hashes against OpenSSL's.
 #include "vrf/ed25519_kernel.h"
 
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -283,6 +285,62 @@ TEST_P(Ed25519KernelTest, DecodesWhatTheRfcDoes) {
   }
   EXPECT_GT(valid_ones, 200);
   EXPECT_LT(valid_ones, 400);
+}
+
+Bytes Sha512ByOpenSsl(ByteView message) {
+  Bytes hash(kSha512Size);
+  KT_CHECK(
+      EVP_Digest(message.data(), message.size(), hash.data(), nullptr, EVP_sha512(), nullptr) == 1);
+  return hash;
+}
+
+std::vector<Bytes> HashTogether(const Kernel& kernel, std::span<const Bytes> messages) {
+  std::vector<ed25519::HashMessage> inputs;
+  for (const Bytes& message : messages) inputs.push_back({message.data(), message.size()});
+  std::vector<ed25519::HashBytes> hashes(messages.size());
+  kernel.hash(inputs.data(), inputs.size(), hashes.data());
+  std::vector<Bytes> out;
+  for (const ed25519::HashBytes& hash : hashes) out.emplace_back(hash.bytes, std::end(hash.bytes));
+  return out;
+}
+
+// FIPS 180-4: NIST's examples of SHA-512, of one block and of two.
+TEST_P(Ed25519KernelTest, HashesTheExamplesOfTheStandard) {
+  const std::vector<Bytes> messages = {
+      base::ToBytes("abc"),
+      {},
+      base::ToBytes("abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmn"
+                    "hijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu")};
+  const std::vector<Bytes> hashes = HashTogether(kernel(), messages);
+  EXPECT_EQ(base::ToHex(hashes[0]),
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+            "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
+  EXPECT_EQ(base::ToHex(hashes[1]),
+            "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce"
+            "47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e");
+  EXPECT_EQ(base::ToHex(hashes[2]),
+            "8e959b75dae313da8cf4f72814fc143f8f7779c6eb9f7fa17299aeadb6889018"
+            "501d289e4900f7e4331b99dec4b5433ac7d329eeb6dd26545e96e55b874be909");
+}
+
+// All lengths up to five blocks, and so all of a last block; neighbours of other lengths.
+TEST_P(Ed25519KernelTest, HashesAsOpenSslDoes) {
+  const uint64_t seed = testing::TestSeed(72);
+  SCOPED_TRACE(seed);
+  SeededRandom random(seed);
+  std::vector<Bytes> all;
+  for (size_t length = 0; length <= 5 * 128; ++length) all.push_back(RandomBytes(random, length));
+  for (int i = 0; i < 200; ++i) all.push_back(RandomBytes(random, random.Below(1'000)));
+  for (size_t i = all.size() - 1; i > 0; --i) std::swap(all[i], all[random.Below(i + 1)]);
+  std::span<const Bytes> left = all;
+  for (size_t count = 1; !left.empty(); count = count % kMaxBatch + 1) {
+    const auto some = left.first(std::min(count, left.size()));
+    const std::vector<Bytes> hashes = HashTogether(kernel(), some);
+    for (size_t i = 0; i < some.size(); ++i) {
+      ASSERT_EQ(hashes[i], Sha512ByOpenSsl(some[i])) << some[i].size() << " bytes, of " << count;
+    }
+    left = left.subspan(some.size());
+  }
 }
 
 }  // namespace
