@@ -179,8 +179,7 @@ class LogChecker {
   // --- prefix trees -----------------------------------------------------------------------------
 
   absl::Status CheckPrefixTrees() {
-    KT_ASSIGN_OR_RETURN(tree_,
-                        merkle::PrefixTree::Load(layout_, snapshot_, size_, /*max_leaf_bytes=*/0));
+    KT_ASSIGN_OR_RETURN(tree_, merkle::PrefixTree::Load(layout_, snapshot_, size_, {}));
     // How many leaves each entry added; those before the horizon count as of it.
     std::vector<uint64_t> added(size_ - horizon_);
     KT_RETURN_IF_ERROR(ScanLeaves([&](const merkle::LeafRow& row) -> absl::Status {

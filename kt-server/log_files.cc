@@ -89,6 +89,11 @@ absl::StatusOr<std::unique_ptr<Store>> OpenDatabase(const ServerConfig& config,
 
 }  // namespace
 
+merkle::PrefixTreeMemory MemoryFor(const ServerConfig& config) {
+  return {.leaf_bytes = static_cast<size_t>(config.log.leaf_memory_bytes),
+          .proof_bytes = static_cast<size_t>(config.log.proof_memory_bytes)};
+}
+
 uint64_t MaxIdleMs(const ServerConfig& config, const core::Configuration& log) {
   return config.epoch.max_idle_ms > 0 ? static_cast<uint64_t>(config.epoch.max_idle_ms)
                                       : log.max_behind / 2;
@@ -159,7 +164,7 @@ absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& rand
   KT_ASSIGN_OR_RETURN(opened.store, OpenDatabase(config, keys.config, &opened.layout));
   KT_ASSIGN_OR_RETURN(opened.log,
                       TransparencyLog::Open(std::move(keys), opened.layout, *opened.store,
-                                            *opened.guard, random, config.log.leaf_memory_bytes));
+                                            *opened.guard, random, MemoryFor(config)));
   return opened;
 }
 
@@ -205,6 +210,11 @@ absl::StatusOr<CheckReport> CheckLogFiles(const ServerConfig& config, const Chec
   const auto store = OpenDatabase(config, log, &layout, /*read_only=*/true);
   if (!note(store.status())) return store.status();
   if (store.ok()) {
+    if ((*store)->manifest_was_torn()) {
+      damage.emplace_back(
+          "the database's manifest ends in a damaged record, as after a power cut; nothing is "
+          "missing without it, and the server replaces it when it is started");
+    }
     const absl::Status files = (*store)->CheckFiles([] { return absl::OkStatus(); });
     if (!note(files)) return files;
     KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, (*store)->GetSnapshot());

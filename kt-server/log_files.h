@@ -30,6 +30,9 @@ constexpr merkle::PrefixTreeLayout LayoutFor(uint64_t expected_versions) {
   return {.bucket_depth = bucket_depth, .rows_per_snapshot = 32, .deepest_from_leaves = true};
 }
 
+// What `config` says.
+merkle::PrefixTreeMemory MemoryFor(const ServerConfig& config);
+
 // What is fixed when a log is created, as the database keeps it.
 struct LogProperties {
   static constexpr uint16_t kFormat = 2;

@@ -272,6 +272,8 @@ class RocksStore : public Store {
         "a check or an older state that was begun before their erasure still reads them"));
   }
 
+  bool manifest_was_torn() const override { return database_->manifest_was_torn(); }
+
   size_t UnreclaimedErasures() const override {
     absl::MutexLock lock(&commit_mutex_);
     return unreclaimed_.size();

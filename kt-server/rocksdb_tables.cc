@@ -258,16 +258,16 @@ rocksdb::Status ListTables(const std::shared_ptr<rocksdb::FileSystem>& files,
 }
 
 // Returns the file system through which the database's manifest can be read: `files`, or one
-// without the record that a power cut tore.
+// without an end that a power cut tore.
 absl::StatusOr<std::shared_ptr<rocksdb::FileSystem>> WithSoundManifest(
     const std::shared_ptr<rocksdb::FileSystem>& files, const std::string& path) {
   std::vector<std::string> names;
   const rocksdb::Status status = ListTables(files, path, &names);
-  if (status.ok()) return files;
-  if (!status.IsCorruption()) return OpenError(status, path);
-  const auto shorter = WithoutLastManifestRecord(files, path);
-  if (!shorter.ok() || !ListTables(*shorter, path, &names).ok()) return OpenError(status, path);
-  return *shorter;
+  if (!status.ok() && !status.IsCorruption()) return OpenError(status, path);
+  KT_ASSIGN_OR_RETURN(const auto sound, WithoutTornManifestEnd(files, path));
+  const rocksdb::Status after = ListTables(sound, path, &names);
+  if (!after.ok()) return OpenError(after, path);
+  return sound;
 }
 
 absl::Status CheckTables(const std::shared_ptr<rocksdb::FileSystem>& files, const std::string& path,
@@ -342,14 +342,15 @@ absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const RocksDb
   }
   // RocksDB has a lock of its own, but reports a taken one like any other I/O error.
   KT_ASSIGN_OR_RETURN(base::FileLock lock, base::FileLock::Acquire(options.path + "/kt.lock"));
+  std::unique_ptr<RocksDatabase> out(new RocksDatabase);
+  out->lock_ = std::move(lock);
   std::shared_ptr<rocksdb::FileSystem> files = EnvOf(options)->GetFileSystem();
   if (exists) {
-    KT_ASSIGN_OR_RETURN(files, WithSoundManifest(files, options.path));
+    KT_ASSIGN_OR_RETURN(const auto sound, WithSoundManifest(files, options.path));
+    out->manifest_was_torn_ = sound != files;
+    files = sound;
     KT_RETURN_IF_ERROR(CheckTables(files, options.path, options.create_if_missing));
-  }
-
-  std::unique_ptr<RocksDatabase> out(new RocksDatabase(std::move(lock)));
-  if (exists) {
+    if (out->manifest_was_torn_) KT_RETURN_IF_ERROR(CheckWithoutWriting(options, files));
     KT_ASSIGN_OR_RETURN(out->recovered_, HasLogs(options));
   }
   KT_RETURN_IF_ERROR(out->OpenTables(options, files));
@@ -364,6 +365,18 @@ RocksDatabase::~RocksDatabase() {
   db_->DestroyColumnFamilyHandle(default_handle_);
   // Everything committed is synced; what closing could still fail to write is only a convenience.
   db_->Close().PermitUncheckedError();
+}
+
+// Opening a database for writing removes the files that its manifest does not name.
+absl::Status RocksDatabase::CheckWithoutWriting(const RocksDbOptions& options,
+                                                const std::shared_ptr<rocksdb::FileSystem>& files) {
+  RocksDbOptions for_reading = options;
+  for_reading.read_only = true;
+  for_reading.create_if_missing = false;
+  RocksDatabase database;
+  KT_RETURN_IF_ERROR(database.OpenTables(for_reading, files));
+  KT_RETURN_IF_ERROR(database.CheckSchema(/*may_create=*/false));
+  return database.CheckMarks();
 }
 
 absl::Status RocksDatabase::OpenTables(const RocksDbOptions& options,

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,7 +50,8 @@ absl::Status FromRocksDb(const rocksdb::Status& status, const std::string& conte
 // An open database. Thread-safe, as RocksDB is.
 //
 // RocksDB checks each file, but if the end of its manifest is lost it takes files that it no longer
-// knows for rubbish and goes on without them. So every table holds two kinds of marks:
+// knows for rubbish, removes them and goes on. So a database whose manifest does not end with a
+// whole record is opened for reading first, and every table holds two kinds of marks:
 //   the mark   the numbers of the last write and of the newest seal, replaced by every write. If
 //              one table lost its newest rows, the tables disagree.
 //   seals      numbered from 1, one written at each opening and one every kSealBytes, and kept for
@@ -81,6 +83,9 @@ class RocksDatabase {
   const Marks& marks() const { return marks_; }
   // Whether opening it replayed a write-ahead log.
   bool recovered() const { return recovered_; }
+  // Whether its manifest ended in a torn record when it was opened, as after a power cut, which was
+  // left out. If it held what the write-ahead log does not, the opening failed.
+  bool manifest_was_torn() const { return manifest_was_torn_; }
 
   // Whether a sync of any file failed since then: what was written before it may be lost, although
   // a later sync succeeds.
@@ -101,8 +106,11 @@ class RocksDatabase {
  private:
   class BackgroundWatch;
 
-  explicit RocksDatabase(base::FileLock lock) : lock_(std::move(lock)) {}
+  RocksDatabase() = default;
 
+  // As Open, with nothing on the disk changed.
+  static absl::Status CheckWithoutWriting(const RocksDbOptions& options,
+                                          const std::shared_ptr<rocksdb::FileSystem>& files);
   absl::Status OpenTables(const RocksDbOptions& options,
                           const std::shared_ptr<rocksdb::FileSystem>& files);
   absl::Status CheckSchema(bool may_create);
@@ -111,7 +119,7 @@ class RocksDatabase {
   // nullopt if there is no such row.
   absl::StatusOr<std::optional<std::string>> Get(Table table, const rocksdb::Slice& key) const;
 
-  base::FileLock lock_;
+  std::optional<base::FileLock> lock_;
   std::shared_ptr<SyncWatch> sync_watch_;
   std::shared_ptr<BackgroundWatch> background_watch_;
   std::unique_ptr<rocksdb::Env> env_;
@@ -120,6 +128,7 @@ class RocksDatabase {
   rocksdb::ColumnFamilyHandle* default_handle_ = nullptr;
   Marks marks_;
   bool recovered_ = false;
+  bool manifest_was_torn_ = false;
 };
 
 }  // namespace kt::server

@@ -50,6 +50,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
 
 absl::Status Server::OpenTheLog(base::Random& random, ClockTrust trust) {
   KT_ASSIGN_OR_RETURN(opened_, OpenLog(config_, random));
+  if (opened_.store->manifest_was_torn()) {
+    events_.Write(EventLog::Level::kWarn, "manifest_torn", {{"database", config_.log.database}});
+  }
   SequencerOptions options;
   options.epoch_interval_ms = static_cast<int>(config_.epoch.interval_ms);
   options.max_idle_ms = MaxIdleMs(config_, opened_.log->config());

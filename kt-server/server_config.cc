@@ -153,6 +153,7 @@ absl::Status ReadSections(const toml::table& file, ServerConfig* config) {
   log.Integer("min_free_bytes", 0, int64_t{1} << 50, &config->log.min_free_bytes);
   log.Integer("cache_bytes", 8 << 20, int64_t{1} << 40, &config->log.cache_bytes);
   log.Integer("leaf_memory_bytes", 0, int64_t{1} << 40, &config->log.leaf_memory_bytes);
+  log.Integer("proof_memory_bytes", 0, int64_t{1} << 40, &config->log.proof_memory_bytes);
   KT_RETURN_IF_ERROR(log.Finish());
 
   KT_RETURN_IF_ERROR(ReadManagement(file, &config->management));
@@ -342,7 +343,11 @@ void FormatLog(const ServerConfig& config, std::ostream& out) {
         << "# Of memory, at most, for leaves of the prefix tree: best 80 bytes a version that the "
            "log\n"
         << "# has, so that they are never read.\n"
-        << "leaf_memory_bytes = " << config.log.leaf_memory_bytes << "\n";
+        << "leaf_memory_bytes = " << config.log.leaf_memory_bytes << "\n"
+        << "# Of memory, at most, for proofs that were made before: some 10,000 bytes an address "
+           "that\n"
+        << "# is asked for again and again.\n"
+        << "proof_memory_bytes = " << config.log.proof_memory_bytes << "\n";
   }
   out << "\n";
 }

@@ -43,6 +43,8 @@ struct ServerConfig {
     int64_t cache_bytes = 256 << 20;
     // Of memory for leaves of the prefix tree; 0: none are kept.
     int64_t leaf_memory_bytes = 1 << 30;
+    // Of memory for proofs that were made before.
+    int64_t proof_memory_bytes = 256 << 20;
   } log;
   struct Listen {
     std::string address = "127.0.0.1:8443";  // HOST:PORT; port 0 takes a free one

@@ -246,6 +246,10 @@ class Store {
     return next();
   }
 
+  // Whether the database's list of files ended in a damaged record when it was opened, as after a
+  // power cut. Nothing that it named is missing, or the opening would have failed.
+  virtual bool manifest_was_torn() const { return false; }
+
   // What was fixed when the log was created, kept as one opaque string; kNotFound in a new store.
   virtual absl::StatusOr<base::Bytes> ReadProperties() const = 0;
   // kAlreadyExists if properties were written before.

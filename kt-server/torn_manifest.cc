@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -20,29 +22,71 @@ namespace {
 // they are too few for another piece.
 constexpr size_t kBlockBytes = 32 * 1024;
 constexpr size_t kHeaderBytes = 7;
-constexpr uint8_t kFull = 1;
-constexpr uint8_t kFirst = 2;
-constexpr uint8_t kLast = 4;
+enum PieceType : uint8_t { kFull = 1, kFirst = 2, kMiddle = 3, kLast = 4 };
+// More than a power cut tears: what was written since the last sync.
+constexpr size_t kMaxTornBytes = 64 * 1024;
 
-// Where the last record of a manifest begins, by the lengths that it tells; 0 if there is only one.
-size_t LastRecord(std::string_view manifest) {
-  size_t last = 0;
+// CRC-32C (RFC 3720 appendix B.4).
+uint32_t Crc32c(std::string_view bytes) {
+  uint32_t crc = ~uint32_t{0};
+  for (const char byte : bytes) {
+    crc ^= static_cast<uint8_t>(byte);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+  }
+  return ~crc;
+}
+
+uint32_t LittleEndian(std::string_view bytes) {
+  uint32_t value = 0;
+  for (size_t i = bytes.size(); i-- > 0;) value = value << 8 | static_cast<uint8_t>(bytes[i]);
+  return value;
+}
+
+struct Piece {
+  PieceType type;
+  size_t size;  // header included
+};
+
+// The piece at `offset`; nullopt if there is none whose checksum is right.
+std::optional<Piece> SoundPieceAt(std::string_view manifest, size_t offset) {
+  const size_t room = std::min(kBlockBytes - offset % kBlockBytes, manifest.size() - offset);
+  if (room < kHeaderBytes) return std::nullopt;
+  const std::string_view header = manifest.substr(offset, kHeaderBytes);
+  const size_t size = kHeaderBytes + LittleEndian(header.substr(4, 2));
+  const auto type = static_cast<PieceType>(header[6]);
+  if (type < kFull || type > kLast || size > room) return std::nullopt;
+  const uint32_t crc = Crc32c(manifest.substr(offset + 6, size - 6));  // of type and bytes
+  const uint32_t masked = (crc >> 15 | crc << 17) + 0xa282ead8;
+  if (LittleEndian(header.substr(0, 4)) != masked) return std::nullopt;
+  return Piece{type, size};
+}
+
+// Where the sound records of a manifest end, of which it holds more bytes.
+size_t EndOfSoundRecords(std::string_view manifest) {
+  size_t end = 0;
   size_t offset = 0;
-  while (manifest.size() - offset >= kHeaderBytes) {
+  while (offset < manifest.size()) {
     const size_t left_of_block = kBlockBytes - offset % kBlockBytes;
     if (left_of_block < kHeaderBytes) {
-      offset += std::min(left_of_block, manifest.size() - offset);
+      offset += left_of_block;
       continue;
     }
-    const auto byte = [&](size_t i) { return static_cast<uint8_t>(manifest[offset + i]); };
-    const size_t length = kHeaderBytes + byte(4) + 256 * byte(5);
-    const uint8_t type = byte(6);
-    const bool known = type >= kFull && type <= kLast;
-    if (!known || length > left_of_block || length > manifest.size() - offset) return last;
-    if (type == kFull || type == kFirst) last = offset;
-    offset += length;
+    const std::optional<Piece> piece = SoundPieceAt(manifest, offset);
+    if (!piece.has_value()) return end;
+    offset += piece->size;
+    if (piece->type == kFull || piece->type == kLast) end = offset;
   }
-  return last;
+  return end;
+}
+
+// Whether a record, or its end, lies sound behind `begin`, where a record begins that is not. What
+// stands at any byte is tried, for the lengths before it mean nothing.
+bool HoldsASoundRecord(std::string_view manifest, size_t begin) {
+  for (size_t offset = begin; offset < manifest.size(); ++offset) {
+    const std::optional<Piece> piece = SoundPieceAt(manifest, offset);
+    if (piece.has_value() && (piece->type == kFull || piece->type == kLast)) return true;
+  }
+  return false;
 }
 
 // A file that is read from memory.
@@ -66,31 +110,32 @@ class FileInMemory : public rocksdb::FSSequentialFile {
   size_t offset_ = 0;
 };
 
-// Whoever reads one of its files from the beginning is shown other bytes.
+// Whoever reads the file of a name from the beginning is shown other bytes.
 class OneFileReplaced : public rocksdb::FileSystemWrapper {
  public:
-  OneFileReplaced(const std::shared_ptr<rocksdb::FileSystem>& target, std::string path,
+  OneFileReplaced(const std::shared_ptr<rocksdb::FileSystem>& target, std::string name,
                   std::string bytes)
       : FileSystemWrapper(target),
-        path_(std::move(path)),
+        name_(std::move(name)),
         bytes_(std::make_shared<const std::string>(std::move(bytes))) {}
   const char* Name() const override { return "OneFileReplaced"; }
   rocksdb::IOStatus NewSequentialFile(const std::string& path, const rocksdb::FileOptions& options,
                                       std::unique_ptr<rocksdb::FSSequentialFile>* out,
                                       rocksdb::IODebugContext* debug) override {
-    if (path != path_) return FileSystemWrapper::NewSequentialFile(path, options, out, debug);
+    if (std::filesystem::path(path).filename() != name_)
+      return FileSystemWrapper::NewSequentialFile(path, options, out, debug);
     *out = std::make_unique<FileInMemory>(bytes_);
     return rocksdb::IOStatus::OK();
   }
 
  private:
-  const std::string path_;
+  const std::string name_;
   const std::shared_ptr<const std::string> bytes_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<rocksdb::FileSystem>> WithoutLastManifestRecord(
+absl::StatusOr<std::shared_ptr<rocksdb::FileSystem>> WithoutTornManifestEnd(
     const std::shared_ptr<rocksdb::FileSystem>& target, const std::string& path) {
   const auto read = [&](const std::string& file, std::string* bytes) {
     return FromRocksDb(rocksdb::ReadFileToString(target.get(), file, bytes), file);
@@ -101,13 +146,16 @@ absl::StatusOr<std::shared_ptr<rocksdb::FileSystem>> WithoutLastManifestRecord(
   if (!name.starts_with("MANIFEST-") || name.find('/') != std::string::npos) {
     return absl::DataLossError(absl::StrCat(path, "/CURRENT names no manifest"));
   }
-  const std::string file = absl::StrCat(path, "/", name);
   std::string manifest;
-  KT_RETURN_IF_ERROR(read(file, &manifest));
-  const size_t last = LastRecord(manifest);
-  if (last == 0) return absl::DataLossError(absl::StrCat(file, " is damaged from its beginning"));
-  manifest.resize(last);
-  return std::make_shared<OneFileReplaced>(target, file, std::move(manifest));
+  KT_RETURN_IF_ERROR(read(path + "/" + name, &manifest));
+  const size_t end = EndOfSoundRecords(manifest);
+  const size_t torn = manifest.size() - end;
+  if (torn == 0) return target;
+  if (end == 0 || torn > kMaxTornBytes || HoldsASoundRecord(manifest, end)) {
+    return absl::DataLossError(absl::StrCat(path, "/", name, " is damaged"));
+  }
+  manifest.resize(end);
+  return std::make_shared<OneFileReplaced>(target, name, std::move(manifest));
 }
 
 }  // namespace kt::server

@@ -11,17 +11,18 @@
 
 namespace kt::server {
 
-// Returns `target` as a file system in which the manifest of the database at `path` ends before the
-// last record that it holds, whole or not. Nothing is written: RocksDB begins a new manifest at
-// every opening.
+// Returns `target`, or a file system like it in which the manifest of the database at `path` ends
+// before the first record that is damaged or not whole, if no sound one follows. Writes nothing.
 //
-// RocksDB goes on where a manifest ends within a record, which was never synced. But it refuses one
-// whose last record has its length and not its bytes, as a power cut leaves it where a file is
-// lengthened before what it holds is on the disk. What a manifest that lost more than that would
-// leave out, the marks and seals of the tables tell (see RocksDatabase), and the head guard.
+// A power cut leaves the last record of a manifest torn, if it was not synced: cut off, or with its
+// length and not its bytes, where a file is lengthened before what it holds is on the disk. RocksDB
+// goes on without the one, and refuses the other. Either may also have been synced, and damaged
+// since: whoever opens a database through another file system than `target` must first find out,
+// without writing, that nothing is missing (see RocksDatabase).
 //
-// kDataLoss if there is no manifest, or no record before its last.
-absl::StatusOr<std::shared_ptr<rocksdb::FileSystem>> WithoutLastManifestRecord(
+// kDataLoss if the manifest is damaged from its beginning or before its end; also where RocksDB
+// takes a wrong length for the end of the file.
+absl::StatusOr<std::shared_ptr<rocksdb::FileSystem>> WithoutTornManifestEnd(
     const std::shared_ptr<rocksdb::FileSystem>& target, const std::string& path);
 
 }  // namespace kt::server

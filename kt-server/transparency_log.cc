@@ -41,7 +41,7 @@ TransparencyLog::TransparencyLog(LogKeys keys, Store& store, HeadGuard& guard, b
 
 absl::StatusOr<std::unique_ptr<TransparencyLog>> TransparencyLog::Open(
     LogKeys keys, const merkle::PrefixTreeLayout& layout, Store& store, HeadGuard& guard,
-    base::Random& random, size_t max_leaf_bytes) {
+    base::Random& random, const merkle::PrefixTreeMemory& memory) {
   KT_RETURN_IF_ERROR(core::ValidateConfiguration(keys.config));
   if (keys.signer->public_key() != keys.config.signature_public_key ||
       keys.vrf->public_key() != keys.config.vrf_public_key) {
@@ -53,17 +53,17 @@ absl::StatusOr<std::unique_ptr<TransparencyLog>> TransparencyLog::Open(
                         base::CreateVerifier(core::SignatureAlgorithmOf(log->config().ciphersuite),
                                              log->config().auditor_public_key));
   }
-  KT_RETURN_IF_ERROR(log->Load(layout, max_leaf_bytes));
+  KT_RETURN_IF_ERROR(log->Load(layout, memory));
   return log;
 }
 
-absl::Status TransparencyLog::Load(const merkle::PrefixTreeLayout& layout, size_t max_leaf_bytes) {
+absl::Status TransparencyLog::Load(const merkle::PrefixTreeLayout& layout,
+                                   const merkle::PrefixTreeMemory& memory) {
   KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
   const HeadRow& head = snapshot->head();
   KT_RETURN_IF_ERROR(guard_.CheckAgainst(
       head.tree_size, [&](base::TreeSize size) { return LogRootAt(*snapshot, size); }));
-  KT_ASSIGN_OR_RETURN(tree_,
-                      merkle::PrefixTree::Load(layout, *snapshot, head.tree_size, max_leaf_bytes));
+  KT_ASSIGN_OR_RETURN(tree_, merkle::PrefixTree::Load(layout, *snapshot, head.tree_size, memory));
   if (head.tree_size == 0) return absl::OkStatus();
   KT_ASSIGN_OR_RETURN(const base::Hash newest_root, LoadTimestamps(*snapshot));
   KT_ASSIGN_OR_RETURN(const base::Hash tree_root, tree_->RootAt(*snapshot, head.tree_size - 1));

@@ -61,11 +61,10 @@ class TransparencyLog {
  public:
   // Loads the log from `store`, checks it against `guard` and publishes its newest head, if it has
   // any. kInvalidArgument if the keys are not those of the configuration, kFailedPrecondition if
-  // the guard refuses. Borrows all references. Keeps leaves of the prefix tree in memory up to
-  // `max_leaf_bytes`.
+  // the guard refuses. Borrows all references.
   static absl::StatusOr<std::unique_ptr<TransparencyLog>> Open(
       LogKeys keys, const merkle::PrefixTreeLayout& layout, Store& store, HeadGuard& guard,
-      base::Random& random, size_t max_leaf_bytes);
+      base::Random& random, const merkle::PrefixTreeMemory& memory);
 
   const core::Configuration& config() const { return keys_.config; }
 
@@ -141,7 +140,7 @@ class TransparencyLog {
 
   TransparencyLog(LogKeys keys, Store& store, HeadGuard& guard, base::Random& random);
 
-  absl::Status Load(const merkle::PrefixTreeLayout& layout, size_t max_leaf_bytes);
+  absl::Status Load(const merkle::PrefixTreeLayout& layout, const merkle::PrefixTreeMemory& memory);
   absl::StatusOr<base::Hash> LoadTimestamps(const Snapshot& snapshot);
   absl::Status Stage(const Snapshot& snapshot, PreparedEntries* prepared, CommitBatch* batch,
                      std::vector<merkle::PrefixChanges>* changes);

@@ -38,13 +38,17 @@ class UnsavedProofs {
     rows_.emplace(Key(base::ToText(row.label), row.version), row);
   }
 
-  // Removes and returns some, at most `limit`: the first in order, so that simulations repeat.
+  // Removes and returns some, at most `limit`: those that follow the last ones taken, in an order
+  // that is the same in each run of a simulation.
   std::vector<VersionRow> Take(size_t limit) {
     std::vector<VersionRow> out;
     absl::MutexLock lock(&mutex_);
     while (out.size() < limit && !rows_.empty()) {
-      out.push_back(std::move(rows_.begin()->second));
-      rows_.erase(rows_.begin());
+      auto row = rows_.lower_bound(last_taken_);
+      if (row == rows_.end()) row = rows_.begin();
+      last_taken_ = row->first;
+      out.push_back(std::move(row->second));
+      rows_.erase(row);
     }
     return out;
   }
@@ -54,6 +58,7 @@ class UnsavedProofs {
 
   mutable absl::Mutex mutex_;
   absl::btree_map<Key, VersionRow> rows_ ABSL_GUARDED_BY(mutex_);
+  Key last_taken_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace kt::server

@@ -57,7 +57,7 @@ void ProofCache::Put(const PrefixProofRequest& request, const PrefixProof& proof
   shard.bytes += entry.bytes;
   shard.by_use.push_front(std::move(entry));
   shard.index.emplace(&shard.by_use.front().request, shard.by_use.begin());
-  while (shard.bytes > kCapacityBytes / kShards) {
+  while (shard.bytes > shard_bytes_) {
     const auto last = std::prev(shard.by_use.end());
     shard.bytes -= last->bytes;
     shard.index.erase(&last->request);

@@ -22,7 +22,8 @@ namespace kt::merkle {
 // used first out. Thread-safe; its locks are held for a look-up only.
 class ProofCache {
  public:
-  static constexpr size_t kCapacityBytes = size_t{64} << 20;
+  // Takes at most so much memory.
+  explicit ProofCache(size_t capacity_bytes) : shard_bytes_(capacity_bytes / kShards) {}
 
   std::shared_ptr<const PrefixProof> Get(const PrefixProofRequest& request);
   void Put(const PrefixProofRequest& request, const PrefixProof& proof);
@@ -52,6 +53,7 @@ class ProofCache {
 
   Shard& ShardOf(const PrefixProofRequest& request);
 
+  const size_t shard_bytes_;
   std::array<Shard, kShards> shards_;
 };
 

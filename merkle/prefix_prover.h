@@ -25,6 +25,7 @@ namespace kt::merkle {
 
 // Where tiles and proofs of earlier calls are found.
 struct ProverCaches {
+  explicit ProverCaches(size_t proof_bytes) : proofs(proof_bytes) {}
   TileCache tiles;
   ProofCache proofs;
 };

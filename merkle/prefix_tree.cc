@@ -49,10 +49,12 @@ class StagedVersion : public StagedPrefixTree {
 
 class VersionedPrefixTree : public PrefixTree {
  public:
-  VersionedPrefixTree(const PrefixTreeLayout& layout, size_t max_leaf_bytes, NewVersion first)
+  VersionedPrefixTree(const PrefixTreeLayout& layout, const PrefixTreeMemory& memory,
+                      NewVersion first)
       : layout_(layout),
-        max_leaf_bytes_(max_leaf_bytes),
-        versions_(VersionChain::Create(std::move(first))) {}
+        max_leaf_bytes_(memory.leaf_bytes),
+        versions_(VersionChain::Create(std::move(first))),
+        caches_(memory.proof_bytes) {}
 
   absl::StatusOr<std::unique_ptr<StagedPrefixTree>> Stage(
       const PrefixStoreReader& reader, LogPosition first,
@@ -334,14 +336,14 @@ class Loader {
 absl::StatusOr<std::unique_ptr<PrefixTree>> PrefixTree::Load(const PrefixTreeLayout& layout,
                                                              const PrefixStoreReader& reader,
                                                              base::TreeSize entries,
-                                                             size_t max_leaf_bytes) {
+                                                             const PrefixTreeMemory& memory) {
   if (layout.bucket_depth == 0 || layout.bucket_depth > kMaxBucketDepth ||
       layout.bucket_depth % kTileLevels != 0 || layout.rows_per_snapshot == 0 ||
       (layout.deepest_from_leaves && layout.bucket_depth < 2 * kTileLevels)) {
     return absl::InvalidArgumentError("prefix tree layout is not supported");
   }
-  KT_ASSIGN_OR_RETURN(NewVersion first, Loader(layout, entries, max_leaf_bytes).Run(reader));
-  return std::make_unique<VersionedPrefixTree>(layout, max_leaf_bytes, std::move(first));
+  KT_ASSIGN_OR_RETURN(NewVersion first, Loader(layout, entries, memory.leaf_bytes).Run(reader));
+  return std::make_unique<VersionedPrefixTree>(layout, memory, std::move(first));
 }
 
 }  // namespace kt::merkle

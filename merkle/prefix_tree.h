@@ -44,6 +44,15 @@ struct PrefixProofRequest {
   std::vector<base::VrfOutput> keys;
 };
 
+// How much memory a tree may take for what it could also read or make again.
+struct PrefixTreeMemory {
+  // For leaves of the current tree, some 74 bytes each; those of the other buckets are read
+  // whenever they are needed.
+  size_t leaf_bytes = 0;
+  // For proofs that were made before, the ones last asked for.
+  size_t proof_bytes = size_t{64} << 20;
+};
+
 // A computed but not yet stored extension of the tree.
 class StagedPrefixTree {
  public:
@@ -65,12 +74,10 @@ class PrefixTree {
   // or do not fit together. An empty store with no entries is an empty tree. What no row in the
   // store can show, the caller checks: that RootAt(entries - 1) is what the last log entry records.
   // kInvalidArgument if the layout is not one of those above.
-  // Leaves of the current tree are kept in memory, some 74 bytes each, until they take
-  // `max_leaf_bytes`; those of the other buckets are read whenever they are needed.
   static absl::StatusOr<std::unique_ptr<PrefixTree>> Load(const PrefixTreeLayout& layout,
                                                           const PrefixStoreReader& reader,
                                                           base::TreeSize entries,
-                                                          size_t max_leaf_bytes);
+                                                          const PrefixTreeMemory& memory);
 
   // Computes the trees after `entries` (one PrefixChanges a log entry; the first is at position
   // `first`, which is the current number of entries). Reads from `reader`, changes nothing.

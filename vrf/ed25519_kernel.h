@@ -73,8 +73,8 @@ struct Kernel {
   // With fewer items a prover does better to use PortableKernel().
   size_t min_to_prove;
 
-  // SHA-512 (FIPS 180-4) of each message. Copies of messages are wiped, for some are secret; their
-  // lengths are not.
+  // SHA-512 (FIPS 180-4) of each message. Some are secret, their lengths are not: copies of them in
+  // memory are wiped, and so is what they become in between, but for registers.
   void (*hash)(const HashMessage* messages, size_t count, HashBytes* out);
 
   // RFC 8032 §5.1.3. `valid[i]` is 1 if `encoded[i]` is the one encoding of a point, else 0, and

@@ -26,7 +26,7 @@ struct History {
   History(size_t leaves, size_t per_entry) {
     config.mode = DeploymentMode::kThirdPartyAuditing;
     auto tree = merkle::PrefixTree::Load({.bucket_depth = 16, .rows_per_snapshot = 16},
-                                         *store.Snapshot(), 0, /*max_leaf_bytes=*/0)
+                                         *store.Snapshot(), 0, {})
                     .value();
     Append(*tree, RandomLeaves(leaves));
     const LogEntry first{1, root};

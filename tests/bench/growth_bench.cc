@@ -193,7 +193,7 @@ class Growth {
                                             .block_cache_bytes = options_.cache_mb << 20}));
     counting_ = std::make_unique<CountingStore>(*store_);
     log_ = Must(server::TransparencyLog::Open(std::move(keys), Layout(), *counting_, *guard_,
-                                              random_, options_.leaf_mb << 20));
+                                              random_, {.leaf_bytes = options_.leaf_mb << 20}));
     return Seconds(Clock::now() - begin);
   }
 

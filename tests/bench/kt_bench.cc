@@ -94,9 +94,9 @@ class Bench {
     opened.log = nullptr;
     CountingStore store(*opened.store);
     server::LogKeys keys = ReadKeys();
-    const auto log = Must(server::TransparencyLog::Open(std::move(keys), opened.layout, store,
-                                                        *opened.guard, base::SystemRandom(),
-                                                        log_.config().log.leaf_memory_bytes));
+    const auto log =
+        Must(server::TransparencyLog::Open(std::move(keys), opened.layout, store, *opened.guard,
+                                           base::SystemRandom(), server::MemoryFor(log_.config())));
     const server::SearchService service(*log);
     store.Reset();
     constexpr int kSearches = 200;

@@ -8,7 +8,8 @@
 //
 // Searches over gRPC with TLS: as many as the server answers, then evenly at half of that rate, at
 // five times that rate, and at half of it again while others begin TLS handshakes as fast as they
-// can. Each with the times that clients saw; and the most memory that the server took.
+// can. Each with the times that clients saw; and the most memory that the server took. In the end,
+// how many calls it refuses if it refuses them all.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
@@ -70,14 +71,15 @@ void RunOn(int core) {
 // A server of the log in a process of its own, on one core.
 class PinnedServer {
  public:
-  PinnedServer(const BenchLog& log, int core) {
+  // `output` names the file that it writes to.
+  PinnedServer(const BenchLog& log, const std::string& output, int core) {
     const std::string config = log.File("kt-server.toml");
     testing::WriteText(config, server::FormatServerConfig(log.config()));
     const auto begin = Clock::now();
     process_ = std::make_unique<testing::BackgroundProcess>(
         std::vector<std::string>{"/usr/bin/taskset", "--cpu-list", std::to_string(core),
                                  testing::ServerProgram(), "run", "--config", config},
-        log.File("server.log"));
+        log.File(output));
     static const std::string kServing = "\"event\":\"serving\",\"address\":\"127.0.0.1:";
     KT_CHECK(process_->WaitForLog(kServing, 120'000));
     start_seconds_ = Seconds(Clock::now() - begin);
@@ -197,15 +199,17 @@ nlohmann::ordered_json Figures(const LoadResult& result) {
           {"failed", result.failed}};
 }
 
-void Run(const Options& options) {
-  BenchLog log({.labels = options.labels,
-                .per_entry = options.per_entry,
-                .value_bytes = options.value_bytes});
-  log.Fill();
-  log.config().logging.level = "info";  // the server tells its port
-  const std::vector<int> cores = Cores();
-  const PinnedServer server(log, cores.front());
-  RunOn(cores.back());
+// How many calls a server refuses, if it takes next to none.
+LoadResult Refusals(BenchLog& log, int core, const Options& options) {
+  log.config().limits.requests_per_second = 1;
+  const PinnedServer server(log, "refusing.log", core);
+  LoadClient client(server.port(), options.connections);
+  return client.RunClosed(
+      kSearch, [] { return SearchFor(0); }, options.connections, options.seconds);
+}
+
+nlohmann::ordered_json UnderLoad(const BenchLog& log, int core, const Options& options) {
+  const PinnedServer server(log, "server.log", core);
   LoadClient client(server.port(), options.connections);
   std::mt19937_64 random(1);
   // Evenly from all over the log.
@@ -217,7 +221,6 @@ void Run(const Options& options) {
   const double seconds = options.seconds;
 
   nlohmann::ordered_json out;
-  out["cores"] = cores.size();
   out["start_seconds"] = server.start_seconds();
   // The first search of a label makes a VRF proof, which is not what is measured here.
   size_t asked = 0;
@@ -236,6 +239,20 @@ void Run(const Options& options) {
   out["half_in_flood"] = Figures(client.RunOpen(kSearch, next, capacity / 2, seconds));
   out["handshakes_begun_per_second"] = static_cast<double>(flood.Stop()) / seconds;
   out["memory_after_flood_mb"] = server.MostMemory();
+  return out;
+}
+
+void Run(const Options& options) {
+  BenchLog log({.labels = options.labels,
+                .per_entry = options.per_entry,
+                .value_bytes = options.value_bytes});
+  log.Fill();
+  log.config().logging.level = "info";  // the server tells its port
+  const std::vector<int> cores = Cores();
+  RunOn(cores.back());
+  nlohmann::ordered_json out = UnderLoad(log, cores.front(), options);
+  out["cores"] = cores.size();
+  out["refusals"] = Figures(Refusals(log, cores.front(), options));
   std::cout << out.dump(options.json ? -1 : 2) << "\n";
 }
 

@@ -31,7 +31,7 @@ PrefixTreeLayout Layout(int64_t bucket_depth) {
 
 struct Log {
   explicit Log(const PrefixTreeLayout& layout) {
-    auto loaded = PrefixTree::Load(layout, *store.Snapshot(), 0, kAllLeaves);
+    auto loaded = PrefixTree::Load(layout, *store.Snapshot(), 0, {.leaf_bytes = kAllLeaves});
     KT_CHECK(loaded.ok());
     tree = std::move(loaded).value();
   }
@@ -214,7 +214,7 @@ void BM_Load(benchmark::State& state) {
   const auto reader = log.store.Snapshot();
   for (auto _ : state) {
     benchmark::DoNotOptimize(
-        PrefixTree::Load(Layout(state.range(2)), *reader, log.size, kAllLeaves));
+        PrefixTree::Load(Layout(state.range(2)), *reader, log.size, {.leaf_bytes = kAllLeaves}));
   }
 }
 BENCHMARK(BM_Load)->Args({1'000'000, 255, 16})->Unit(benchmark::kMillisecond);

@@ -94,7 +94,7 @@ class Log {
     store_ = Must(OpenRocksDbStore({.path = directory_.File("db"), .create_if_missing = true}));
     counting_ = std::make_unique<bench::CountingStore>(*store_);
     log_ = Must(TransparencyLog::Open(std::move(keys), LayoutFor(labels_), *counting_, *guard_,
-                                      random_, ServerConfig().log.leaf_memory_bytes));
+                                      random_, MemoryFor(ServerConfig())));
     service_ = std::make_unique<SearchService>(*log_);
     Fill();
   }

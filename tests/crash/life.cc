@@ -112,7 +112,7 @@ class Life {
     KT_ASSIGN_OR_RETURN(keys.vrf, vrf::CreateProver(core::VrfSuiteOf(options_.config.ciphersuite),
                                                     *options_.vrf_secret));
     auto log = server::TransparencyLog::Open(std::move(keys), kLayout, *store_, *guard_, random_,
-                                             kMaxLeafBytes);
+                                             {.leaf_bytes = kMaxLeafBytes});
     if (!log.ok()) return Broken("the log does not open", log.status());
     log_ = *std::move(log);
     return log_->newest() == nullptr ? absl::OkStatus() : TellHead();

@@ -136,8 +136,9 @@ class LogFixture {
     KT_ASSIGN_OR_RETURN(
         guard_, HeadGuard::Open(directory_.File("guard"), core::ConfigurationFingerprint(config_),
                                 HeadGuard::IfMissing::kCreate));
-    KT_ASSIGN_OR_RETURN(log_, TransparencyLog::Open({config_, MakeSigner(), MakeProver()}, kLayout,
-                                                    *faulty_, *guard_, random_, kMaxLeafBytes));
+    KT_ASSIGN_OR_RETURN(
+        log_, TransparencyLog::Open({config_, MakeSigner(), MakeProver()}, kLayout, *faulty_,
+                                    *guard_, random_, {.leaf_bytes = kMaxLeafBytes}));
     return absl::OkStatus();
   }
   // The same with the store closed and opened again, which a memory store does not survive.

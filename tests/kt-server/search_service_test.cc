@@ -133,9 +133,9 @@ TEST_F(SearchServiceTest, ReadsOneRoundAfterTheLabelsRows) {
     ASSERT_THAT(fixture_.Add("user" + std::to_string(i) + "@x.example", 0, "value"), IsOk());
   }
   bench::CountingStore store(fixture_.real_store());
-  const auto log =
-      TransparencyLog::Open({fixture_.config(), fixture_.MakeSigner(), fixture_.MakeProver()},
-                            kLayout, store, fixture_.guard(), fixture_.random(), kMaxLeafBytes);
+  const auto log = TransparencyLog::Open(
+      {fixture_.config(), fixture_.MakeSigner(), fixture_.MakeProver()}, kLayout, store,
+      fixture_.guard(), fixture_.random(), {.leaf_bytes = kMaxLeafBytes});
   ASSERT_THAT(log, IsOk());
   const SearchService service(**log);
   const uint64_t now_ms = fixture_.clock().NowMs();

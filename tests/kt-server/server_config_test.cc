@@ -23,6 +23,7 @@ TEST(ServerConfig, DefaultsAreFilledInAndPathsResolved) {
   EXPECT_EQ(config.log.head_guard, "/etc/kt/guard/head");
   EXPECT_EQ(config.epoch.interval_ms, 10'000);
   EXPECT_EQ(config.log.leaf_memory_bytes, int64_t{1} << 30);
+  EXPECT_EQ(config.log.proof_memory_bytes, 256 << 20);
   EXPECT_EQ(config.admission.trust_anchors, "");
 }
 
@@ -39,6 +40,7 @@ TEST(ServerConfig, WrittenConfigurationReadsBack) {
   config.listen.address = "[::1]:443";
   config.listen.tls_certificate = "/a \"quoted\" path.pem";
   config.log.leaf_memory_bytes = 0;
+  config.log.proof_memory_bytes = 0;
   config.epoch.interval_ms = 77;
   config.limits.requests_per_second = 2.5;
   config.crypto.vrf_implementation = "portable";
@@ -49,6 +51,7 @@ TEST(ServerConfig, WrittenConfigurationReadsBack) {
   EXPECT_EQ(read.listen.address, config.listen.address);
   EXPECT_EQ(read.listen.tls_certificate, config.listen.tls_certificate);
   EXPECT_EQ(read.log.leaf_memory_bytes, 0);
+  EXPECT_EQ(read.log.proof_memory_bytes, 0);
   EXPECT_EQ(read.epoch.interval_ms, 77);
   EXPECT_EQ(read.limits.requests_per_second, 2.5);
   EXPECT_EQ(read.crypto.vrf_implementation, "portable");

@@ -228,9 +228,10 @@ TEST_P(TransparencyLogTest, RefusesKeysOfAnotherConfiguration) {
   auto signer = base::CreateSigner(algorithm, base::GenerateSignatureSecret(algorithm, random));
   ASSERT_THAT(signer, IsOk());
   auto store = CreateMemoryStore();
-  EXPECT_THAT(TransparencyLog::Open({config, *std::move(signer), other.MakeProver()}, kLayout,
-                                    *store, fixture_.guard(), random, kMaxLeafBytes),
-              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(
+      TransparencyLog::Open({config, *std::move(signer), other.MakeProver()}, kLayout, *store,
+                            fixture_.guard(), random, {.leaf_bytes = kMaxLeafBytes}),
+      StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
 TEST_P(TransparencyLogTest, SearchRefusesMalformedRequests) {

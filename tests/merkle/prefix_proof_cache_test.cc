@@ -18,12 +18,14 @@ PrefixProof ProofOf(size_t elements, uint8_t value) {
   return proof;
 }
 
+constexpr size_t kCapacityBytes = size_t{64} << 20;
+
 TEST(ProofCache, FindsWhatWasPutUnderItsPositionAndKeysOnly) {
   SeededRandom random(1);
   const VrfOutput a = random.NextVrfOutput(), b = random.NextVrfOutput();
   VrfOutput like_a = a;  // beyond what is hashed
   like_a.bytes[20] ^= 1;
-  ProofCache cache;
+  ProofCache cache(kCapacityBytes);
   EXPECT_EQ(cache.Get({3, {a, b}}), nullptr);
   cache.Put({3, {a, b}}, ProofOf(2, 1));
   cache.Put({3, {like_a, b}}, ProofOf(2, 2));
@@ -40,8 +42,8 @@ TEST(ProofCache, FindsWhatWasPutUnderItsPositionAndKeysOnly) {
 TEST(ProofCache, ForgetsWhatWasUsedLeastRecently) {
   SeededRandom random(2);
   constexpr size_t kElements = 2'000;  // 64 kB
-  const size_t capacity = ProofCache::kCapacityBytes / (kElements * sizeof(base::Hash));
-  ProofCache cache;
+  const size_t capacity = kCapacityBytes / (kElements * sizeof(base::Hash));
+  ProofCache cache(kCapacityBytes);
   const PrefixProofRequest used{0, {random.NextVrfOutput()}};
   cache.Put(used, ProofOf(kElements, 1));
   std::vector<PrefixProofRequest> others;
@@ -59,16 +61,24 @@ TEST(ProofCache, ForgetsWhatWasUsedLeastRecently) {
 
 TEST(ProofCache, TakesNothingLargerThanItIs) {
   SeededRandom random(3);
-  ProofCache cache;
+  ProofCache cache(kCapacityBytes);
   const PrefixProofRequest small{0, {random.NextVrfOutput()}};
   const PrefixProofRequest large{0, {random.NextVrfOutput()}};
   cache.Put(small, ProofOf(1, 1));
-  cache.Put(large, ProofOf(ProofCache::kCapacityBytes / sizeof(base::Hash), 2));
+  cache.Put(large, ProofOf(kCapacityBytes / sizeof(base::Hash), 2));
   EXPECT_EQ(cache.Get(large), nullptr);
 }
 
+TEST(ProofCache, WithoutRoomKeepsNothing) {
+  SeededRandom random(4);
+  ProofCache cache(0);
+  const PrefixProofRequest request{0, {random.NextVrfOutput()}};
+  cache.Put(request, ProofOf(1, 1));
+  EXPECT_EQ(cache.Get(request), nullptr);
+}
+
 TEST(ProofCache, IsSharedByThreads) {
-  ProofCache cache;
+  ProofCache cache(kCapacityBytes);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&cache, t] {

@@ -87,7 +87,7 @@ class PrefixTreeCorruption : public ::testing::Test {
   absl::Status Load(DamagedReader::Damage damage, size_t max_leaf_bytes = 0) {
     return PrefixTree::Load(log_.layout(),
                             DamagedReader(log_.store().Snapshot(), std::move(damage)), log_.size(),
-                            max_leaf_bytes)
+                            {.leaf_bytes = max_leaf_bytes})
         .status();
   }
   absl::Status Stage(DamagedReader::Damage damage) {
@@ -176,9 +176,9 @@ TEST_F(PrefixTreeCorruption, LoadRefusesRowsThatAreMissingAboveOrNewerThanTheLog
                 if (!rows->empty() && (*rows)[0][0].id.depth == 0) rows->clear();
               }),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("no tile above")));
-  EXPECT_THAT(PrefixTree::Load(log_.layout(), *log_.store().Snapshot(), log_.size() - 1, 0),
+  EXPECT_THAT(PrefixTree::Load(log_.layout(), *log_.store().Snapshot(), log_.size() - 1, {}),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("newer than the log")));
-  EXPECT_THAT(PrefixTree::Load(log_.layout(), *log_.store().Snapshot(), 0, 0),
+  EXPECT_THAT(PrefixTree::Load(log_.layout(), *log_.store().Snapshot(), 0, {}),
               StatusIs(absl::StatusCode::kDataLoss));
 }
 
@@ -186,7 +186,7 @@ TEST_F(PrefixTreeCorruption, LoadRefusesUnknownLayouts) {
   for (const PrefixTreeLayout& layout :
        {PrefixTreeLayout{0, 16}, PrefixTreeLayout{6, 16}, PrefixTreeLayout{28, 16},
         PrefixTreeLayout{16, 0}, PrefixTreeLayout{4, 16, true}}) {
-    EXPECT_THAT(PrefixTree::Load(layout, *MemoryPrefixStore().Snapshot(), 0, 0),
+    EXPECT_THAT(PrefixTree::Load(layout, *MemoryPrefixStore().Snapshot(), 0, {}),
                 StatusIs(absl::StatusCode::kInvalidArgument));
   }
 }
@@ -261,9 +261,9 @@ TEST_F(PrefixTreeCorruptionOfLeaves, ProveStageAndLoadRefuseDamagedLeaves) {
 }
 
 TEST_F(PrefixTreeCorruptionOfLeaves, LoadRefusesLeavesNewerThanTheLog) {
-  EXPECT_THAT(PrefixTree::Load(log_.layout(), *log_.store().Snapshot(), log_.size() - 1, 0),
+  EXPECT_THAT(PrefixTree::Load(log_.layout(), *log_.store().Snapshot(), log_.size() - 1, {}),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("newer than the log")));
-  EXPECT_THAT(PrefixTree::Load(log_.layout(), *log_.store().Snapshot(), 0, 0),
+  EXPECT_THAT(PrefixTree::Load(log_.layout(), *log_.store().Snapshot(), 0, {}),
               StatusIs(absl::StatusCode::kDataLoss));
 }
 

@@ -51,7 +51,8 @@ class Log {
   }
 
   void Reload() {
-    auto loaded = PrefixTree::Load(layout_, *store_.Snapshot(), size(), max_leaf_bytes_);
+    auto loaded =
+        PrefixTree::Load(layout_, *store_.Snapshot(), size(), {.leaf_bytes = max_leaf_bytes_});
     ASSERT_THAT(loaded, IsOk());
     tree_ = std::move(loaded).value();
     ASSERT_LE(tree_->leaf_bytes(), max_leaf_bytes_);

@@ -27,8 +27,8 @@ void ReadBesideAWriter(const PrefixTreeLayout& layout, size_t max_leaf_bytes) {
   for (int i = 0; i < 64; ++i) lookups.push_back(RandomLookups(4, &keys));
 
   MemoryPrefixStore store;
-  ASSERT_OK_AND_ASSIGN(const auto tree,
-                       PrefixTree::Load(layout, *store.Snapshot(), 0, max_leaf_bytes));
+  ASSERT_OK_AND_ASSIGN(const auto tree, PrefixTree::Load(layout, *store.Snapshot(), 0,
+                                                         {.leaf_bytes = max_leaf_bytes}));
   std::atomic<base::TreeSize> stored{0};
   std::atomic<bool> failed{false};
   std::vector<std::thread> readers;

@@ -116,7 +116,7 @@ absl::Status LogOperator::Start(const Sequencer::Observer& observer) {
       testing::CreateDeterministicSigner(core::SignatureAlgorithmOf(suite), keys_->signature);
   KT_ASSIGN_OR_RETURN(keys.vrf, vrf::CreateProver(core::VrfSuiteOf(suite), keys_->vrf));
   KT_ASSIGN_OR_RETURN(log_, TransparencyLog::Open(std::move(keys), kLayout, *store_, *guard_,
-                                                  random_, kMaxLeafBytes));
+                                                  random_, {.leaf_bytes = kMaxLeafBytes}));
   auto sequencer = std::make_unique<Sequencer>(LimitsOf(config()), *log_, clock_, observer,
                                                [](const absl::Status&) {});
   KT_RETURN_IF_ERROR(sequencer->Prepare());
