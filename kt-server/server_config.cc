@@ -344,7 +344,7 @@ void FormatLog(const ServerConfig& config, std::ostream& out) {
            "log\n"
         << "# has, so that they are never read.\n"
         << "leaf_memory_bytes = " << config.log.leaf_memory_bytes << "\n"
-        << "# Of memory, at most, for proofs that were made before: some 10,000 bytes an address "
+        << "# Of memory, at most, for proofs that were made before: some 8,000 bytes an address "
            "that\n"
         << "# is asked for again and again.\n"
         << "proof_memory_bytes = " << config.log.proof_memory_bytes << "\n";

@@ -221,6 +221,34 @@ TEST_F(Disk, DamageIsFoundInTheBackgroundAndNotSigned) {
 // --- an erasure that has to wait ---------------------------------------------------------------
 
 // A check in the background reads the state from before for as long as it takes.
+// As a power cut leaves it: lengthened by a record whose bytes never reached the disk.
+TEST_F(Disk, AManifestThatEndsTornIsToldAndReplaced) {
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  deployment_.StartDns();
+  ASSERT_EQ(Publish(kBob, "bob.encr.crt.pem").exit_code, 0);
+  deployment_.StopServer();
+  for (const auto& entry : fs::directory_iterator(database())) {
+    if (!entry.path().filename().string().starts_with("MANIFEST-")) continue;
+    std::ofstream file(entry.path(), std::ios::app | std::ios::binary);
+    constexpr char kLength = 100;
+    constexpr char kFull = 1;
+    file << std::string("\x12\x34\x56\x78", 4) << kLength << '\0' << kFull
+         << std::string(kLength, '\0');
+  }
+  const auto fsck = [&] {
+    return deployment_.ServerCommand({"fsck", "--config", deployment_.config()});
+  };
+  const ProcessResult torn = fsck();
+  EXPECT_EQ(torn.exit_code, kDamage) << torn.err;
+  EXPECT_THAT(torn.out, HasSubstr("manifest ends in a damaged record"));
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  EXPECT_TRUE(Logged("manifest_torn")) << deployment_.server().Log();
+  EXPECT_EQ(Lookup(kBob).exit_code, kFound);
+  deployment_.StopServer();
+  const ProcessResult replaced = fsck();
+  EXPECT_EQ(replaced.exit_code, 0) << replaced.out << replaced.err;
+}
+
 TEST_F(Disk, AnErasureThatHasToWaitSaysSoAndIsFinishedLater) {
   deployment_.SetOption("scrub", "interval_ms", "200");
   deployment_.SetOption("scrub", "rows_per_second", "1");
