@@ -9,6 +9,7 @@
 #include "base/signature.h"
 #include "base/status.h"
 #include "kt-server/key_files.h"
+#include "kt-server/torn_manifest.h"
 #include "vrf/vrf.h"
 
 namespace kt::server {
@@ -87,6 +88,24 @@ absl::StatusOr<std::unique_ptr<Store>> OpenDatabase(const ServerConfig& config,
   return store;
 }
 
+absl::Status CheckGuarded(const HeadGuard& guard, const Snapshot& snapshot) {
+  return guard.CheckAgainst(snapshot.head().tree_size,
+                            [&](base::TreeSize size) { return LogRootAt(snapshot, size); });
+}
+
+// Opening a database for writing removes what its manifest does not name, so one whose manifest
+// ends torn must be the one that the guard knows before. Other errors are those of the opening.
+absl::Status CheckIfTorn(const ServerConfig& config, const core::Configuration& log,
+                         const HeadGuard& guard) {
+  const absl::StatusOr<bool> torn = ManifestEndsTorn(config.log.database);
+  if (!torn.ok() || !*torn) return absl::OkStatus();
+  merkle::PrefixTreeLayout layout;
+  KT_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
+                      OpenDatabase(config, log, &layout, /*read_only=*/true));
+  KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store->GetSnapshot());
+  return CheckGuarded(guard, *snapshot);
+}
+
 }  // namespace
 
 merkle::PrefixTreeMemory MemoryFor(const ServerConfig& config) {
@@ -161,6 +180,7 @@ absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& rand
   OpenedLog opened;
   // The guard first: its lock keeps a second instance away from the database.
   KT_ASSIGN_OR_RETURN(opened.guard, OpenGuard(config, keys.config, HeadGuard::IfMissing::kRefuse));
+  KT_RETURN_IF_ERROR(CheckIfTorn(config, keys.config, *opened.guard));
   KT_ASSIGN_OR_RETURN(opened.store, OpenDatabase(config, keys.config, &opened.layout));
   KT_ASSIGN_OR_RETURN(opened.log,
                       TransparencyLog::Open(std::move(keys), opened.layout, *opened.store,
@@ -219,9 +239,7 @@ absl::StatusOr<CheckReport> CheckLogFiles(const ServerConfig& config, const Chec
     if (!note(files)) return files;
     KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, (*store)->GetSnapshot());
     if (guard.ok()) {
-      const absl::Status guarded =
-          (*guard)->CheckAgainst(snapshot->head().tree_size,
-                                 [&](base::TreeSize size) { return LogRootAt(*snapshot, size); });
+      const absl::Status guarded = CheckGuarded(**guard, *snapshot);
       if (!note(guarded)) return guarded;
     }
     KT_ASSIGN_OR_RETURN(report, CheckLog(log, layout, *snapshot, options));

@@ -79,12 +79,13 @@ size_t EndOfSoundRecords(std::string_view manifest) {
   return end;
 }
 
-// Whether a record, or its end, lies sound behind `begin`, where a record begins that is not. What
-// stands at any byte is tried, for the lengths before it mean nothing.
+// Whether a record begins sound behind `begin`, where one begins that is not. What stands at any
+// byte is tried, for the lengths before it mean nothing. (The end of the torn record itself may be
+// sound: it may lie in another block, whose page reached the disk.)
 bool HoldsASoundRecord(std::string_view manifest, size_t begin) {
-  for (size_t offset = begin; offset < manifest.size(); ++offset) {
+  for (size_t offset = begin + 1; offset < manifest.size(); ++offset) {
     const std::optional<Piece> piece = SoundPieceAt(manifest, offset);
-    if (piece.has_value() && (piece->type == kFull || piece->type == kLast)) return true;
+    if (piece.has_value() && (piece->type == kFull || piece->type == kFirst)) return true;
   }
   return false;
 }
@@ -143,7 +144,7 @@ absl::StatusOr<std::shared_ptr<rocksdb::FileSystem>> WithoutTornManifestEnd(
   std::string current;
   KT_RETURN_IF_ERROR(read(path + "/CURRENT", &current));
   const std::string name(absl::StripSuffix(current, "\n"));
-  if (!name.starts_with("MANIFEST-") || name.find('/') != std::string::npos) {
+  if (name == current || !name.starts_with("MANIFEST-") || name.find('/') != std::string::npos) {
     return absl::DataLossError(absl::StrCat(path, "/CURRENT names no manifest"));
   }
   std::string manifest;
@@ -156,6 +157,12 @@ absl::StatusOr<std::shared_ptr<rocksdb::FileSystem>> WithoutTornManifestEnd(
   }
   manifest.resize(end);
   return std::make_shared<OneFileReplaced>(target, name, std::move(manifest));
+}
+
+absl::StatusOr<bool> ManifestEndsTorn(const std::string& path) {
+  const std::shared_ptr<rocksdb::FileSystem> files = rocksdb::FileSystem::Default();
+  KT_ASSIGN_OR_RETURN(const auto sound, WithoutTornManifestEnd(files, path));
+  return sound != files;
 }
 
 }  // namespace kt::server

@@ -44,7 +44,7 @@ class UnsavedProofs {
     std::vector<VersionRow> out;
     absl::MutexLock lock(&mutex_);
     while (out.size() < limit && !rows_.empty()) {
-      auto row = rows_.lower_bound(last_taken_);
+      auto row = rows_.upper_bound(last_taken_);
       if (row == rows_.end()) row = rows_.begin();
       last_taken_ = row->first;
       out.push_back(std::move(row->second));

@@ -14,6 +14,7 @@
 #include <functional>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -100,6 +101,18 @@ class Disk : public ::testing::Test {
     return deployment_.server().WaitForLog("\"event\":\"" + event + "\"", 30'000);
   }
   std::string database() const { return deployment_.File("log/db"); }
+
+  // As a power cut leaves it: lengthened by a record whose bytes never reached the disk.
+  void TearManifest() {
+    for (const auto& entry : fs::directory_iterator(database())) {
+      if (!entry.path().filename().string().starts_with("MANIFEST-")) continue;
+      std::ofstream file(entry.path(), std::ios::app | std::ios::binary);
+      constexpr char kLength = 100;
+      constexpr char kFull = 1;
+      file << std::string("\x12\x34\x56\x78", 4) << kLength << '\0' << kFull
+           << std::string(kLength, '\0');
+    }
+  }
 
   // Damages the file that holds `piece` until it is noticed. After a start RocksDB may just be
   // writing what the file holds anew: then the damage goes with the file, or with the new one.
@@ -221,20 +234,12 @@ TEST_F(Disk, DamageIsFoundInTheBackgroundAndNotSigned) {
 // --- an erasure that has to wait ---------------------------------------------------------------
 
 // A check in the background reads the state from before for as long as it takes.
-// As a power cut leaves it: lengthened by a record whose bytes never reached the disk.
 TEST_F(Disk, AManifestThatEndsTornIsToldAndReplaced) {
   ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
   deployment_.StartDns();
   ASSERT_EQ(Publish(kBob, "bob.encr.crt.pem").exit_code, 0);
   deployment_.StopServer();
-  for (const auto& entry : fs::directory_iterator(database())) {
-    if (!entry.path().filename().string().starts_with("MANIFEST-")) continue;
-    std::ofstream file(entry.path(), std::ios::app | std::ios::binary);
-    constexpr char kLength = 100;
-    constexpr char kFull = 1;
-    file << std::string("\x12\x34\x56\x78", 4) << kLength << '\0' << kFull
-         << std::string(kLength, '\0');
-  }
+  TearManifest();
   const auto fsck = [&] {
     return deployment_.ServerCommand({"fsck", "--config", deployment_.config()});
   };
@@ -247,6 +252,34 @@ TEST_F(Disk, AManifestThatEndsTornIsToldAndReplaced) {
   deployment_.StopServer();
   const ProcessResult replaced = fsck();
   EXPECT_EQ(replaced.exit_code, 0) << replaced.out << replaced.err;
+}
+
+// RocksDB would remove files that such a manifest does not name; they may be all that is left of
+// what the guard knows.
+TEST_F(Disk, AManifestThatEndsTornIsNotOpenedBehindTheGuard) {
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  deployment_.StartDns();
+  ASSERT_EQ(Publish(kBob, "bob.encr.crt.pem").exit_code, 0);
+  deployment_.StopServer();
+  const std::string earlier = deployment_.File("earlier");
+  fs::copy(database(), earlier, fs::copy_options::recursive);
+  ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
+  ASSERT_EQ(Publish(kBob, "bob.encr.crt.pem").exit_code, 0);
+  deployment_.StopServer();
+  fs::remove_all(database());
+  fs::rename(earlier, database());
+  TearManifest();
+  const auto files = [&] {
+    std::set<std::string> names;
+    for (const auto& entry : fs::directory_iterator(database())) {
+      names.insert(entry.path().filename());
+    }
+    return names;
+  };
+  const std::set<std::string> before = files();
+  EXPECT_FALSE(deployment_.StartServer());
+  EXPECT_THAT(deployment_.server().Log(), HasSubstr("guard"));
+  EXPECT_EQ(files(), before);
 }
 
 TEST_F(Disk, AnErasureThatHasToWaitSaysSoAndIsFinishedLater) {
