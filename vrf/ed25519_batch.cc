@@ -35,42 +35,32 @@ Ed25519Point Encode(const AffineBytes& point) {
   return encoded;
 }
 
-// Messages on their way to be hashed together.
-class Messages {
- public:
-  explicit Messages(const Kernel& kernel) : kernel_(kernel) { bytes_.reserve(kReserved); }
-  Messages(const Messages&) = delete;
-  Messages& operator=(const Messages&) = delete;
-  ~Messages() { base::SecureZero(bytes_); }
+using Hashes = std::array<ed25519::HashBytes, kMaxBatch>;
 
-  // The bytes so far. What is appended to them before Next() is one message.
-  Bytes& bytes() { return bytes_; }
-  void Next() {
-    KT_CHECK(count_ < kMaxBatch);
-    ends_[count_++] = bytes_.size();
-  }
-
-  // The hash of message i comes to out[i].
-  void Hash(std::array<ed25519::HashBytes, kMaxBatch>& out) const {
-    std::array<ed25519::HashMessage, kMaxBatch> messages;
-    size_t begin = 0;
-    for (size_t i = 0; i < count_; ++i) {
-      messages[i] = {bytes_.data() + begin, ends_[i] - begin};
-      begin = ends_[i];
-    }
-    if (count_ > 0) kernel_.hash(messages.data(), count_, out.data());
-  }
-
- private:
+// Hashes `count` messages together: `append(i, bytes)` appends message i, whose hash comes to
+// out[i].
+template <typename AppendMessage>
+void HashTogether(const Kernel& kernel, size_t count, AppendMessage append, Hashes& out) {
   // Enough for all but candidates of long inputs. Messages of nonces, which are secret, must not be
   // moved: they would leave a copy behind.
-  static constexpr size_t kReserved = kMaxBatch * 192;
-
-  const Kernel& kernel_;
-  Bytes bytes_;
-  std::array<size_t, kMaxBatch> ends_;
-  size_t count_ = 0;
-};
+  constexpr size_t kReserved = kMaxBatch * 192;
+  if (count == 0) return;
+  KT_CHECK(count <= kMaxBatch);
+  Bytes bytes;
+  bytes.reserve(kReserved);
+  std::array<size_t, kMaxBatch> ends;
+  for (size_t i = 0; i < count; ++i) {
+    append(i, bytes);
+    ends[i] = bytes.size();
+  }
+  std::array<ed25519::HashMessage, kMaxBatch> messages;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t begin = i == 0 ? 0 : ends[i - 1];
+    messages[i] = {bytes.data() + begin, ends[i] - begin};
+  }
+  kernel.hash(messages.data(), count, out.data());
+  base::SecureZero(bytes);
+}
 
 // Finds the candidates of a batch: attempts of all inputs are decoded together, and lanes that
 // would stay idle try later ones. RFC 9381 §5.4.1.1 but for the last step, the multiplication by 8.
@@ -119,15 +109,15 @@ class CandidateSearch {
     const size_t wanted = (extras + open_.size() + lanes - 1) / lanes * lanes - extras;
     KT_CHECK(extras + wanted <= kMaxBatch);
     slots_.clear();
-    Messages messages(kernel_);
     while (slots_.size() < wanted) {
       Input& input = open_[slots_.size() % open_.size()];
       if (input.ctr == kMaxAttempts) break;
-      AppendEd25519CandidateMessage(key_, input.alpha, input.ctr++, messages.bytes());
-      messages.Next();
-      slots_.push_back({input.index, true});
+      slots_.push_back({input.index, input.alpha, input.ctr++, false});
     }
-    messages.Hash(hashes_);
+    const auto append = [&](size_t i, Bytes& bytes) {
+      AppendEd25519CandidateMessage(key_, slots_[i].alpha, slots_[i].ctr, bytes);
+    };
+    HashTogether(kernel_, slots_.size(), append, hashes_);
     for (size_t i = 0; i < slots_.size(); ++i) {
       const Ed25519Point candidate = Ed25519CandidateOf(hashes_[i].bytes);
       slots_[i].usable = !IsEd25519SmallOrder(candidate);
@@ -149,6 +139,8 @@ class CandidateSearch {
 
   struct Slot {
     size_t index;
+    ByteView alpha;
+    unsigned ctr;
     bool usable;  // 8 times the point is not the neutral element
   };
 
@@ -159,7 +151,7 @@ class CandidateSearch {
   std::vector<Input> open_;
   std::vector<Slot> slots_;
   std::array<bool, kMaxBatch> found_{};
-  std::array<ed25519::HashBytes, kMaxBatch> hashes_;
+  Hashes hashes_;
   std::array<PointBytes, kMaxBatch> encoded_;
   std::array<AffineBytes, kMaxBatch> decoded_;
   std::array<uint8_t, kMaxBatch> valid_;
@@ -200,22 +192,8 @@ struct ProveInputs {
     for (ed25519::HashBytes& k_string : k_strings) base::SecureZero(k_string.bytes);
   }
   std::array<ed25519::ProveInput, kMaxBatch> items;
-  std::array<ed25519::HashBytes, kMaxBatch> k_strings;
+  Hashes k_strings;
 };
-
-// The hashes of a batch's points 8*Gamma, which `cofactor_gamma(i)` gives.
-template <typename CofactorGamma>
-std::array<ed25519::HashBytes, kMaxBatch> HashGammas(const Kernel& kernel, size_t count,
-                                                     CofactorGamma cofactor_gamma) {
-  Messages messages(kernel);
-  for (size_t i = 0; i < count; ++i) {
-    AppendEd25519OutputMessage(cofactor_gamma(i).bytes, messages.bytes());
-    messages.Next();
-  }
-  std::array<ed25519::HashBytes, kMaxBatch> hashes;
-  messages.Hash(hashes);
-  return hashes;
-}
 
 }  // namespace
 
@@ -240,8 +218,11 @@ void Ed25519BatchProver::EvaluateSome(std::span<const Bytes> alphas,
   std::array<PointBytes, kMaxBatch> cofactor_gammas;
   kernel.evaluate(key_.cofactor_x.Expose().data(), candidates.data(), candidates.size(),
                   cofactor_gammas.data());
-  const auto hashes =
-      HashGammas(kernel, alphas.size(), [&](size_t i) { return cofactor_gammas[i]; });
+  const auto append = [&](size_t i, Bytes& bytes) {
+    AppendEd25519OutputMessage(cofactor_gammas[i].bytes, bytes);
+  };
+  Hashes hashes;
+  HashTogether(kernel, alphas.size(), append, hashes);
   for (size_t i = 0; i < alphas.size(); ++i) out.push_back(ToOutput(hashes[i].bytes));
 }
 
@@ -261,13 +242,11 @@ void Ed25519BatchProver::ProveSome(std::span<const Bytes> alphas,
 
   ProveInputs inputs;
   std::array<Ed25519Point, kMaxBatch> encoded_h;
-  Messages nonces(kernel);
-  for (size_t i = 0; i < alphas.size(); ++i) {
-    encoded_h[i] = Encode(h[i]);
-    AppendEd25519NonceMessage(key_, encoded_h[i], nonces.bytes());
-    nonces.Next();
-  }
-  nonces.Hash(inputs.k_strings);
+  for (size_t i = 0; i < alphas.size(); ++i) encoded_h[i] = Encode(h[i]);
+  const auto append_nonce = [&](size_t i, Bytes& bytes) {
+    AppendEd25519NonceMessage(key_, encoded_h[i], bytes);
+  };
+  HashTogether(kernel, alphas.size(), append_nonce, inputs.k_strings);
   for (size_t i = 0; i < alphas.size(); ++i) {
     inputs.items[i].h = h[i];
     const SecretBytes k = Ed25519NonceOf(inputs.k_strings[i].bytes);
@@ -276,18 +255,19 @@ void Ed25519BatchProver::ProveSome(std::span<const Bytes> alphas,
   std::array<ed25519::ProveOutput, kMaxBatch> points;
   kernel.prove(key_.x.Expose().data(), inputs.items.data(), alphas.size(), points.data());
 
-  Messages challenges(kernel);
-  for (size_t i = 0; i < alphas.size(); ++i) {
+  const auto append_challenge = [&](size_t i, Bytes& bytes) {
     AppendEd25519ChallengeMessage(key_.public_key, encoded_h[i], points[i].gamma.bytes,
-                                  points[i].u.bytes, points[i].v.bytes, challenges.bytes());
-    challenges.Next();
-  }
-  std::array<ed25519::HashBytes, kMaxBatch> hashes;
-  challenges.Hash(hashes);
-  const auto outputs =
-      HashGammas(kernel, alphas.size(), [&](size_t i) { return points[i].cofactor_gamma; });
+                                  points[i].u.bytes, points[i].v.bytes, bytes);
+  };
+  const auto append_output = [&](size_t i, Bytes& bytes) {
+    AppendEd25519OutputMessage(points[i].cofactor_gamma.bytes, bytes);
+  };
+  Hashes challenges;
+  Hashes outputs;
+  HashTogether(kernel, alphas.size(), append_challenge, challenges);
+  HashTogether(kernel, alphas.size(), append_output, outputs);
   for (size_t i = 0; i < alphas.size(); ++i) {
-    const Challenge c = Ed25519ChallengeOf(hashes[i].bytes);
+    const Challenge c = Ed25519ChallengeOf(challenges[i].bytes);
     Bytes proof(kEd25519ProofSize);
     WriteEd25519Proof(points[i].gamma.bytes, c, Ed25519Response(key_, inputs.items[i].k, c), proof);
     out.push_back({ToOutput(outputs[i].bytes), std::move(proof)});
@@ -342,18 +322,19 @@ absl::Status Ed25519BatchVerifier::VerifySome(std::span<const Claim> claims,
   std::array<ed25519::VerifyOutput, kMaxBatch / 2> points;
   kernel_.verify(decoded_key_, inputs.data(), claims.size(), points.data());
 
-  Messages challenges(kernel_);
-  for (size_t i = 0; i < claims.size(); ++i) {
+  const auto append_challenge = [&](size_t i, Bytes& bytes) {
     AppendEd25519ChallengeMessage(public_key_, points[i].h.bytes, proofs[i].gamma,
-                                  points[i].u.bytes, points[i].v.bytes, challenges.bytes());
-    challenges.Next();
-  }
-  std::array<ed25519::HashBytes, kMaxBatch> hashes;
-  challenges.Hash(hashes);
-  const auto outputs =
-      HashGammas(kernel_, claims.size(), [&](size_t i) { return points[i].cofactor_gamma; });
+                                  points[i].u.bytes, points[i].v.bytes, bytes);
+  };
+  const auto append_output = [&](size_t i, Bytes& bytes) {
+    AppendEd25519OutputMessage(points[i].cofactor_gamma.bytes, bytes);
+  };
+  Hashes challenges;
+  Hashes outputs;
+  HashTogether(kernel_, claims.size(), append_challenge, challenges);
+  HashTogether(kernel_, claims.size(), append_output, outputs);
   for (size_t i = 0; i < claims.size(); ++i) {
-    if (Ed25519ChallengeOf(hashes[i].bytes) != proofs[i].c) {
+    if (Ed25519ChallengeOf(challenges[i].bytes) != proofs[i].c) {
       return BadProof("its equations do not hold for this key and input");
     }
     out.push_back(ToOutput(outputs[i].bytes));

@@ -54,7 +54,7 @@ SecretBytes SecretSha512(ByteView message) {
 }
 
 void Append(std::initializer_list<ByteView> parts, Bytes& out) {
-  for (const ByteView part : parts) out.insert(out.end(), part.begin(), part.end());
+  for (const ByteView part : parts) base::Append(out, part);
 }
 
 // `wide` modulo q; up to 64 bytes, little-endian. Constant time.
