@@ -152,7 +152,7 @@ class Stager {
   absl::Status Run(const PrefixStoreReader& reader, std::span<const PrefixChanges> entries);
 
   // The results, once Run has succeeded.
-  NewVersion& next() { return next_; }
+  VersionChange& next() { return next_; }
   std::vector<base::Hash>& roots() { return roots_; }
   PrefixWrites& writes() { return writes_; }
 
@@ -189,7 +189,7 @@ class Stager {
   std::vector<std::vector<NodeChange>> by_entry_;
   std::vector<ChangedLeaves> changed_leaves_;
   std::vector<TileReplay> tiles_;  // by depth / 4
-  NewVersion next_;
+  VersionChange next_;
   base::Hash root_;  // after the last entry
   std::vector<base::Hash> roots_;
   PrefixWrites writes_;

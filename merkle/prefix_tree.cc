@@ -28,7 +28,7 @@ constexpr unsigned kMaxBucketDepth = 24;
 
 class StagedVersion : public StagedPrefixTree {
  public:
-  StagedVersion(std::shared_ptr<const TreeVersion> base, NewVersion next,
+  StagedVersion(std::shared_ptr<const TreeVersion> base, VersionChange next,
                 std::vector<base::Hash> roots, PrefixWrites writes)
       : base_(std::move(base)),
         next_(std::move(next)),
@@ -42,7 +42,7 @@ class StagedVersion : public StagedPrefixTree {
 
  private:
   const std::shared_ptr<const TreeVersion> base_;
-  NewVersion next_;
+  VersionChange next_;
   const std::vector<base::Hash> roots_;
   PrefixWrites writes_;
 };
@@ -50,7 +50,7 @@ class StagedVersion : public StagedPrefixTree {
 class VersionedPrefixTree : public PrefixTree {
  public:
   VersionedPrefixTree(const PrefixTreeLayout& layout, const PrefixTreeMemory& memory,
-                      NewVersion first)
+                      VersionChange first)
       : layout_(layout),
         max_leaf_bytes_(memory.leaf_bytes),
         versions_(VersionChain::Create(std::move(first))),
@@ -255,7 +255,7 @@ class Loader {
   Loader(const PrefixTreeLayout& layout, base::TreeSize entries, size_t max_leaf_bytes)
       : layout_(layout), entries_(entries), room_(max_leaf_bytes) {}
 
-  absl::StatusOr<NewVersion> Run(const PrefixStoreReader& reader) {
+  absl::StatusOr<VersionChange> Run(const PrefixStoreReader& reader) {
     depth_ = layout_.bucket_depth;
     if (layout_.deepest_from_leaves) {
       depth_ = layout_.deepest_tile_depth();
@@ -276,7 +276,7 @@ class Loader {
     const TreeVersion version{.root = made_.row.empty() ? nullptr : made_.row.front().second,
                               .size = entries_,
                               .leaf_bytes = room_.taken()};
-    return NewVersion{.version = version, .created = std::move(made_.parts), .replaced = {}};
+    return VersionChange{.version = version, .created = std::move(made_.parts), .replaced = {}};
   }
 
  private:
@@ -295,7 +295,10 @@ class Loader {
       }
       return absl::OkStatus();
     };
-    const size_t workers = base::PartCount(parts.size(), 1);
+    // A tree of few parts is that of a small log; one thread also makes it the same tree each time
+    // that room for leaves is short, as simulations want it.
+    constexpr size_t kMinPartsPerThread = 32;
+    const size_t workers = base::PartCount(parts.size(), kMinPartsPerThread);
     KT_RETURN_IF_ERROR(base::RunInParts(workers, workers, work));
     for (MadeTiles& part : parts) {
       made_.row.insert(made_.row.end(), part.row.begin(), part.row.end());
@@ -342,7 +345,7 @@ absl::StatusOr<std::unique_ptr<PrefixTree>> PrefixTree::Load(const PrefixTreeLay
       (layout.deepest_from_leaves && layout.bucket_depth < 2 * kTileLevels)) {
     return absl::InvalidArgumentError("prefix tree layout is not supported");
   }
-  KT_ASSIGN_OR_RETURN(NewVersion first, Loader(layout, entries, memory.leaf_bytes).Run(reader));
+  KT_ASSIGN_OR_RETURN(VersionChange first, Loader(layout, entries, memory.leaf_bytes).Run(reader));
   return std::make_unique<VersionedPrefixTree>(layout, memory, std::move(first));
 }
 

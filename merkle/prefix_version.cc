@@ -80,7 +80,7 @@ void TreeParts::Release() {
 
 // --- versions ----------------------------------------------------------------------------------
 
-std::shared_ptr<VersionChain> VersionChain::Create(NewVersion first) {
+std::shared_ptr<VersionChain> VersionChain::Create(VersionChange first) {
   first.created.Release();
   return std::shared_ptr<VersionChain>(new VersionChain(first.version));
 }
@@ -104,7 +104,7 @@ std::shared_ptr<const TreeVersion> VersionChain::Newest() {
   return {&newest->version, drop};
 }
 
-void VersionChain::Append(const TreeVersion& base, NewVersion next) {
+void VersionChain::Append(const TreeVersion& base, VersionChange next) {
   next.created.Release();
   TreeParts replaced = Own(next.replaced);
   Links added;

@@ -82,7 +82,7 @@ struct ReplacedParts {
 };
 
 // A version that is not published yet, and what sets it apart from the one that it follows.
-struct NewVersion {
+struct VersionChange {
   TreeVersion version;
   TreeParts created;       // freed if it never is published
   ReplacedParts replaced;  // may have leaves of `created`, if they were dropped again
@@ -96,7 +96,7 @@ struct NewVersion {
 class VersionChain : public std::enable_shared_from_this<VersionChain> {
  public:
   // Replaces nothing.
-  static std::shared_ptr<VersionChain> Create(NewVersion first);
+  static std::shared_ptr<VersionChain> Create(VersionChange first);
   ~VersionChain();
   VersionChain(const VersionChain&) = delete;
   VersionChain& operator=(const VersionChain&) = delete;
@@ -106,7 +106,7 @@ class VersionChain : public std::enable_shared_from_this<VersionChain> {
   std::shared_ptr<const TreeVersion> Newest();
 
   // Publishes `next`, which follows from `base`: the newest version, or one of the same tree.
-  void Append(const TreeVersion& base, NewVersion next);
+  void Append(const TreeVersion& base, VersionChange next);
 
   // Frees what no version has any more that somebody holds.
   void FreePassed();

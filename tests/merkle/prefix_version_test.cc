@@ -33,8 +33,8 @@ LogPosition PositionOf(const BucketLeaves& leaves) {
 
 // A root with sixteen tiles below, each with a leaf in its first bucket: version n has changed the
 // tile n mod 16. What is not made yet has a leaf of position 0.
-NewVersion FirstVersion() {
-  NewVersion first;
+VersionChange FirstVersion() {
+  VersionChange first;
   auto root = std::make_unique<LinkedTile>();
   for (unsigned child = 0; child < kTileChildren; ++child) {
     auto tile = std::make_unique<LinkedTile>();
@@ -50,8 +50,8 @@ NewVersion FirstVersion() {
   return first;
 }
 
-NewVersion Next(const TreeVersion& base) {
-  NewVersion next;
+VersionChange Next(const TreeVersion& base) {
+  VersionChange next;
   next.version.size = base.size + 1;
   const unsigned child = next.version.size % kTileChildren;
   const LinkedTile* const before = base.root->below(child);
@@ -128,7 +128,7 @@ TEST(VersionChain, KeepsOneVersionIfNoOtherIsHeld) {
 TEST(VersionChain, MayBeOfAnEmptyTree) {
   const auto chain = VersionChain::Create({});
   EXPECT_EQ(chain->Newest()->root, nullptr);
-  NewVersion next = FirstVersion();
+  VersionChange next = FirstVersion();
   next.version.size = 16;
   chain->Append(*chain->Newest(), std::move(next));
   EXPECT_EQ(chain->length(), 1u);
@@ -196,8 +196,8 @@ TEST(VersionChain, LivesAsLongAsAHandle) {
 TEST(VersionChain, HasNothingOfWhatIsGivenUp) {
   const auto chain = VersionChain::Create(FirstVersion());
   const Handle base = chain->Newest();
-  { const NewVersion given_up = Next(*base); }
-  NewVersion given_up_later = Next(*base);
+  { const VersionChange given_up = Next(*base); }
+  VersionChange given_up_later = Next(*base);
   chain->Append(*base, Next(*base));
   ExpectIntact(*base);
   EXPECT_EQ(given_up_later.version.size, 1u);
@@ -212,7 +212,7 @@ TEST(VersionChain, FreesOnceWhatWasCreatedAndReplaced) {
   const auto chain = VersionChain::Create(FirstVersion());
   for (const bool given_up : {true, false}) {
     const Handle base = chain->Newest();
-    NewVersion next = Next(*base);
+    VersionChange next = Next(*base);
     OwnedLeaves leaves = OneLeaf(9);
     next.replaced.leaves.push_back(leaves.view());
     next.created.Add(std::move(leaves));
@@ -227,7 +227,7 @@ TEST(VersionChain, FreesOnceWhatWasCreatedAndReplaced) {
 TEST(VersionChain, GoesOnFromAnEqualOfTheNewest) {
   const auto chain = VersionChain::Create(FirstVersion());
   Handle base = chain->Newest();
-  NewVersion same;
+  VersionChange same;
   same.version = *base;
   chain->Append(*base, std::move(same));
   chain->Append(*base, Next(*base));
