@@ -103,7 +103,7 @@ grpc::ServerUnaryReactor* PublisherBase::Publish(grpc::CallbackServerContext* co
   }
   // The call and the response live until End, which comes when the epoch is signed.
   publish_.Publish(*token, *std::move(publication),
-                   [call, response](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+                   [call, response](const absl::StatusOr<Submitter::Outcome>& outcome) {
                      if (outcome.ok()) {
                        response->set_version(outcome->version);
                        response->set_position(outcome->position);

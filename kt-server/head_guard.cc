@@ -252,4 +252,9 @@ absl::StatusOr<base::Hash> LogRootAt(const Snapshot& snapshot, base::TreeSize si
   return root;
 }
 
+absl::Status CheckGuarded(const HeadGuard& guard, const Snapshot& snapshot) {
+  return guard.CheckAgainst(snapshot.head().tree_size,
+                            [&](base::TreeSize size) { return LogRootAt(snapshot, size); });
+}
+
 }  // namespace kt::server

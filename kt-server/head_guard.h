@@ -87,5 +87,8 @@ class HeadGuard {
 // root is not that of the head.
 absl::StatusOr<base::Hash> LogRootAt(const Snapshot& snapshot, base::TreeSize size);
 
+// HeadGuard::CheckAgainst with the log in `snapshot`, of which it may also be that LogRootAt fails.
+absl::Status CheckGuarded(const HeadGuard& guard, const Snapshot& snapshot);
+
 }  // namespace kt::server
 #endif  // KT_SERVER_HEAD_GUARD_H_

@@ -9,7 +9,6 @@
 #include "base/signature.h"
 #include "base/status.h"
 #include "kt-server/key_files.h"
-#include "kt-server/torn_manifest.h"
 #include "vrf/vrf.h"
 
 namespace kt::server {
@@ -65,15 +64,23 @@ absl::StatusOr<LogProperties> ReadProperties(const Store& store) {
   return properties;
 }
 
-absl::StatusOr<std::unique_ptr<Store>> OpenDatabase(const ServerConfig& config,
-                                                    const core::Configuration& log,
-                                                    merkle::PrefixTreeLayout* layout,
-                                                    bool read_only = false) {
+// Opening a database for writing removes what its manifest does not name, so one whose manifest
+// ends torn must be the one that `guard`, unless it is null, knows before.
+RocksDbOptions DatabaseOptions(const ServerConfig& config, const HeadGuard* guard) {
   RocksDbOptions options;
   options.path = config.log.database;
-  options.read_only = read_only;
   options.min_free_bytes = static_cast<uint64_t>(config.log.min_free_bytes);
   options.block_cache_bytes = static_cast<size_t>(config.log.cache_bytes);
+  if (guard != nullptr) {
+    options.check_torn = [guard](const Snapshot& log) { return CheckGuarded(*guard, log); };
+  }
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Store>> OpenDatabase(const RocksDbOptions& options,
+                                                    const ServerConfig& config,
+                                                    const core::Configuration& log,
+                                                    merkle::PrefixTreeLayout* layout) {
   auto store = OpenRocksDbStore(options);
   KT_RETURN_IF_ERROR(NameOtherServer(store.status()));
   KT_ASSIGN_OR_RETURN(const LogProperties properties, ReadProperties(**store));
@@ -86,24 +93,6 @@ absl::StatusOr<std::unique_ptr<Store>> OpenDatabase(const ServerConfig& config,
              .rows_per_snapshot = properties.rows_per_snapshot,
              .deepest_from_leaves = properties.deepest_from_leaves != 0};
   return store;
-}
-
-absl::Status CheckGuarded(const HeadGuard& guard, const Snapshot& snapshot) {
-  return guard.CheckAgainst(snapshot.head().tree_size,
-                            [&](base::TreeSize size) { return LogRootAt(snapshot, size); });
-}
-
-// Opening a database for writing removes what its manifest does not name, so one whose manifest
-// ends torn must be the one that the guard knows before. Other errors are those of the opening.
-absl::Status CheckIfTorn(const ServerConfig& config, const core::Configuration& log,
-                         const HeadGuard& guard) {
-  const absl::StatusOr<bool> torn = ManifestEndsTorn(config.log.database);
-  if (!torn.ok() || !*torn) return absl::OkStatus();
-  merkle::PrefixTreeLayout layout;
-  KT_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
-                      OpenDatabase(config, log, &layout, /*read_only=*/true));
-  KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store->GetSnapshot());
-  return CheckGuarded(guard, *snapshot);
 }
 
 }  // namespace
@@ -180,8 +169,8 @@ absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& rand
   OpenedLog opened;
   // The guard first: its lock keeps a second instance away from the database.
   KT_ASSIGN_OR_RETURN(opened.guard, OpenGuard(config, keys.config, HeadGuard::IfMissing::kRefuse));
-  KT_RETURN_IF_ERROR(CheckIfTorn(config, keys.config, *opened.guard));
-  KT_ASSIGN_OR_RETURN(opened.store, OpenDatabase(config, keys.config, &opened.layout));
+  KT_ASSIGN_OR_RETURN(opened.store, OpenDatabase(DatabaseOptions(config, opened.guard.get()),
+                                                 config, keys.config, &opened.layout));
   KT_ASSIGN_OR_RETURN(opened.log,
                       TransparencyLog::Open(std::move(keys), opened.layout, *opened.store,
                                             *opened.guard, random, MemoryFor(config)));
@@ -193,19 +182,21 @@ absl::StatusOr<GuardedHead> RebuildGuard(const ServerConfig& config) {
   const auto existing = OpenGuard(config, log, HeadGuard::IfMissing::kRefuse);
   if (!existing.ok() && !absl::IsNotFound(existing.status())) return existing.status();
   merkle::PrefixTreeLayout layout;
-  KT_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenDatabase(config, log, &layout));
+  KT_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Store> store,
+      OpenDatabase(DatabaseOptions(config, existing.ok() ? existing->get() : nullptr), config, log,
+                   &layout));
   KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store->GetSnapshot());
-  const auto root_at = [&](base::TreeSize size) { return LogRootAt(*snapshot, size); };
   GuardedHead head;
   head.tree_size = snapshot->head().tree_size;
   if (existing.ok()) {
-    KT_RETURN_IF_ERROR((*existing)->CheckAgainst(head.tree_size, root_at));
+    KT_RETURN_IF_ERROR(CheckGuarded(**existing, *snapshot));
     return absl::AlreadyExistsError(
         absl::StrCat("head guard ", config.log.head_guard, " is there and in order"));
   }
   // All that can be found wrong is found before there is a guard, which would accept anything.
   if (head.tree_size > 0) {
-    KT_ASSIGN_OR_RETURN(head.root, root_at(head.tree_size));
+    KT_ASSIGN_OR_RETURN(head.root, LogRootAt(*snapshot, head.tree_size));
   }
   KT_ASSIGN_OR_RETURN(const std::unique_ptr<HeadGuard> guard,
                       OpenGuard(config, log, HeadGuard::IfMissing::kCreate));
@@ -227,7 +218,9 @@ absl::StatusOr<CheckReport> CheckLogFiles(const ServerConfig& config, const Chec
   if (!note(guard.status())) return guard.status();
   CheckReport report;
   merkle::PrefixTreeLayout layout;
-  const auto store = OpenDatabase(config, log, &layout, /*read_only=*/true);
+  RocksDbOptions database = DatabaseOptions(config, nullptr);
+  database.read_only = true;
+  const auto store = OpenDatabase(database, config, log, &layout);
   if (!note(store.status())) return store.status();
   if (store.ok()) {
     if ((*store)->manifest_was_torn()) {

@@ -26,12 +26,12 @@ size_t SizeOf(const core::ManagerUpdateRequest& request) {
 
 }  // namespace
 
-ManagedUpdates::ManagedUpdates(const TransparencyLog& log, Sequencer& sequencer,
+ManagedUpdates::ManagedUpdates(const TransparencyLog& log, Submitter& submitter,
                                std::unique_ptr<base::Verifier> leaf_key)
-    : log_(log), sequencer_(sequencer), leaf_key_(std::move(leaf_key)) {}
+    : log_(log), submitter_(submitter), leaf_key_(std::move(leaf_key)) {}
 
 absl::StatusOr<std::unique_ptr<ManagedUpdates>> ManagedUpdates::Create(const TransparencyLog& log,
-                                                                       Sequencer& sequencer) {
+                                                                       Submitter& submitter) {
   const core::Configuration& config = log.config();
   if (config.mode != core::DeploymentMode::kThirdPartyManagement) {
     return absl::InvalidArgumentError("the log is not one with a Third-Party Manager");
@@ -39,7 +39,7 @@ absl::StatusOr<std::unique_ptr<ManagedUpdates>> ManagedUpdates::Create(const Tra
   KT_ASSIGN_OR_RETURN(
       auto leaf_key,
       base::CreateVerifier(core::SignatureAlgorithmOf(config.ciphersuite), config.leaf_public_key));
-  return std::unique_ptr<ManagedUpdates>(new ManagedUpdates(log, sequencer, std::move(leaf_key)));
+  return std::unique_ptr<ManagedUpdates>(new ManagedUpdates(log, submitter, std::move(leaf_key)));
 }
 
 absl::StatusOr<core::ManagerUpdateRequest> ManagedUpdates::Decode(base::ByteView bytes) {
@@ -62,8 +62,8 @@ absl::Status ManagedUpdates::Check(const core::ManagerUpdateRequest& request) co
       .status();
 }
 
-void ManagedUpdates::Create(core::ManagerUpdateRequest request, const Sequencer::Done& done) {
-  Sequencer::Submission submission;
+void ManagedUpdates::Create(core::ManagerUpdateRequest request, const Submitter::Done& done) {
+  Submitter::Submission submission;
   submission.label = request.label;
   submission.submitter = kSubmitter;
   submission.bytes = SizeOf(request);
@@ -86,7 +86,7 @@ void ManagedUpdates::Create(core::ManagerUpdateRequest request, const Sequencer:
     return added;
   };
   submission.done = done;
-  const absl::Status submitted = sequencer_.Submit(std::move(submission));
+  const absl::Status submitted = submitter_.Submit(std::move(submission));
   if (!submitted.ok()) done(submitted);
 }
 

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "base/signature.h"
 #include "kt-core/update.h"
-#include "kt-server/sequencer.h"
+#include "kt-server/submitter.h"
 #include "kt-server/transparency_log.h"
 
 namespace kt::server {
@@ -19,7 +19,7 @@ class ManagedUpdates {
  public:
   // kInvalidArgument unless the log is one with a Third-Party Manager. Borrows both.
   static absl::StatusOr<std::unique_ptr<ManagedUpdates>> Create(const TransparencyLog& log,
-                                                                Sequencer& sequencer);
+                                                                Submitter& submitter);
 
   // kInvalidArgument if `bytes` is not a ManagerUpdateRequest.
   static absl::StatusOr<core::ManagerUpdateRequest> Decode(base::ByteView bytes);
@@ -35,15 +35,15 @@ class ManagedUpdates {
 
   // Adds the versions of a request that Check accepted, those it skips before them, in one log
   // entry and all or none. `done` is called exactly once, maybe before this returns: kAborted if
-  // the label has another greatest version by now, otherwise as Sequencer.
-  void Create(core::ManagerUpdateRequest request, const Sequencer::Done& done);
+  // the label has another greatest version by now, otherwise as Submitter.
+  void Create(core::ManagerUpdateRequest request, const Submitter::Done& done);
 
  private:
-  ManagedUpdates(const TransparencyLog& log, Sequencer& sequencer,
+  ManagedUpdates(const TransparencyLog& log, Submitter& submitter,
                  std::unique_ptr<base::Verifier> leaf_key);
 
   const TransparencyLog& log_;
-  Sequencer& sequencer_;
+  Submitter& submitter_;
   const std::unique_ptr<base::Verifier> leaf_key_;
 };
 

@@ -14,7 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "kt-server/rate_limiter.h"
-#include "kt-server/sequencer.h"
+#include "kt-server/submitter.h"
 #include "kt-server/tokens.h"
 #include "smime/admission.h"
 #include "smime/certificate_set.h"

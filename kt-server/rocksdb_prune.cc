@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "kt-server/retention.h"
 #include "kt-server/rocksdb_snapshot.h"
+#include "kt-server/rocksdb_status.h"
 
 namespace kt::server {
 namespace {

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "base/status.h"
 #include "kt-server/rocksdb_snapshot.h"
+#include "kt-server/rocksdb_status.h"
 #include "kt-server/store_codec.h"
 
 namespace kt::server {

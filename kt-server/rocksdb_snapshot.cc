@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "kt-server/rocksdb_status.h"
 
 namespace kt::server {
 namespace {

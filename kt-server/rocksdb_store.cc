@@ -27,6 +27,7 @@
 #include "kt-server/rocksdb_prune.h"
 #include "kt-server/rocksdb_reclaim.h"
 #include "kt-server/rocksdb_snapshot.h"
+#include "kt-server/rocksdb_status.h"
 #include "kt-server/rocksdb_tables.h"
 #include "kt-server/store.h"
 #include "kt-server/store_codec.h"
@@ -475,7 +476,14 @@ class RocksStore : public Store {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(const RocksDbOptions& options) {
-  KT_ASSIGN_OR_RETURN(std::unique_ptr<RocksDatabase> database, RocksDatabase::Open(options));
+  const auto check_torn = [&](const RocksDatabase& database) -> absl::Status {
+    std::atomic<int> live_snapshots = 0;
+    KT_ASSIGN_OR_RETURN(const auto snapshot, RocksSnapshot::Take(database, live_snapshots));
+    return options.check_torn(*snapshot);
+  };
+  KT_ASSIGN_OR_RETURN(
+      std::unique_ptr<RocksDatabase> database,
+      RocksDatabase::Open(options, options.check_torn ? check_torn : RocksDatabase::Check()));
   auto store = std::make_unique<RocksStore>(std::move(database), options);
   KT_RETURN_IF_ERROR(store->Init());
   return store;

@@ -29,6 +29,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "kt-server/rocksdb_status.h"
 #include "kt-server/store_codec.h"
 #include "kt-server/torn_manifest.h"
 
@@ -294,16 +295,6 @@ absl::Status CheckTables(const std::shared_ptr<rocksdb::FileSystem>& files, cons
 
 const char* TableName(Table table) { return kTables[static_cast<size_t>(table)].name; }
 
-absl::Status FromRocksDb(const rocksdb::Status& status, const std::string& context) {
-  if (status.ok()) return absl::OkStatus();
-  const std::string message = absl::StrCat(context, ": ", status.ToString());
-  if (status.IsCorruption()) return absl::DataLossError(message);
-  if (status.IsNotFound()) return absl::NotFoundError(message);
-  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message);
-  if (status.IsIOError()) return absl::UnavailableError(message);
-  return absl::InternalError(message);
-}
-
 // When a full disk has room again, RocksDB would by itself go on. And what it finds damaged while
 // it compacts, it tells only who writes next.
 class RocksDatabase::BackgroundWatch : public rocksdb::EventListener {
@@ -329,7 +320,8 @@ class RocksDatabase::BackgroundWatch : public rocksdb::EventListener {
   absl::Status damage_ ABSL_GUARDED_BY(mutex_);
 };
 
-absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const RocksDbOptions& options) {
+absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const RocksDbOptions& options,
+                                                                   const Check& check_torn) {
   KT_ASSIGN_OR_RETURN(const bool exists, HasDatabase(options.path));
   if (!exists) {
     if (!options.create_if_missing) {
@@ -347,7 +339,9 @@ absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const RocksDb
     out->manifest_was_torn_ = sound != files;
     files = sound;
     KT_RETURN_IF_ERROR(CheckTables(files, options.path, options.create_if_missing));
-    if (out->manifest_was_torn_) KT_RETURN_IF_ERROR(CheckWithoutWriting(options, files));
+    if (out->manifest_was_torn_ && !options.read_only) {
+      KT_RETURN_IF_ERROR(CheckWithoutWriting(options, files, check_torn));
+    }
     KT_ASSIGN_OR_RETURN(out->recovered_, HasLogs(options));
   }
   KT_RETURN_IF_ERROR(out->OpenTables(options, files));
@@ -366,14 +360,16 @@ RocksDatabase::~RocksDatabase() {
 
 // Opening a database for writing removes the files that its manifest does not name.
 absl::Status RocksDatabase::CheckWithoutWriting(const RocksDbOptions& options,
-                                                const std::shared_ptr<rocksdb::FileSystem>& files) {
+                                                const std::shared_ptr<rocksdb::FileSystem>& files,
+                                                const Check& check) {
   RocksDbOptions for_reading = options;
   for_reading.read_only = true;
   for_reading.create_if_missing = false;
   RocksDatabase database;
   KT_RETURN_IF_ERROR(database.OpenTables(for_reading, files));
   KT_RETURN_IF_ERROR(database.CheckSchema(/*may_create=*/false));
-  return database.CheckMarks();
+  KT_RETURN_IF_ERROR(database.CheckMarks());
+  return check ? check(database) : absl::OkStatus();
 }
 
 absl::Status RocksDatabase::OpenTables(const RocksDbOptions& options,

@@ -8,6 +8,7 @@
 #include <rocksdb/db.h>
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,10 +44,6 @@ inline base::ByteView AsView(const rocksdb::Slice& slice) {
   return {reinterpret_cast<const uint8_t*>(slice.data()), slice.size()};
 }
 
-// kDataLoss for corruption, kNotFound, kResourceExhausted for a full disk, kUnavailable for other
-// I/O errors; `context` names the table or what was done.
-absl::Status FromRocksDb(const rocksdb::Status& status, const std::string& context);
-
 // An open database. Thread-safe, as RocksDB is.
 //
 // RocksDB checks each file, but if the end of its manifest is lost it takes files that it no longer
@@ -69,8 +66,14 @@ class RocksDatabase {
     bool operator==(const Marks&) const = default;
   };
 
-  // See OpenRocksDbStore. kFailedPrecondition if a later version of this program made it.
-  static absl::StatusOr<std::unique_ptr<RocksDatabase>> Open(const RocksDbOptions& options);
+  // Asked of a database that is open for reading.
+  using Check = std::function<absl::Status(const RocksDatabase&)>;
+
+  // See OpenRocksDbStore. kFailedPrecondition if a later version of this program made it. A
+  // database whose manifest ends torn must pass `check_torn`, if given, before it is opened for
+  // writing.
+  static absl::StatusOr<std::unique_ptr<RocksDatabase>> Open(const RocksDbOptions& options,
+                                                             const Check& check_torn = {});
   RocksDatabase(const RocksDatabase&) = delete;
   RocksDatabase& operator=(const RocksDatabase&) = delete;
   ~RocksDatabase();
@@ -108,9 +111,10 @@ class RocksDatabase {
 
   RocksDatabase() = default;
 
-  // As Open, with nothing on the disk changed.
+  // Opens it for reading, which changes nothing on the disk, and asks `check`.
   static absl::Status CheckWithoutWriting(const RocksDbOptions& options,
-                                          const std::shared_ptr<rocksdb::FileSystem>& files);
+                                          const std::shared_ptr<rocksdb::FileSystem>& files,
+                                          const Check& check);
   absl::Status OpenTables(const RocksDbOptions& options,
                           const std::shared_ptr<rocksdb::FileSystem>& files);
   absl::Status CheckSchema(bool may_create);

@@ -18,6 +18,8 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "kt-server/clock_guard.h"
+#include "kt-server/submission_batch.h"
+#include "kt-server/submitter.h"
 #include "kt-server/transparency_log.h"
 #include "kt-server/waiting_room.h"
 
@@ -35,73 +37,14 @@ struct SequencerOptions {
   size_t max_pending_bytes = 64 << 20;
   size_t max_pending_per_submitter = 1'000;
   size_t max_pending_per_label = 8;
-  // What one commit holds in memory at once; the rest waits for the next commit. The last version
-  // may go beyond the bytes.
-  size_t max_versions_per_commit = 20'000;
-  size_t max_value_bytes_per_commit = 32 << 20;
-  size_t max_versions_per_entry = 65'536;
+  // What one commit holds; the rest waits for the next.
+  SubmissionBatch::Limits batch = {};
 
   // How far the wall clock may get ahead of the steady clock in an hour; see ClockGuard.
   uint64_t max_clock_step_ms = 150'000;
   // Start refuses if the newest entry is older than this, unless `accept_clock`.
   uint64_t max_downtime_ms = std::numeric_limits<uint64_t>::max();
   bool accept_clock = false;
-};
-
-// What an address's newest version is when a submission's turn comes.
-struct CurrentValue {
-  base::Version version = 0;
-  base::Bytes value;  // UpdateValue.value; empty if it was erased
-  bool erased = false;
-};
-
-// The versions of a label that a submission adds, in ascending order.
-struct NewValues {
-  NewValues() = default;
-  // Of a log without a Third-Party Manager, where a value has no suffix and no version is skipped.
-  NewValues(std::vector<base::Bytes> plain);
-
-  uint32_t skipped_versions = 0;  // come first: "Third Parties / Management"
-  std::vector<core::UpdateValue> values;
-};
-
-// Takes submissions of new versions and answers each when it is done.
-class Submitter {
- public:
-  virtual ~Submitter() = default;
-
-  // Makes the next values, at least one, out of the current one (nullptr: the label has none), or
-  // says why not. They become versions of one log entry. Runs on a thread of the submitter's, and
-  // again if what came before it could not be committed, so it only computes.
-  using Mutation = std::function<absl::StatusOr<NewValues>(const CurrentValue* current)>;
-
-  struct Outcome {
-    base::Version version = 0;  // the greatest of those that were added
-    base::LogPosition position = 0;
-    base::TreeSize tree_size = 0;  // of a published head that covers it
-    // What the manager answered, encoded, if the log has one.
-    base::Bytes update_response = {};
-  };
-  // Called once for each submission: when it is durable and published, or when it failed. A refusal
-  // waits like the rest, since it may rest on what is being added.
-  using Done = std::function<void(absl::StatusOr<Outcome>)>;
-
-  struct Submission {
-    base::Bytes label;
-    std::string submitter;  // who answers for it; for limits only
-    size_t bytes = 0;       // of memory that `mutation` holds
-    Mutation mutation;
-    Done done;
-    // The label's versions in its log entry are those of this submission only.
-    bool alone = false;
-    // The tree size that the owner advertises to whom Outcome.update_response goes.
-    std::optional<base::TreeSize> last = std::nullopt;
-  };
-
-  // kResourceExhausted if too much is waiting: altogether, of the submitter or for the label;
-  // kUnavailable when stopping or when nothing can be added. `done` is called only if the result is
-  // OK.
-  virtual absl::Status Submit(Submission submission) = 0;
 };
 
 // The single writer: gathers submissions, turns them into versions in the order of arrival, and
@@ -152,8 +95,6 @@ class Sequencer : public Submitter {
   absl::Status Submit(Submission submission) override;
 
  private:
-  class Batch;
-
   absl::Status CheckDowntime() const;
   absl::Status CanAppend();
   void Release(const base::Bytes& label, const std::string& submitter, size_t bytes);
@@ -162,12 +103,12 @@ class Sequencer : public Submitter {
   void WatchClock();
   void WatchRoom();
   void CommitWaiting();
-  std::unique_ptr<Batch> Begin(std::deque<Submission>* waiting);
-  bool CommitAndPrepare(Batch* batch, std::deque<Submission>* waiting,
-                        std::unique_ptr<Batch>* next);
+  std::unique_ptr<SubmissionBatch> Begin(std::deque<Submission>* waiting);
+  bool CommitAndPrepare(SubmissionBatch* batch, std::deque<Submission>* waiting,
+                        std::unique_ptr<SubmissionBatch>* next);
   std::deque<Submission> TakePending();
   std::deque<Submission> TakePendingIfFull();
-  bool Commit(Batch* batch);
+  bool Commit(SubmissionBatch* batch);
   absl::Status Append(absl::StatusOr<PreparedEntries> prepared, size_t versions,
                       uint64_t timestamp_ms);
   absl::Status AppendEmpty(uint64_t timestamp_ms);

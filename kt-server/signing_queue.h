@@ -19,7 +19,7 @@
 #include "kt-server/head_follower.h"
 #include "kt-server/manager_client.h"
 #include "kt-server/operator_files.h"
-#include "kt-server/sequencer.h"
+#include "kt-server/submitter.h"
 #include "kt-server/waiting_room.h"
 
 namespace kt::server {

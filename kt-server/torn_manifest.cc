@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
-#include "kt-server/rocksdb_tables.h"
+#include "kt-server/rocksdb_status.h"
 
 namespace kt::server {
 namespace {
@@ -157,12 +157,6 @@ absl::StatusOr<std::shared_ptr<rocksdb::FileSystem>> WithoutTornManifestEnd(
   }
   manifest.resize(end);
   return std::make_shared<OneFileReplaced>(target, name, std::move(manifest));
-}
-
-absl::StatusOr<bool> ManifestEndsTorn(const std::string& path) {
-  const std::shared_ptr<rocksdb::FileSystem> files = rocksdb::FileSystem::Default();
-  KT_ASSIGN_OR_RETURN(const auto sound, WithoutTornManifestEnd(files, path));
-  return sound != files;
 }
 
 }  // namespace kt::server

@@ -25,8 +25,5 @@ namespace kt::server {
 absl::StatusOr<std::shared_ptr<rocksdb::FileSystem>> WithoutTornManifestEnd(
     const std::shared_ptr<rocksdb::FileSystem>& target, const std::string& path);
 
-// Whether it does, on the file system of this machine.
-absl::StatusOr<bool> ManifestEndsTorn(const std::string& path);
-
 }  // namespace kt::server
 #endif  // KT_SERVER_TORN_MANIFEST_H_

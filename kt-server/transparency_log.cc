@@ -61,8 +61,7 @@ absl::Status TransparencyLog::Load(const merkle::PrefixTreeLayout& layout,
                                    const merkle::PrefixTreeMemory& memory) {
   KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store_.GetSnapshot());
   const HeadRow& head = snapshot->head();
-  KT_RETURN_IF_ERROR(guard_.CheckAgainst(
-      head.tree_size, [&](base::TreeSize size) { return LogRootAt(*snapshot, size); }));
+  KT_RETURN_IF_ERROR(CheckGuarded(guard_, *snapshot));
   KT_ASSIGN_OR_RETURN(tree_, merkle::PrefixTree::Load(layout, *snapshot, head.tree_size, memory));
   if (head.tree_size == 0) return absl::OkStatus();
   KT_ASSIGN_OR_RETURN(const base::Hash newest_root, LoadTimestamps(*snapshot));

@@ -19,12 +19,12 @@ absl::Status UpdateCall::Begin(const std::string& body) {
   KT_ASSIGN_OR_RETURN(const core::UpdateDecision decision, updates_.Decide(request_));
   if (decision == core::UpdateDecision::kCatchUp) return SendNext();
   // The object lives at least until the handler returns.
-  Create(request_, [this](const absl::StatusOr<Sequencer::Outcome>& outcome) { Created(outcome); });
+  Create(request_, [this](const absl::StatusOr<Submitter::Outcome>& outcome) { Created(outcome); });
   call_.EndWork();
   return absl::OkStatus();
 }
 
-void UpdateCall::Created(const absl::StatusOr<Sequencer::Outcome>& outcome) {
+void UpdateCall::Created(const absl::StatusOr<Submitter::Outcome>& outcome) {
   if (outcome.ok()) {
     created_ = outcome->position;
   } else if (!absl::IsAborted(outcome.status())) {
@@ -90,7 +90,7 @@ absl::StatusOr<core::UpdateRequest> OwnerUpdateCall::Open(base::ByteView body) {
   return request;
 }
 
-void OwnerUpdateCall::Create(const core::UpdateRequest& request, const Sequencer::Done& done) {
+void OwnerUpdateCall::Create(const core::UpdateRequest& request, const Submitter::Done& done) {
   const absl::StatusOr<OwnerUpdate> update = updates().Prepare(request);
   if (!update.ok()) return done(update.status());
   publish_.Update(*token_, *update, done);
@@ -106,7 +106,7 @@ absl::StatusOr<core::UpdateRequest> ManagerUpdateCall::Open(base::ByteView body)
   return ManagedUpdates::AsUpdateRequest(signed_request_);
 }
 
-void ManagerUpdateCall::Create(const core::UpdateRequest&, const Sequencer::Done& done) {
+void ManagerUpdateCall::Create(const core::UpdateRequest&, const Submitter::Done& done) {
   managed_.Create(std::move(signed_request_), done);
 }
 

@@ -40,13 +40,13 @@ class UpdateCall : public grpc::ServerWriteReactor<v1::UpdateResponse> {
   virtual absl::StatusOr<core::UpdateRequest> Open(base::ByteView body) = 0;
   // Creates what `request` asks for, in one log entry and all or none. kAborted if
   // UpdateService::Decide would say kCatchUp by now, or soon.
-  virtual void Create(const core::UpdateRequest& request, const Sequencer::Done& done) = 0;
+  virtual void Create(const core::UpdateRequest& request, const Submitter::Done& done) = 0;
 
   const UpdateService& updates() const { return updates_; }
 
  private:
   absl::Status Begin(const std::string& body);
-  void Created(const absl::StatusOr<Sequencer::Outcome>& outcome);
+  void Created(const absl::StatusOr<Submitter::Outcome>& outcome);
   absl::Status SendNext();
   void End(const absl::Status& status);
 
@@ -71,7 +71,7 @@ class OwnerUpdateCall final : public UpdateCall {
   ~OwnerUpdateCall() override = default;
 
   absl::StatusOr<core::UpdateRequest> Open(base::ByteView body) override;
-  void Create(const core::UpdateRequest& request, const Sequencer::Done& done) override;
+  void Create(const core::UpdateRequest& request, const Submitter::Done& done) override;
 
   PublishService& publish_;
   const std::string secret_;
@@ -90,7 +90,7 @@ class ManagerUpdateCall final : public UpdateCall {
   ~ManagerUpdateCall() override = default;
 
   absl::StatusOr<core::UpdateRequest> Open(base::ByteView body) override;
-  void Create(const core::UpdateRequest& request, const Sequencer::Done& done) override;
+  void Create(const core::UpdateRequest& request, const Submitter::Done& done) override;
 
   ManagedUpdates& managed_;
   core::ManagerUpdateRequest signed_request_;

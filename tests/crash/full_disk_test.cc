@@ -184,20 +184,20 @@ TEST_F(FullDiskTest, TheSequencerTellsAndGoesOn) {
   };
   disk_.SetSpace(100);
   ASSERT_TRUE(await(1));
-  Sequencer::Submission refused;
+  Submitter::Submission refused;
   refused.label = base::ToBytes(kAlice);
   EXPECT_THAT(sequencer.Submit(std::move(refused)), StatusIs(absl::StatusCode::kUnavailable));
   disk_.SetSpace(FaultDisk::kUnlimited);
   ASSERT_TRUE(await(2));
   EXPECT_EQ(has_room, (std::vector<bool>{false, true}));
   absl::Notification done;
-  absl::StatusOr<Sequencer::Outcome> outcome;
-  Sequencer::Submission submission;
+  absl::StatusOr<Submitter::Outcome> outcome;
+  Submitter::Submission submission;
   submission.label = base::ToBytes(kAlice);
   submission.mutation = [](const CurrentValue*) -> absl::StatusOr<NewValues> {
     return NewValues(std::vector<base::Bytes>{base::ToBytes("value")});
   };
-  submission.done = [&](absl::StatusOr<Sequencer::Outcome> result) {
+  submission.done = [&](absl::StatusOr<Submitter::Outcome> result) {
     outcome = std::move(result);
     done.Notify();
   };

@@ -31,6 +31,7 @@ namespace {
 
 using server::HeadGuard;
 using server::Sequencer;
+using server::Submitter;
 
 // Holds the leaves of some lives, and only some of those of others.
 constexpr size_t kMaxLeafBytes = 20'000;
@@ -175,10 +176,10 @@ class Life {
     return absl::OkStatus();
   }
 
-  Sequencer::Submission MakeSubmission() {
+  Submitter::Submission MakeSubmission() {
     const std::string label = absl::StrCat("user", random_.Below(kLabels), "@a.example");
     const uint64_t number = random_.Below(uint64_t{1} << 40);
-    Sequencer::Submission out;
+    Submitter::Submission out;
     out.label = base::ToBytes(label);
     out.submitter = "token";
     out.mutation =
@@ -186,7 +187,7 @@ class Life {
       return server::NewValues(std::vector<base::Bytes>{
           ValueOf(label, current == nullptr ? 0 : current->version + 1, number)});
     };
-    out.done = [this, label, number](absl::StatusOr<Sequencer::Outcome> outcome) {
+    out.done = [this, label, number](absl::StatusOr<Submitter::Outcome> outcome) {
       --waiting_;
       if (outcome.ok()) {
         Tell(absl::StrCat("version ", label, " ", outcome->version, " ", number));
@@ -245,7 +246,7 @@ class Life {
     server::SequencerOptions sequencer_options;
     sequencer_options.epoch_interval_ms = 1;
     // So that some epochs have several, of which one is prepared while another is made.
-    sequencer_options.max_versions_per_commit = 1 + random_.Below(12);
+    sequencer_options.batch.versions = 1 + random_.Below(12);
     Sequencer sequencer(
         sequencer_options, *log_, clock_,
         [this](const Sequencer::CommitReport& report) { Observe(report); },

@@ -15,6 +15,7 @@
 #include "kt-server/monitoring_grpc.h"
 #include "kt-server/monitoring_service.h"
 #include "kt-server/search_service.h"
+#include "kt-server/sequencer.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "tests/fuzz/grpc_call.h"
 #include "tests/kt-server/log_fixture.h"

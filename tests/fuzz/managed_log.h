@@ -18,6 +18,7 @@
 #include "kt-server/monitoring_grpc.h"
 #include "kt-server/monitoring_service.h"
 #include "kt-server/search_service.h"
+#include "kt-server/sequencer.h"
 #include "kt-server/update_service.h"
 #include "kt-server/version_rows.h"
 #include "tests/fuzz/grpc_call.h"

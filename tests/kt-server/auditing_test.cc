@@ -92,14 +92,14 @@ TEST_P(AuditingTest, SequencerMakesEntriesOfAtMost255InOneCommit) {
       [](const absl::Status&) {});
   ASSERT_THAT(sequencer.Start(), IsOk());
   const int commits = fixture_.store().commits();
-  std::vector<std::promise<absl::StatusOr<Sequencer::Outcome>>> outcomes(600);
+  std::vector<std::promise<absl::StatusOr<Submitter::Outcome>>> outcomes(600);
   for (size_t i = 0; i < outcomes.size(); ++i) {
     ASSERT_THAT(
         sequencer.Submit({base::ToBytes(absl::StrCat("many", i)), "token", 1,
                           [](const CurrentValue*) -> absl::StatusOr<std::vector<base::Bytes>> {
                             return std::vector<base::Bytes>{base::ToBytes("v")};
                           },
-                          [&outcomes, i](absl::StatusOr<Sequencer::Outcome> outcome) {
+                          [&outcomes, i](absl::StatusOr<Submitter::Outcome> outcome) {
                             outcomes[i].set_value(std::move(outcome));
                           }}),
         IsOk());

@@ -23,6 +23,7 @@
 #include "kt-server/monitoring_service.h"
 #include "kt-server/pruner.h"
 #include "kt-server/search_service.h"
+#include "kt-server/sequencer.h"
 #include "kt-server/update_service.h"
 #include "kt-server/version_rows.h"
 #include "tests/kt-server/log_fixture.h"
@@ -237,7 +238,7 @@ class ErasedSetTest : public EraseTest {
     if (!der.empty()) publication.certificates.emplace_back().der = base::ToBytes(der);
     std::promise<absl::Status> result;
     publish_->Publish(token_, std::move(publication),
-                      [&](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+                      [&](const absl::StatusOr<Submitter::Outcome>& outcome) {
                         result.set_value(outcome.status());
                       });
     return result.get_future().get();

@@ -319,8 +319,7 @@ TEST_F(HeadGuardTest, DatabaseMustContainTheGuardedHead) {
 
 absl::Status CheckStore(const HeadGuard& guard, const Store& store) {
   KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store.GetSnapshot());
-  return guard.CheckAgainst(snapshot->head().tree_size,
-                            [&](base::TreeSize size) { return LogRootAt(*snapshot, size); });
+  return CheckGuarded(guard, *snapshot);
 }
 
 TEST_F(HeadGuardTest, TellsRestoredAndForkedDatabasesFromTheNewest) {

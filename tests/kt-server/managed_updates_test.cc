@@ -14,6 +14,7 @@
 
 #include "kt-server/grpc_service.h"
 #include "kt-server/search_service.h"
+#include "kt-server/sequencer.h"
 #include "kt-server/update_service.h"
 #include "tests/kt-server/log_fixture.h"
 #include "tests/kt-server/verifying_owner.h"

@@ -25,6 +25,7 @@
 #include "kt-server/monitoring_service.h"
 #include "kt-server/operator_grpc.h"
 #include "kt-server/search_service.h"
+#include "kt-server/sequencer.h"
 #include "kt-server/update_service.h"
 #include "smime/certificate.h"
 #include "tests/kt-server/log_fixture.h"
@@ -91,9 +92,9 @@ class Manager : public v1::Manager::Service {
     if (!decision.ok()) return ToGrpc(decision.status());
     std::optional<base::LogPosition> created;
     if (*decision == core::UpdateDecision::kCreate) {
-      std::promise<absl::StatusOr<Sequencer::Outcome>> promise;
+      std::promise<absl::StatusOr<Submitter::Outcome>> promise;
       managed_->Create(*std::move(request),
-                       [&](absl::StatusOr<Sequencer::Outcome> o) { promise.set_value(o); });
+                       [&](absl::StatusOr<Submitter::Outcome> o) { promise.set_value(o); });
       const auto outcome = promise.get_future().get();
       if (!outcome.ok() && !absl::IsAborted(outcome.status())) return ToGrpc(outcome.status());
       if (outcome.ok()) created = outcome->position;

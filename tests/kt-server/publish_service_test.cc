@@ -6,6 +6,7 @@
 
 #include <future>
 
+#include "kt-server/sequencer.h"
 #include "tests/kt-server/log_fixture.h"
 #include "tests/support/status_matchers.h"
 
@@ -40,7 +41,7 @@ class PublishServiceTest : public ::testing::Test {
     const absl::StatusOr<Token> token = service_->Authorize(secret_);
     if (!token.ok()) return token.status();
     std::promise<absl::Status> result;
-    service_->Publish(*token, publication, [&](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+    service_->Publish(*token, publication, [&](const absl::StatusOr<Submitter::Outcome>& outcome) {
       result.set_value(outcome.status());
     });
     return result.get_future().get();

@@ -798,6 +798,31 @@ TEST_F(TornManifestTest, CanBeReadWithoutWriting) {
   EXPECT_EQ(Manifest(), before);
 }
 
+// What only the caller knows to be missing is found as early.
+TEST_F(TornManifestTest, IsShownToTheCallerBeforeAnythingIsWritten) {
+  int asked = 0;
+  absl::Status answer = absl::FailedPreconditionError("a later head was released");
+  RocksDbOptions options{.path = torn_};
+  options.check_torn = [&](const Snapshot& snapshot) {
+    ++asked;
+    EXPECT_EQ(snapshot.head().root, log_.newest().head.root);
+    return answer;
+  };
+  Rewrite(manifest_, [](base::Bytes& file) { file.back() ^= 0x10; });
+  const std::vector<fs::path> files = FilesWith(torn_, "");
+  const base::Bytes before = Manifest();
+  EXPECT_EQ(OpenRocksDbStore(options).status(), answer);
+  EXPECT_EQ(FilesWith(torn_, ""), files);
+  EXPECT_EQ(Manifest(), before);
+  EXPECT_EQ(asked, 1);
+  answer = absl::OkStatus();
+  EXPECT_THAT(OpenRocksDbStore(options), IsOk());
+  EXPECT_EQ(asked, 2);
+  // It is whole again.
+  EXPECT_THAT(OpenRocksDbStore(options), IsOk());
+  EXPECT_EQ(asked, 2);
+}
+
 TEST_F(TornManifestTest, IsToldOnce) {
   Rewrite(manifest_, [](base::Bytes& file) { file.back() ^= 0x10; });
   for (const bool torn : {true, false}) {

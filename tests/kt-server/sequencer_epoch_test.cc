@@ -24,13 +24,13 @@ namespace {
 
 using ::kt::testing::IsOk;
 using ::kt::testing::StatusIs;
-using Answer = std::optional<absl::StatusOr<Sequencer::Outcome>>;
+using Answer = std::optional<absl::StatusOr<Submitter::Outcome>>;
 
 void IgnoreCommit(const Sequencer::CommitReport&) {}
 void IgnoreClock(const absl::Status&) {}
 
-Sequencer::Submission SubmissionOf(const std::string& label) {
-  Sequencer::Submission submission;
+Submitter::Submission SubmissionOf(const std::string& label) {
+  Submitter::Submission submission;
   submission.label = base::ToBytes(label);
   submission.submitter = "token";
   submission.bytes = 1;
@@ -38,11 +38,11 @@ Sequencer::Submission SubmissionOf(const std::string& label) {
 }
 
 absl::Status Submit(Sequencer& sequencer, const std::string& value, Answer* answer) {
-  Sequencer::Submission submission = SubmissionOf("a@x.example");
+  Submitter::Submission submission = SubmissionOf("a@x.example");
   submission.mutation = [value](const CurrentValue*) {
     return std::vector<base::Bytes>{base::ToBytes(value)};
   };
-  submission.done = [answer](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+  submission.done = [answer](const absl::StatusOr<Submitter::Outcome>& outcome) {
     *answer = outcome;
   };
   return sequencer.Submit(std::move(submission));
@@ -104,13 +104,13 @@ class SequencerCommitsTest : public ::testing::Test {
   // Looks at the label's value, and refuses to change it.
   void Look(Sequencer& sequencer, const std::string& label,
             std::function<void(const CurrentValue*)> at) {
-    Sequencer::Submission submission = SubmissionOf(label);
+    Submitter::Submission submission = SubmissionOf(label);
     submission.mutation =
         [at = std::move(at)](const CurrentValue* current) -> absl::StatusOr<NewValues> {
       at(current);
       return absl::FailedPreconditionError("only looking");
     };
-    submission.done = [](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+    submission.done = [](const absl::StatusOr<Submitter::Outcome>& outcome) {
       EXPECT_THAT(outcome, StatusIs(absl::StatusCode::kFailedPrecondition));
     };
     EXPECT_THAT(sequencer.Submit(std::move(submission)), IsOk());
@@ -121,7 +121,7 @@ class SequencerCommitsTest : public ::testing::Test {
     const size_t number = answers_.size();
     answers_.emplace_back();
     mutations_.emplace_back(0);
-    Sequencer::Submission submission = SubmissionOf(label);
+    Submitter::Submission submission = SubmissionOf(label);
     submission.mutation = [this, number](const CurrentValue* current) {
       ++mutations_[number];
       base::Bytes value = current == nullptr ? base::Bytes() : current->value;
@@ -129,7 +129,7 @@ class SequencerCommitsTest : public ::testing::Test {
       EXPECT_EQ(value.size(), current == nullptr ? 1u : current->version + 2u);
       return std::vector<base::Bytes>{value};
     };
-    submission.done = [this, number, then](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+    submission.done = [this, number, then](const absl::StatusOr<Submitter::Outcome>& outcome) {
       EXPECT_FALSE(answers_[number].has_value());
       answers_[number] = outcome;
       if (then) then();
@@ -138,7 +138,7 @@ class SequencerCommitsTest : public ::testing::Test {
     return number;
   }
 
-  const Sequencer::Outcome& OutcomeOf(size_t number) {
+  const Submitter::Outcome& OutcomeOf(size_t number) {
     EXPECT_TRUE(answers_[number].has_value());
     EXPECT_THAT(*answers_[number], IsOk());
     return **answers_[number];
@@ -151,7 +151,7 @@ class SequencerCommitsTest : public ::testing::Test {
 };
 
 TEST_F(SequencerCommitsTest, FindWhatThoseBeforeThemAdd) {
-  const auto sequencer = Make({.max_versions_per_commit = 2});
+  const auto sequencer = Make({.batch = {.versions = 2}});
   for (int i = 0; i < 7; ++i) Submit(*sequencer, "a@x.example");
   EXPECT_TRUE(sequencer->RunEpoch());
   for (size_t i = 0; i < 7; ++i) {
@@ -170,7 +170,7 @@ TEST_F(SequencerCommitsTest, FindWhatThoseBeforeThemAdd) {
 
 // A label that is too long makes its commit fail, but the log goes on.
 TEST_F(SequencerCommitsTest, DoNotRestOnOneThatFailed) {
-  const auto sequencer = Make({.max_versions_per_commit = 2});
+  const auto sequencer = Make({.batch = {.versions = 2}});
   Submit(*sequencer, "a@x.example");
   Submit(*sequencer, "b@x.example");
   const size_t failed = Submit(*sequencer, "a@x.example");
@@ -196,7 +196,7 @@ TEST_F(SequencerCommitsTest, DoNotRestOnOneThatFailed) {
 
 // Nothing that was prepared meanwhile is appended, signed or told to be.
 TEST_F(SequencerCommitsTest, AllFailOnceOneCouldNotBeWritten) {
-  const auto sequencer = Make({.max_versions_per_commit = 1});
+  const auto sequencer = Make({.batch = {.versions = 1}});
   for (int i = 0; i < 4; ++i) Submit(*sequencer, "a@x.example");
   fixture_.store().FailNextCommit(FaultyStore::Fault::kAfterWrite);
   const int commits = fixture_.store().commits();
@@ -211,7 +211,7 @@ TEST_F(SequencerCommitsTest, AllFailOnceOneCouldNotBeWritten) {
 }
 
 TEST_F(SequencerCommitsTest, EndWhenTheClockJumpsBetweenTwo) {
-  const auto sequencer = Make({.max_versions_per_commit = 1, .max_clock_step_ms = 10'000});
+  const auto sequencer = Make({.batch = {.versions = 1}, .max_clock_step_ms = 10'000});
   const uint64_t start_ms = fixture_.clock().NowMs();
   Submit(*sequencer, "a@x.example", [&] { fixture_.clock().Set(start_ms + 3'600'000); });
   for (int i = 0; i < 3; ++i) Submit(*sequencer, "a@x.example");
@@ -232,7 +232,7 @@ TEST_F(SequencerCommitsTest, EndWhenTheClockJumpsBetweenTwo) {
 
 // What a batch adds is handed to the next, what it has read is not: that may be erased since.
 TEST_F(SequencerCommitsTest, DoNotHandOnWhatTheyHaveRead) {
-  const auto sequencer = Make({.max_versions_per_commit = 1});
+  const auto sequencer = Make({.batch = {.versions = 1}});
   Submit(*sequencer, "a@x.example");
   EXPECT_TRUE(sequencer->RunEpoch());
   EventLog events("error");
@@ -255,7 +255,7 @@ TEST_F(SequencerCommitsTest, DoNotHandOnWhatTheyHaveRead) {
 
 // With a thread of its own, a sequencer prepares one while it makes another.
 TEST_F(SequencerCommitsTest, OverlapOnTwoThreads) {
-  Sequencer sequencer({.epoch_interval_ms = 60'000, .max_pending = 2, .max_versions_per_commit = 1},
+  Sequencer sequencer({.epoch_interval_ms = 60'000, .max_pending = 2, .batch = {.versions = 1}},
                       fixture_.log(), fixture_.clock(), IgnoreCommit, IgnoreClock);
   ASSERT_THAT(sequencer.Start(), IsOk());
   std::promise<void> prepared;
@@ -279,15 +279,15 @@ TEST_F(SequencerCommitsTest, EndWhenTheyAreTold) {
   Sequencer sequencer({.epoch_interval_ms = 60'000,
                        .max_pending = 8,
                        .max_pending_per_label = 8,
-                       .max_versions_per_commit = 1},
+                       .batch = {.versions = 1}},
                       fixture_.log(), fixture_.clock(), IgnoreCommit, IgnoreClock);
   ASSERT_THAT(sequencer.Start(), IsOk());
   std::atomic<int> accepted = 0, answered = 0;
   std::promise<void> many;
   const std::function<void()> submit = [&] {
-    Sequencer::Submission submission = SubmissionOf("a@x.example");
+    Submitter::Submission submission = SubmissionOf("a@x.example");
     submission.mutation = [](const CurrentValue*) { return std::vector<base::Bytes>{{1}}; };
-    submission.done = [&](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+    submission.done = [&](const absl::StatusOr<Submitter::Outcome>& outcome) {
       EXPECT_THAT(outcome, IsOk());
       if (++answered == 40) many.set_value();
       submit();
@@ -301,7 +301,7 @@ TEST_F(SequencerCommitsTest, EndWhenTheyAreTold) {
 }
 
 TEST_F(SequencerCommitsTest, FollowEachOtherWithoutAPauseWhileThereIsRoomForNoMore) {
-  const auto sequencer = Make({.max_pending = 2, .max_versions_per_commit = 1});
+  const auto sequencer = Make({.max_pending = 2, .batch = {.versions = 1}});
   constexpr size_t kAll = 20;
   const std::function<void()> submit = [&] {
     if (answers_.size() < kAll) Submit(*sequencer, "a@x.example", submit);

@@ -17,7 +17,7 @@ namespace {
 
 using ::kt::testing::IsOk;
 using ::kt::testing::StatusIs;
-using Result = absl::StatusOr<Sequencer::Outcome>;
+using Result = absl::StatusOr<Submitter::Outcome>;
 
 class SequencerTest : public ::testing::Test {
  protected:
@@ -38,7 +38,7 @@ class SequencerTest : public ::testing::Test {
   }
 
   static std::future<Result> Submit(Sequencer& sequencer, const std::string& label,
-                                    Sequencer::Mutation mutation,
+                                    Submitter::Mutation mutation,
                                     const std::string& submitter = "token", size_t bytes = 1) {
     auto promise = std::make_shared<std::promise<Result>>();
     std::future<Result> result = promise->get_future();
@@ -48,12 +48,12 @@ class SequencerTest : public ::testing::Test {
     if (!status.ok()) promise->set_value(status);
     return result;
   }
-  static Sequencer::Mutation Set(const std::string& value) {
+  static Submitter::Mutation Set(const std::string& value) {
     return [value](const CurrentValue*) -> absl::StatusOr<std::vector<base::Bytes>> {
       return std::vector<base::Bytes>{base::ToBytes(value)};
     };
   }
-  static Sequencer::Mutation AppendText(const std::string& more) {
+  static Submitter::Mutation AppendText(const std::string& more) {
     return [more](const CurrentValue* current) -> absl::StatusOr<std::vector<base::Bytes>> {
       base::Bytes value = current == nullptr ? base::Bytes() : current->value;
       base::Append(value, base::AsBytes(more));
@@ -74,7 +74,7 @@ class SequencerTest : public ::testing::Test {
 // Holds the sequencer in a commit, so that what is submitted meanwhile waits.
 class Hold {
  public:
-  explicit Hold(const std::function<std::future<Result>(Sequencer::Mutation)>& submit)
+  explicit Hold(const std::function<std::future<Result>(Submitter::Mutation)>& submit)
       : result_(submit([this](const CurrentValue*) -> absl::StatusOr<std::vector<base::Bytes>> {
           entered_.set_value();
           release_.get_future().wait();
@@ -147,7 +147,7 @@ TEST_F(SequencerTest, RefusedMutationTakesNoVersionAndHindersNobody) {
 }
 
 TEST_F(SequencerTest, SplitsLargeBatchesIntoEntriesOfOneCommit) {
-  const auto sequencer = Make({.epoch_interval_ms = 100, .max_versions_per_entry = 2});
+  const auto sequencer = Make({.epoch_interval_ms = 100, .batch = {.versions_per_entry = 2}});
   ASSERT_THAT(sequencer->Start(), IsOk());
   std::vector<std::future<Result>> results;
   for (int i = 0; i < 5; ++i) {
@@ -165,7 +165,7 @@ TEST_F(SequencerTest, SplitsLargeBatchesIntoEntriesOfOneCommit) {
 // --- several versions of one submission
 // -----------------------------------------------------------
 
-Sequencer::Mutation SetAll(const std::vector<std::string>& texts) {
+Submitter::Mutation SetAll(const std::vector<std::string>& texts) {
   return [texts](const CurrentValue*) -> absl::StatusOr<std::vector<base::Bytes>> {
     std::vector<base::Bytes> values;
     for (const std::string& text : texts) values.push_back(base::ToBytes(text));
@@ -174,7 +174,7 @@ Sequencer::Mutation SetAll(const std::vector<std::string>& texts) {
 }
 
 TEST_F(SequencerTest, VersionsOfOneSubmissionAreInOneEntry) {
-  const auto sequencer = Make({.epoch_interval_ms = 100, .max_versions_per_entry = 3});
+  const auto sequencer = Make({.epoch_interval_ms = 100, .batch = {.versions_per_entry = 3}});
   ASSERT_THAT(sequencer->Start(), IsOk());
   std::vector<std::future<Result>> results;
   results.push_back(Submit(*sequencer, "a@x.example", SetAll({"0", "1"})));
@@ -334,7 +334,7 @@ TEST_F(SequencerTest, OneSubmitterCannotFillTheQueue) {
 }
 
 TEST_F(SequencerTest, OneCommitHoldsABoundedAmountOfValues) {
-  const auto sequencer = Make({.epoch_interval_ms = 100, .max_value_bytes_per_commit = 100});
+  const auto sequencer = Make({.epoch_interval_ms = 100, .batch = {.value_bytes = 100}});
   ASSERT_THAT(sequencer->Start(), IsOk());
   const std::string value(60, 'v');
   std::vector<std::future<Result>> results;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kt-server/grpc_service.h"
+#include "kt-server/sequencer.h"
 #include "kt-server/update_call.h"
 #include "kt-server/update_service.h"
 #include "smime/certificate.h"
@@ -131,7 +132,7 @@ class UpdateTest : public ::testing::TestWithParam<core::CipherSuite> {
     publication.certificates = {Entry(certificate)};
     std::promise<absl::Status> result;
     publish_->Publish(*publish_->Authorize(token_), publication,
-                      [&](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+                      [&](const absl::StatusOr<Submitter::Outcome>& outcome) {
                         result.set_value(outcome.status());
                       });
     return result.get_future().get();

@@ -31,8 +31,8 @@ server::SequencerOptions LimitsOf(const core::Configuration& config) {
   server::SequencerOptions options;
   options.max_idle_ms = 20'000;
   options.max_pending_per_label = 3;
-  options.max_versions_per_commit = 6;
-  options.max_versions_per_entry = 4;
+  options.batch.versions = 6;
+  options.batch.versions_per_entry = 4;
   options.max_downtime_ms = 12 * config.max_behind;
   return options;
 }

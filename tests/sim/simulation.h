@@ -74,7 +74,7 @@ class Simulation {
     bool refuses = false;  // its mutation finds that it has nothing to publish
     base::Version first = 0;
     std::vector<base::Bytes> values;  // empty until its turn comes
-    std::optional<absl::StatusOr<server::Sequencer::Outcome>> answer;
+    std::optional<absl::StatusOr<server::Submitter::Outcome>> answer;
   };
   struct User {
     std::unique_ptr<client::LogUser> retained;
@@ -103,7 +103,7 @@ class Simulation {
   std::vector<std::shared_ptr<Publication>> CommitOf(size_t versions) const;
   void Observe(const server::Sequencer::CommitReport& report);
   void Answered(const std::shared_ptr<Publication>& publication,
-                const absl::StatusOr<server::Sequencer::Outcome>& outcome);
+                const absl::StatusOr<server::Submitter::Outcome>& outcome);
   absl::Status Restart();
   absl::Status StartUnderFaults();
   // After a restart: the log has all that it acknowledged, and perhaps what it could not.

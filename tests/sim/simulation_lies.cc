@@ -85,7 +85,7 @@ absl::Status Simulation::Grow(LogOperator& log, int entries, uint64_t step_ms) {
       KT_RETURN_IF_ERROR(Audit());
       continue;
     }
-    server::Sequencer::Submission submission;
+    server::Submitter::Submission submission;
     submission.label = base::ToBytes(i == 0 ? kOwned : AnyLabel());
     submission.mutation = [](const server::CurrentValue*) {
       return std::vector<Bytes>{base::ToBytes("forged")};

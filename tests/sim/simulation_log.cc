@@ -20,6 +20,7 @@ using base::TreeSize;
 using base::Version;
 using server::CurrentValue;
 using server::Sequencer;
+using server::Submitter;
 
 namespace {
 
@@ -47,7 +48,7 @@ std::shared_ptr<Simulation::Publication> Simulation::NewPublication(const std::s
 }
 
 absl::Status Simulation::Submit(std::shared_ptr<Publication> publication) {
-  Sequencer::Submission submission;
+  Submitter::Submission submission;
   submission.label = base::ToBytes(publication->label);
   submission.submitter = "token";
   submission.bytes = 100;
@@ -55,7 +56,7 @@ absl::Status Simulation::Submit(std::shared_ptr<Publication> publication) {
   submission.mutation = [this, publication](const CurrentValue* current) {
     return Mutate(publication, current);
   };
-  submission.done = [this, publication](const absl::StatusOr<Sequencer::Outcome>& outcome) {
+  submission.done = [this, publication](const absl::StatusOr<Submitter::Outcome>& outcome) {
     Answered(publication, outcome);
   };
   const absl::Status status = log_.sequencer().Submit(std::move(submission));
@@ -138,7 +139,7 @@ std::vector<std::shared_ptr<Simulation::Publication>> Simulation::CommitOf(size_
 }
 
 void Simulation::Answered(const std::shared_ptr<Publication>& publication,
-                          const absl::StatusOr<Sequencer::Outcome>& outcome) {
+                          const absl::StatusOr<Submitter::Outcome>& outcome) {
   KT_CHECK(!publication->answer.has_value());
   publication->answer = outcome;
   std::erase(batch_, publication);
