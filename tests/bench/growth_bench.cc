@@ -17,7 +17,9 @@
 // at random, all of the log, so that most of what they read of a large log is in no cache of the
 // process; "warm" ones come back to a thousand labels that were asked for before. A new user's
 // proof shows as many log entries as the frontier has: with --entries 4095 these are twelve, and
-// one entry more makes them a single one, which is measured last. "blocks" are those of sorted
+// one entry more makes them a single one, which is measured last. "two_entries" is a new user
+// again, after so many small entries more that the frontier has two: how many entries a proof shows
+// depends on how long a log has run, and not on how much it holds. "blocks" are those of sorted
 // files that RocksDB read past its cache for a search at random, and "block_us" the time that this
 // took, waiting and checksums included. With --resume a log that an earlier run left in DIR is
 // measured as it is, and again after N more labels.
@@ -28,6 +30,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -265,6 +268,10 @@ class Growth {
     const base::TreeSize size = log_->current()->size();
     MeasureSearches("new_user", std::nullopt, &row);
     MeasureSearches("returning_user", std::max<base::TreeSize>(size - size / 20, 1), &row);
+    if (options_.entries == 0) {
+      while (std::popcount(log_->current()->size()) != 2) AppendEntry(labels_ + 1);
+      MeasureSearches("two_entries", std::nullopt, &row);
+    }
     return row;
   }
 
