@@ -177,8 +177,10 @@ class Growth {
     signature_secret_.emplace(base::GenerateSignatureSecret(kSignature, random_));
     vrf_secret_.emplace(vrf::GenerateSecret(kVrf, random_));
     if (options.certificates) certificates_.emplace();
-    Open();
+    seconds_to_open_ = Open();
   }
+
+  double seconds_to_open() const { return seconds_to_open_; }
 
   // How long it takes until a search could be answered.
   double Open() {
@@ -255,11 +257,12 @@ class Growth {
     }
     const double seconds = Seconds(Clock::now() - begin);
     const auto count = static_cast<double>(added);
-    ordered_json row = {{"labels", labels},
-                        {"log_entries", log_->current()->size()},
-                        {"inserts_per_second", count / seconds},
-                        {"inserts_per_cpu_second", count / (ProcessSeconds() - cpu)},
-                        {"written_bytes_an_insert", (BytesWritten() - written) / count}};
+    ordered_json row = {{"labels", labels}, {"log_entries", log_->current()->size()}};
+    if (added > 0) {
+      row["inserts_per_second"] = count / seconds;
+      row["inserts_per_cpu_second"] = count / (ProcessSeconds() - cpu);
+      row["written_bytes_an_insert"] = (BytesWritten() - written) / count;
+    }
     row["stored_bytes_a_label"] = static_cast<double>(testing::DirectoryBytes(directory_ + "/db")) /
                                   static_cast<double>(labels);
     row["resident_mb"] = ResidentMegabytes();
@@ -448,6 +451,7 @@ class Growth {
   std::optional<base::SecretBytes> signature_secret_;
   std::optional<base::SecretBytes> vrf_secret_;
   std::optional<CertificateValues> certificates_;  // if values are such
+  double seconds_to_open_ = 0;
   size_t labels_ = 0;
   uint64_t value_bytes_ = 0;  // given by this run
   uint64_t now_ms_ = 0;
@@ -472,6 +476,7 @@ void Run(const Options& options) {
   };
   if (options.resume > 0) {
     const size_t labels = growth.Resume();
+    print({{"seconds_to_open", growth.seconds_to_open()}});
     print(growth.GrowTo(labels));
     print(growth.GrowTo(labels + options.resume));
     return;
