@@ -65,15 +65,18 @@ absl::StatusOr<LogProperties> ReadProperties(const Store& store) {
 }
 
 // Opening a database for writing removes what its manifest does not name, so one whose manifest
-// ends torn must be the one that `guard`, unless it is null, knows before.
+// ends torn must be the one that `guard` knows before; if that is null, at least one whose log tree
+// has the root of its head.
 RocksDbOptions DatabaseOptions(const ServerConfig& config, const HeadGuard* guard) {
   RocksDbOptions options;
   options.path = config.log.database;
   options.min_free_bytes = static_cast<uint64_t>(config.log.min_free_bytes);
   options.block_cache_bytes = static_cast<size_t>(config.log.cache_bytes);
-  if (guard != nullptr) {
-    options.check_torn = [guard](const Snapshot& log) { return CheckGuarded(*guard, log); };
-  }
+  options.check_torn = [guard](const Snapshot& log) {
+    if (guard != nullptr) return CheckGuarded(*guard, log);
+    const base::TreeSize size = log.head().tree_size;
+    return size == 0 ? absl::OkStatus() : LogRootAt(log, size).status();
+  };
   return options;
 }
 
@@ -225,8 +228,8 @@ absl::StatusOr<CheckReport> CheckLogFiles(const ServerConfig& config, const Chec
   if (store.ok()) {
     if ((*store)->manifest_was_torn()) {
       damage.emplace_back(
-          "the database's manifest ends in a damaged record, as after a power cut; nothing is "
-          "missing without it, and the server replaces it when it is started");
+          "the database's manifest ends in a damaged record, as after a power cut; the "
+          "server replaces it when it is started, if the head guard misses nothing either");
     }
     const absl::Status files = (*store)->CheckFiles([] { return absl::OkStatus(); });
     if (!note(files)) return files;

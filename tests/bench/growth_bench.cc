@@ -181,6 +181,8 @@ class Growth {
   }
 
   double seconds_to_open() const { return seconds_to_open_; }
+  // So far.
+  size_t labels() const { return labels_; }
 
   // How long it takes until a search could be answered.
   double Open() {
@@ -478,7 +480,7 @@ void Run(const Options& options) {
     const size_t labels = growth.Resume();
     print({{"seconds_to_open", growth.seconds_to_open()}});
     print(growth.GrowTo(labels));
-    print(growth.GrowTo(labels + options.resume));
+    print(growth.GrowTo(growth.labels() + options.resume));
     return;
   }
   for (const size_t part : {100, 10, 1}) {

@@ -103,6 +103,9 @@ class Life {
     guard_ = *std::move(guard);
     server::RocksDbOptions store_options = StoreOptions(options_);
     store_options.env = disk_.env();
+    store_options.check_torn = [this](const server::Snapshot& log) {
+      return server::CheckGuarded(*guard_, log);
+    };
     absl::StatusOr<std::unique_ptr<server::Store>> store = server::OpenRocksDbStore(store_options);
     if (!store.ok()) return Broken("the database does not open", store.status());
     store_ = *std::move(store);

@@ -231,9 +231,8 @@ TEST_F(Disk, DamageIsFoundInTheBackgroundAndNotSigned) {
   EXPECT_FALSE(json::parse(fsck.out)["damage"].empty());
 }
 
-// --- an erasure that has to wait ---------------------------------------------------------------
+// --- a manifest that ends torn -----------------------------------------------------------------
 
-// A check in the background reads the state from before for as long as it takes.
 TEST_F(Disk, AManifestThatEndsTornIsToldAndReplaced) {
   ASSERT_TRUE(deployment_.StartServer()) << deployment_.server().Log();
   deployment_.StartDns();
@@ -282,6 +281,9 @@ TEST_F(Disk, AManifestThatEndsTornIsNotOpenedBehindTheGuard) {
   EXPECT_EQ(files(), before);
 }
 
+// --- an erasure that has to wait ---------------------------------------------------------------
+
+// A check in the background reads the state from before for as long as it takes.
 TEST_F(Disk, AnErasureThatHasToWaitSaysSoAndIsFinishedLater) {
   deployment_.SetOption("scrub", "interval_ms", "200");
   deployment_.SetOption("scrub", "rows_per_second", "1");
