@@ -49,11 +49,13 @@ absl::StatusOr<std::unique_ptr<HeadGuard>> OpenGuard(const ServerConfig& config,
   return guard;
 }
 
-absl::StatusOr<LogProperties> ReadProperties(const Store& store) {
-  KT_ASSIGN_OR_RETURN(const base::Bytes bytes, store.ReadProperties());
-  absl::StatusOr<LogProperties> properties = base::codec::Decode<LogProperties>(bytes);
-  if (!properties.ok()) return absl::DataLossError("the database's properties are malformed");
-  if (properties->deepest_from_leaves > 1) {
+// Checks what the database says that it is.
+absl::StatusOr<LogProperties> CheckProperties(const absl::StatusOr<base::Bytes>& bytes,
+                                              const ServerConfig& config,
+                                              const core::Configuration& log) {
+  KT_RETURN_IF_ERROR(bytes.status());
+  absl::StatusOr<LogProperties> properties = base::codec::Decode<LogProperties>(*bytes);
+  if (!properties.ok() || properties->deepest_from_leaves > 1) {
     return absl::DataLossError("the database's properties are malformed");
   }
   if (properties->format != LogProperties::kFormat) {
@@ -61,21 +63,29 @@ absl::StatusOr<LogProperties> ReadProperties(const Store& store) {
         absl::StrCat("the database has format ", properties->format,
                      ", which this version of kt-server does not know"));
   }
+  if (properties->configuration != base::codec::Encode(log)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(config.log.database, " belongs to a log with another configuration than ",
+                     config.log.configuration));
+  }
   return properties;
 }
 
 // Opening a database for writing removes what its manifest does not name, so one whose manifest
-// ends torn must be the one that `guard` knows before; if that is null, at least one whose log tree
-// has the root of its head.
-RocksDbOptions DatabaseOptions(const ServerConfig& config, const HeadGuard* guard) {
+// ends torn must be this log's before, and the one that `guard` knows; if that is null, at least
+// one whose log tree has the root of its head. Borrows all.
+RocksDbOptions DatabaseOptions(const ServerConfig& config, const core::Configuration& log,
+                               const HeadGuard* guard) {
   RocksDbOptions options;
   options.path = config.log.database;
   options.min_free_bytes = static_cast<uint64_t>(config.log.min_free_bytes);
   options.block_cache_bytes = static_cast<size_t>(config.log.cache_bytes);
-  options.check_torn = [guard](const Snapshot& log) {
-    if (guard != nullptr) return CheckGuarded(*guard, log);
-    const base::TreeSize size = log.head().tree_size;
-    return size == 0 ? absl::OkStatus() : LogRootAt(log, size).status();
+  options.check_torn = [&config, &log, guard](const Snapshot& snapshot,
+                                              const absl::StatusOr<base::Bytes>& properties) {
+    KT_RETURN_IF_ERROR(CheckProperties(properties, config, log).status());
+    if (guard != nullptr) return CheckGuarded(*guard, snapshot);
+    const base::TreeSize size = snapshot.head().tree_size;
+    return size == 0 ? absl::OkStatus() : LogRootAt(snapshot, size).status();
   };
   return options;
 }
@@ -86,12 +96,8 @@ absl::StatusOr<std::unique_ptr<Store>> OpenDatabase(const RocksDbOptions& option
                                                     merkle::PrefixTreeLayout* layout) {
   auto store = OpenRocksDbStore(options);
   KT_RETURN_IF_ERROR(NameOtherServer(store.status()));
-  KT_ASSIGN_OR_RETURN(const LogProperties properties, ReadProperties(**store));
-  if (properties.configuration != base::codec::Encode(log)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(config.log.database, " belongs to a log with another configuration than ",
-                     config.log.configuration));
-  }
+  KT_ASSIGN_OR_RETURN(const LogProperties properties,
+                      CheckProperties((*store)->ReadProperties(), config, log));
   *layout = {.bucket_depth = properties.bucket_depth,
              .rows_per_snapshot = properties.rows_per_snapshot,
              .deepest_from_leaves = properties.deepest_from_leaves != 0};
@@ -172,8 +178,9 @@ absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& rand
   OpenedLog opened;
   // The guard first: its lock keeps a second instance away from the database.
   KT_ASSIGN_OR_RETURN(opened.guard, OpenGuard(config, keys.config, HeadGuard::IfMissing::kRefuse));
-  KT_ASSIGN_OR_RETURN(opened.store, OpenDatabase(DatabaseOptions(config, opened.guard.get()),
-                                                 config, keys.config, &opened.layout));
+  KT_ASSIGN_OR_RETURN(opened.store,
+                      OpenDatabase(DatabaseOptions(config, keys.config, opened.guard.get()), config,
+                                   keys.config, &opened.layout));
   KT_ASSIGN_OR_RETURN(opened.log,
                       TransparencyLog::Open(std::move(keys), opened.layout, *opened.store,
                                             *opened.guard, random, MemoryFor(config)));
@@ -187,8 +194,8 @@ absl::StatusOr<GuardedHead> RebuildGuard(const ServerConfig& config) {
   merkle::PrefixTreeLayout layout;
   KT_ASSIGN_OR_RETURN(
       const std::unique_ptr<Store> store,
-      OpenDatabase(DatabaseOptions(config, existing.ok() ? existing->get() : nullptr), config, log,
-                   &layout));
+      OpenDatabase(DatabaseOptions(config, log, existing.ok() ? existing->get() : nullptr), config,
+                   log, &layout));
   KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store->GetSnapshot());
   GuardedHead head;
   head.tree_size = snapshot->head().tree_size;
@@ -221,7 +228,7 @@ absl::StatusOr<CheckReport> CheckLogFiles(const ServerConfig& config, const Chec
   if (!note(guard.status())) return guard.status();
   CheckReport report;
   merkle::PrefixTreeLayout layout;
-  RocksDbOptions database = DatabaseOptions(config, nullptr);
+  RocksDbOptions database = DatabaseOptions(config, log, nullptr);
   database.read_only = true;
   const auto store = OpenDatabase(database, config, log, &layout);
   if (!note(store.status())) return store.status();

@@ -133,6 +133,20 @@ void PutRows(const CommitBatch& batch, base::LogPosition position, RowWriter& ou
   }
 }
 
+absl::StatusOr<base::Bytes> ReadMeta(const RocksDatabase& database, const char* key,
+                                     const char* if_missing) {
+  std::string value;
+  const rocksdb::Status status =
+      database.db().Get(rocksdb::ReadOptions(), database.table(Table::kMeta), key, &value);
+  if (status.IsNotFound()) return absl::NotFoundError(if_missing);
+  if (!status.ok()) return FromRocksDb(status, "table meta");
+  return base::ToBytes(value);
+}
+
+absl::StatusOr<base::Bytes> ReadPropertiesOf(const RocksDatabase& database) {
+  return ReadMeta(database, kPropertiesKey, "the log has no properties");
+}
+
 class RocksStore : public Store {
  public:
   RocksStore(std::unique_ptr<RocksDatabase> database, const RocksDbOptions& options)
@@ -297,7 +311,7 @@ class RocksStore : public Store {
   }
 
   absl::StatusOr<base::Bytes> ReadProperties() const override {
-    return ReadMeta(kPropertiesKey, "the log has no properties");
+    return ReadPropertiesOf(*database_);
   }
 
   absl::Status WriteProperties(base::ByteView properties) override {
@@ -383,12 +397,7 @@ class RocksStore : public Store {
   }
 
   absl::StatusOr<base::Bytes> ReadMeta(const char* key, const char* if_missing) const {
-    std::string value;
-    const rocksdb::Status status =
-        database_->db().Get(rocksdb::ReadOptions(), database_->table(Table::kMeta), key, &value);
-    if (status.IsNotFound()) return absl::NotFoundError(if_missing);
-    if (!status.ok()) return FromRocksDb(status, "table meta");
-    return base::ToBytes(value);
+    return server::ReadMeta(*database_, key, if_missing);
   }
 
   std::shared_ptr<const RocksSnapshot> Current() const {
@@ -479,7 +488,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(const RocksDbOptions& op
   const auto check_torn = [&](const RocksDatabase& database) -> absl::Status {
     std::atomic<int> live_snapshots = 0;
     KT_ASSIGN_OR_RETURN(const auto snapshot, RocksSnapshot::Take(database, live_snapshots));
-    return options.check_torn(*snapshot);
+    return options.check_torn(*snapshot, ReadPropertiesOf(database));
   };
   KT_ASSIGN_OR_RETURN(
       std::unique_ptr<RocksDatabase> database,

@@ -266,8 +266,10 @@ struct RocksDbOptions {
   // Nothing is written, not even marks; every write operation is kFailedPrecondition.
   bool read_only = false;
   // Asked before anything is written, with what the database holds, if its manifest ends torn:
-  // whether that misses anything that the caller knows of. An error fails the opening.
-  std::function<absl::Status(const Snapshot&)> check_torn = nullptr;
+  // whether that misses anything that the caller knows of. `properties` are what ReadProperties
+  // would return. An error fails the opening. Not asked if nothing is to be written.
+  std::function<absl::Status(const Snapshot&, const absl::StatusOr<base::Bytes>& properties)>
+      check_torn = nullptr;
 
   // How long Reclaim waits for snapshots from before an erasure: most are of one answer, and gone
   // in a moment.

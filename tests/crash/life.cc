@@ -103,7 +103,8 @@ class Life {
     guard_ = *std::move(guard);
     server::RocksDbOptions store_options = StoreOptions(options_);
     store_options.env = disk_.env();
-    store_options.check_torn = [this](const server::Snapshot& log) {
+    store_options.check_torn = [this](const server::Snapshot& log,
+                                      const absl::StatusOr<base::Bytes>&) {
       return server::CheckGuarded(*guard_, log);
     };
     absl::StatusOr<std::unique_ptr<server::Store>> store = server::OpenRocksDbStore(store_options);

@@ -803,8 +803,10 @@ TEST_F(TornManifestTest, IsShownToTheCallerBeforeAnythingIsWritten) {
   int asked = 0;
   absl::Status answer = absl::FailedPreconditionError("a later head was released");
   RocksDbOptions options{.path = torn_};
-  options.check_torn = [&](const Snapshot& snapshot) {
+  options.check_torn = [&](const Snapshot& snapshot,
+                           const absl::StatusOr<base::Bytes>& properties) {
     ++asked;
+    EXPECT_THAT(properties, StatusIs(absl::StatusCode::kNotFound));
     EXPECT_EQ(snapshot.head().root, log_.newest().head.root);
     return answer;
   };
