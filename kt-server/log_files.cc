@@ -73,27 +73,24 @@ absl::StatusOr<LogProperties> CheckProperties(const absl::StatusOr<base::Bytes>&
 
 // Opening a database for writing removes what its manifest does not name, so one whose manifest
 // ends torn must be this log's before, and the one that `guard` knows; if that is null, at least
-// one whose log tree has the root of its head. Borrows all.
-RocksDbOptions DatabaseOptions(const ServerConfig& config, const core::Configuration& log,
-                               const HeadGuard* guard) {
+// one whose log tree has the root of its head.
+absl::StatusOr<std::unique_ptr<Store>> OpenDatabase(const ServerConfig& config,
+                                                    const core::Configuration& log,
+                                                    const HeadGuard* guard,
+                                                    merkle::PrefixTreeLayout* layout,
+                                                    bool read_only = false) {
   RocksDbOptions options;
   options.path = config.log.database;
+  options.read_only = read_only;
   options.min_free_bytes = static_cast<uint64_t>(config.log.min_free_bytes);
   options.block_cache_bytes = static_cast<size_t>(config.log.cache_bytes);
-  options.check_torn = [&config, &log, guard](const Snapshot& snapshot,
-                                              const absl::StatusOr<base::Bytes>& properties) {
+  options.check_torn = [&](const Snapshot& snapshot,
+                           const absl::StatusOr<base::Bytes>& properties) {
     KT_RETURN_IF_ERROR(CheckProperties(properties, config, log).status());
     if (guard != nullptr) return CheckGuarded(*guard, snapshot);
     const base::TreeSize size = snapshot.head().tree_size;
     return size == 0 ? absl::OkStatus() : LogRootAt(snapshot, size).status();
   };
-  return options;
-}
-
-absl::StatusOr<std::unique_ptr<Store>> OpenDatabase(const RocksDbOptions& options,
-                                                    const ServerConfig& config,
-                                                    const core::Configuration& log,
-                                                    merkle::PrefixTreeLayout* layout) {
   auto store = OpenRocksDbStore(options);
   KT_RETURN_IF_ERROR(NameOtherServer(store.status()));
   KT_ASSIGN_OR_RETURN(const LogProperties properties,
@@ -179,8 +176,7 @@ absl::StatusOr<OpenedLog> OpenLog(const ServerConfig& config, base::Random& rand
   // The guard first: its lock keeps a second instance away from the database.
   KT_ASSIGN_OR_RETURN(opened.guard, OpenGuard(config, keys.config, HeadGuard::IfMissing::kRefuse));
   KT_ASSIGN_OR_RETURN(opened.store,
-                      OpenDatabase(DatabaseOptions(config, keys.config, opened.guard.get()), config,
-                                   keys.config, &opened.layout));
+                      OpenDatabase(config, keys.config, opened.guard.get(), &opened.layout));
   KT_ASSIGN_OR_RETURN(opened.log,
                       TransparencyLog::Open(std::move(keys), opened.layout, *opened.store,
                                             *opened.guard, random, MemoryFor(config)));
@@ -194,8 +190,7 @@ absl::StatusOr<GuardedHead> RebuildGuard(const ServerConfig& config) {
   merkle::PrefixTreeLayout layout;
   KT_ASSIGN_OR_RETURN(
       const std::unique_ptr<Store> store,
-      OpenDatabase(DatabaseOptions(config, log, existing.ok() ? existing->get() : nullptr), config,
-                   log, &layout));
+      OpenDatabase(config, log, existing.ok() ? existing->get() : nullptr, &layout));
   KT_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, store->GetSnapshot());
   GuardedHead head;
   head.tree_size = snapshot->head().tree_size;
@@ -228,9 +223,7 @@ absl::StatusOr<CheckReport> CheckLogFiles(const ServerConfig& config, const Chec
   if (!note(guard.status())) return guard.status();
   CheckReport report;
   merkle::PrefixTreeLayout layout;
-  RocksDbOptions database = DatabaseOptions(config, log, nullptr);
-  database.read_only = true;
-  const auto store = OpenDatabase(database, config, log, &layout);
+  const auto store = OpenDatabase(config, log, nullptr, &layout, /*read_only=*/true);
   if (!note(store.status())) return store.status();
   if (store.ok()) {
     if ((*store)->manifest_was_torn()) {
